@@ -1,0 +1,109 @@
+package onsale
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Invariant is the number of one of the seven promises, as DESIGN.md lists them.
+type Invariant int
+
+// The invariants.
+const (
+	InvariantCounts  Invariant = 1 // available + held + pinned + sold = capacity, none negative
+	InvariantClaims  Invariant = 2 // no seat has two live claims, no section more than its capacity
+	InvariantCharges Invariant = 3 // each captured payment has one ticketed order or one full refund
+	InvariantOrders  Invariant = 4 // each 202 ends: ticketed, rejected, declined or refunded
+	InvariantKeys    Invariant = 5 // one idempotency key, one effect, one stable answer
+	InvariantHolds   Invariant = 6 // no hold outlives its deadline, none overlaps another
+	InvariantFeed    Invariant = 7 // a feed client ends with exactly the server's view
+)
+
+// Violation is a broken promise, with the culprit and what is known of it.
+type Violation struct {
+	Invariant Invariant `json:"invariant"`
+	Subject   string    `json:"subject"` // the section, seat, hold, order or feed
+	Detail    string    `json:"detail"`
+	History   []string  `json:"history,omitempty"` // what happened to it, oldest first
+}
+
+// String is one line and the history below it.
+func (v Violation) String() string {
+	text := fmt.Sprintf("invariant %d broken by %s: %s", v.Invariant, v.Subject, v.Detail)
+	for _, h := range v.History {
+		text += "\n    " + h
+	}
+	return text
+}
+
+// AuditReport is what an audit of one event found.
+type AuditReport struct {
+	Event         EventID              `json:"event"`
+	At            time.Time            `json:"at"`
+	Orders        map[OrderState]int64 `json:"orders"`
+	Sections      []AuditedSection     `json:"sections"`
+	Oversold      int64                `json:"oversold"`       // admissions claimed beyond capacity, or seats claimed twice
+	LostOrders    int64                `json:"lost_orders"`    // accepted orders that came to no end
+	DoubleCharges int64                `json:"double_charges"` // captured payments beyond one an order, or without one
+	Violations    []Violation          `json:"violations"`
+}
+
+// AuditedSection sets Redis's counts of a section beside Postgres's claims.
+type AuditedSection struct {
+	ID       string `json:"id"`
+	Capacity int64  `json:"capacity"`
+	Counts
+	Claimed int64 `json:"claimed"` // live claims in Postgres
+}
+
+// OK reports whether nothing was found.
+func (r *AuditReport) OK() bool { return len(r.Violations) == 0 }
+
+// Add records a violation.
+func (r *AuditReport) Add(v Invariant, subject, detail string, history ...string) {
+	r.Violations = append(r.Violations, Violation{Invariant: v, Subject: subject, Detail: detail, History: history})
+}
+
+// Err is nil if nothing was found, else an error that lists every violation.
+func (r *AuditReport) Err() error {
+	if r.OK() {
+		return nil
+	}
+	lines := make([]string, len(r.Violations))
+	for i, v := range r.Violations {
+		lines[i] = v.String()
+	}
+	return &AuditError{Text: strings.Join(lines, "\n")}
+}
+
+// AuditError says that an invariant is broken. A command that meets it exits with 3.
+type AuditError struct{ Text string }
+
+// Error implements error.
+func (e *AuditError) Error() string { return e.Text }
+
+// HoldsView is everything Redis knows of one event, read in one step for the auditor.
+type HoldsView struct {
+	Stock  Stock
+	Holds  []HeldRecord
+	Buyers map[BuyerID]int64 // admissions held, pinned and sold, by buyer
+}
+
+// HeldRecord is one hold as Redis has it, ended holds included while they are remembered.
+type HeldRecord struct {
+	Hold
+	Due      time.Time // when the expiry index will look at it; zero if it is not in the index
+	PinnedAt time.Time // zero unless pinned
+}
+
+// LedgerEntry is what the payment provider says of one order, by its idempotency key.
+type LedgerEntry struct {
+	Order     OrderID       `json:"order"`
+	Reference string        `json:"reference"`
+	Outcome   ChargeOutcome `json:"outcome"`
+	Amount    int64         `json:"amount"`
+	Refunded  int64         `json:"refunded"`
+	Currency  string        `json:"currency"`
+	Captures  int           `json:"captures"` // how often money was taken: more than 1 is a double charge
+}

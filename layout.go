@@ -1,0 +1,102 @@
+package onsale
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// A seat is one byte of the event's seat string, in Redis, in the feed's
+// snapshots and in the browser. Rows follow each other, best first, each ended
+// by a RowEnd, so that seats that touch in the string touch in the hall.
+const (
+	SeatAvailable byte = 'a'
+	SeatHeld      byte = 'h'
+	SeatPinned    byte = 'p'
+	SeatSold      byte = 's'
+	RowEnd        byte = '|'
+)
+
+// Layout says where each section's seats stand in the event's seat string. It
+// is derived from the event alone, so every process derives the same one.
+type Layout struct {
+	Event    *Event
+	sections map[string]*SectionLayout
+	inOrder  []*SectionLayout
+	length   int
+}
+
+// SectionLayout is one section's place in the event.
+type SectionLayout struct {
+	*Section
+	Index int // its place in Event.Sections; what Lua knows it by
+	Start int // offset of its first byte in the seat string; its end for a general section
+	End   int // offset after its last byte
+
+	rowStart map[string]int // row id → offset of its first seat
+}
+
+// NewLayout returns the layout of a completed event. It keeps the event, which
+// must not change afterwards.
+func NewLayout(e *Event) *Layout {
+	l := &Layout{Event: e, sections: make(map[string]*SectionLayout, len(e.Sections))}
+	for i := range e.Sections {
+		s := &SectionLayout{Section: &e.Sections[i], Index: i, Start: l.length, rowStart: map[string]int{}}
+		for _, r := range s.Rows {
+			s.rowStart[r.ID] = l.length
+			l.length += r.Seats + 1
+		}
+		s.End = l.length
+		l.sections[s.ID] = s
+		l.inOrder = append(l.inOrder, s)
+	}
+	return l
+}
+
+// Section returns the section with the id, or nil.
+func (l *Layout) Section(id string) *SectionLayout { return l.sections[id] }
+
+// Sections returns the sections in the event's order.
+func (l *Layout) Sections() []*SectionLayout { return l.inOrder }
+
+// Empty returns the seat string of a house with every seat available.
+func (l *Layout) Empty() []byte {
+	b := bytes.Repeat([]byte{SeatAvailable}, l.length)
+	for _, s := range l.inOrder {
+		end := s.Start - 1
+		for _, r := range s.Rows {
+			end += r.Seats + 1
+			b[end] = RowEnd
+		}
+	}
+	return b
+}
+
+// Offset returns where seat "ROW-NUMBER" of the section stands in the event's
+// seat string. ok is false if the section has no such seat.
+func (s *SectionLayout) Offset(seat string) (offset int, ok bool) {
+	row, number, ok := strings.Cut(seat, "-")
+	start, known := s.rowStart[row]
+	n, err := strconv.Atoi(number)
+	if !ok || !known || err != nil || n < 1 || strconv.Itoa(n) != number {
+		return 0, false
+	}
+	for _, r := range s.Rows {
+		if r.ID == row {
+			return start + n - 1, n <= r.Seats
+		}
+	}
+	return 0, false
+}
+
+// Seat is the inverse of Offset: the name of the seat at an offset of the
+// event's seat string, or "" if the section has none there.
+func (s *SectionLayout) Seat(offset int) string {
+	for _, r := range s.Rows {
+		start := s.rowStart[r.ID]
+		if offset >= start && offset < start+r.Seats {
+			return r.ID + "-" + strconv.Itoa(offset-start+1)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,45 @@
+package onsale
+
+import "time"
+
+// The limits. Every queue, buffer and time-out is bounded; those that more than
+// one folder must agree on stand here, and limits_test.go asserts how they relate.
+const (
+	// MaxSections is how many sections one event may have.
+	MaxSections = 200
+	// MaxSeatsPerEvent is how many reserved seats one event may have: a byte each, in one Redis string.
+	MaxSeatsPerEvent = 200_000
+	// MaxCapacity is the largest general-admission section.
+	MaxCapacity = 1_000_000
+	// MaxPerBuyer is the largest per-buyer limit an event may set, and so the largest hold.
+	MaxPerBuyer = 50
+	// MaxLines is how many sections one hold may span.
+	MaxLines = 10
+	// MaxKeyLength is the longest Idempotency-Key, in bytes.
+	MaxKeyLength = 255
+	// MaxBodyBytes is the largest buyer's request body.
+	MaxBodyBytes = 16 << 10
+	// MaxEventBytes is the largest event file.
+	MaxEventBytes = 1 << 20
+
+	// DefaultHoldTime is how long a hold lives unless the event says otherwise.
+	DefaultHoldTime = 120 * time.Second
+	// MinHoldTime and MaxHoldTime bound what an event may say.
+	MinHoldTime = 1 * time.Second
+	MaxHoldTime = 30 * time.Minute
+	// HoldMemory is how long an ended hold is remembered, so that a repeated
+	// request still finds its answer. It is longer than any hold can live.
+	HoldMemory = time.Hour
+
+	// ProduceTimeout is how long a purchase may take to be acknowledged by Kafka.
+	// After it the answer is 503, and the record is never sent again.
+	ProduceTimeout = 10 * time.Second
+	// OrphanAge is how old a pin without an order must be before recovery may
+	// free it: far longer than a produce can be under way.
+	OrphanAge = 60 * time.Second
+	// SessionTime is how long a guest's token is good for. It covers the longest
+	// hold and the wait for its order.
+	SessionTime = 12 * time.Hour
+	// StopTimeout is how long a part may take to stop before it is given up.
+	StopTimeout = 20 * time.Second
+)

@@ -1,0 +1,71 @@
+package onsale
+
+import "time"
+
+// The Kafka topics, in the order a purchase passes them. Each has a dead-letter
+// topic of the same name with DeadLetterSuffix.
+const (
+	TopicPurchases = "onsale.purchases" // key: event. checkout → persist (claim)
+	TopicCharges   = "onsale.charges"   // key: order. persist → checkout/payment
+	TopicResults   = "onsale.results"   // key: order. checkout/payment → persist (finalise)
+	TopicOrders    = "onsale.orders"    // key: order, compacted. persist → holds, realtime
+
+	DeadLetterSuffix = ".dead"
+)
+
+// Purchase is an accepted checkout: once it is in Kafka the buyer is told 202.
+type Purchase struct {
+	Order        OrderID   `json:"order"`
+	Hold         HoldID    `json:"hold"`
+	Event        EventID   `json:"event"`
+	Epoch        Epoch     `json:"epoch"`
+	Generation   uint64    `json:"generation"`
+	Buyer        BuyerID   `json:"buyer"`
+	Lines        []Line    `json:"lines"`
+	Amount       int64     `json:"amount"`
+	Currency     string    `json:"currency"`
+	PaymentToken string    `json:"payment_token"` // the provider's, never a card
+	At           time.Time `json:"at"`
+}
+
+// Charge asks for the money of an order whose inventory is claimed.
+type Charge struct {
+	Order        OrderID   `json:"order"`
+	Event        EventID   `json:"event"`
+	Amount       int64     `json:"amount"`
+	Currency     string    `json:"currency"`
+	PaymentToken string    `json:"payment_token"`
+	At           time.Time `json:"at"`
+}
+
+// ChargeOutcome is what became of a charge for certain.
+type ChargeOutcome string
+
+// The outcomes. There is none for "don't know": that is asked again, never told.
+const (
+	ChargeCaptured ChargeOutcome = "captured"
+	ChargeDeclined ChargeOutcome = "declined"
+)
+
+// ChargeResult is the provider's definite answer for an order.
+type ChargeResult struct {
+	Order     OrderID       `json:"order"`
+	Event     EventID       `json:"event"`
+	Outcome   ChargeOutcome `json:"outcome"`
+	Reference string        `json:"reference,omitempty"` // the provider's id of the charge
+	Amount    int64         `json:"amount"`
+	Currency  string        `json:"currency"`
+	Reason    string        `json:"reason,omitempty"` // why it was declined
+	At        time.Time     `json:"at"`
+}
+
+// OrderNews says that an order has a new, final or intermediate, state.
+type OrderNews struct {
+	Order  OrderID    `json:"order"`
+	Hold   HoldID     `json:"hold"`
+	Event  EventID    `json:"event"`
+	Buyer  BuyerID    `json:"buyer"`
+	State  OrderState `json:"state"`
+	Reason string     `json:"reason,omitempty"`
+	At     time.Time  `json:"at"`
+}

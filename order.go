@@ -1,0 +1,60 @@
+package onsale
+
+import "time"
+
+// OrderState is how far an order has come.
+type OrderState string
+
+// The states of an order.
+const (
+	OrderAccepted OrderState = "accepted" // in Kafka; the buyer has a 202
+	OrderClaimed  OrderState = "claimed"  // its inventory is durably its own
+	OrderPaid     OrderState = "paid"     // captured by the provider
+	OrderTicketed OrderState = "ticketed" // tickets issued
+	OrderRejected OrderState = "rejected" // the claim was lost; nothing was charged
+	OrderDeclined OrderState = "declined" // the payment was refused; the claim is dropped
+	OrderRefunded OrderState = "refunded" // paid back in full
+)
+
+// transitions is the one place that says how an order may move.
+var transitions = map[OrderState][]OrderState{
+	OrderAccepted: {OrderClaimed, OrderRejected},
+	OrderClaimed:  {OrderPaid, OrderDeclined},
+	OrderPaid:     {OrderTicketed, OrderRefunded},
+	OrderTicketed: {OrderRefunded},
+}
+
+// CanBecome reports whether an order may move from s to next.
+func (s OrderState) CanBecome(next OrderState) bool {
+	for _, to := range transitions[s] {
+		if to == next {
+			return true
+		}
+	}
+	return false
+}
+
+// Final reports whether the buyer has their answer: ticketed, rejected, declined or refunded.
+func (s OrderState) Final() bool {
+	return s == OrderTicketed || s == OrderRejected || s == OrderDeclined || s == OrderRefunded
+}
+
+// HasClaim reports whether an order in this state owns inventory in Postgres.
+func (s OrderState) HasClaim() bool {
+	return s == OrderClaimed || s == OrderPaid || s == OrderTicketed
+}
+
+// Order is one purchase.
+type Order struct {
+	ID         OrderID    `json:"id"`
+	Event      EventID    `json:"event"`
+	Hold       HoldID     `json:"hold"`
+	Buyer      BuyerID    `json:"-"`
+	State      OrderState `json:"state"`
+	Reason     string     `json:"reason,omitempty"` // why it was rejected or declined
+	Lines      []Line     `json:"lines"`
+	Amount     int64      `json:"amount"` // minor units
+	Currency   string     `json:"currency"`
+	AcceptedAt time.Time  `json:"accepted_at"`
+	UpdatedAt  time.Time  `json:"updated_at"`
+}

@@ -1,0 +1,164 @@
+// Package kafka is what Onsale needs of Kafka, and no more: topics that exist,
+// a producer that says "yes" only when every in-sync replica has the record, a
+// consumer that commits an offset only after the work is durable, and a tail
+// that every process reads on its own.
+//
+// Every stage built on it is at least once, so every stage must be idempotent.
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"onsale"
+)
+
+// DefaultPartitions is how many partitions a topic is created with.
+const DefaultPartitions = 6
+
+// adminTimeout bounds a question to the cluster.
+const adminTimeout = 15 * time.Second
+
+// Broker says where the cluster is.
+type Broker struct {
+	Seeds  []string // host:port, at least one
+	Prefix string   // before every topic's and group's name: "" in production, one of its own for each test
+}
+
+// Record is a Kafka record as it was read.
+type Record = *kgo.Record
+
+// Topic returns the full name of one of the root package's topics.
+func (b Broker) Topic(name string) string { return b.Prefix + name }
+
+func (b Broker) client(opts ...kgo.Opt) (*kgo.Client, error) {
+	if len(b.Seeds) == 0 {
+		return nil, errors.New("kafka: no broker address given")
+	}
+	opts = append([]kgo.Opt{
+		kgo.SeedBrokers(b.Seeds...),
+		kgo.ClientID("onsale"),
+		kgo.MetadataMinAge(250 * time.Millisecond), // a broker that restarts is found again soon
+		kgo.RetryTimeout(adminTimeout),
+	}, opts...)
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
+	return cl, nil
+}
+
+// Ping returns an error if no broker answers.
+func Ping(ctx context.Context, b Broker) error {
+	cl, err := b.client()
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	if err := cl.Ping(ctx); err != nil {
+		return fmt.Errorf("kafka at %v does not answer: %w", b.Seeds, err)
+	}
+	return nil
+}
+
+// EnsureTopics creates the topics that don't exist yet, each with its dead-letter
+// topic. Topics that exist are left as they are.
+func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
+	cl, err := b.client()
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+
+	compact := "compact"
+	stages := []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults}
+	for _, t := range stages {
+		if err := createTopics(ctx, cl, partitions, nil, b.Topic(t)); err != nil {
+			return err
+		}
+	}
+	configs := map[string]*string{"cleanup.policy": &compact}
+	if err := createTopics(ctx, cl, partitions, configs, b.Topic(onsale.TopicOrders)); err != nil {
+		return err
+	}
+	var dead []string
+	for _, t := range append(stages, onsale.TopicOrders) {
+		dead = append(dead, b.Topic(t)+onsale.DeadLetterSuffix)
+	}
+	return createTopics(ctx, cl, 1, nil, dead...)
+}
+
+func createTopics(ctx context.Context, cl *kgo.Client, partitions int32, configs map[string]*string, topics ...string) error {
+	const clusterDefault = -1 // replication
+	responses, err := kadm.NewClient(cl).CreateTopics(ctx, partitions, clusterDefault, configs, topics...)
+	if err != nil {
+		return fmt.Errorf("create topics %v: %w", topics, err)
+	}
+	for _, r := range responses {
+		if r.Err != nil && !errors.Is(r.Err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("create topic %s: %w", r.Topic, r.Err)
+		}
+	}
+	return nil
+}
+
+// Lag is how many records of the topic the group has not committed yet.
+func Lag(ctx context.Context, b Broker, group, topic string) (int64, error) {
+	cl, err := b.client()
+	if err != nil {
+		return 0, err
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+
+	admin, name := kadm.NewClient(cl), b.Topic(topic)
+	committed, err := admin.FetchOffsets(ctx, b.Prefix+group)
+	if err != nil {
+		return 0, fmt.Errorf("lag of %s: committed offsets: %w", group, err)
+	}
+	ends, err := admin.ListEndOffsets(ctx, name)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("lag of %s: end offsets: %w", group, err)
+	}
+	starts, err := admin.ListStartOffsets(ctx, name)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("lag of %s: start offsets: %w", group, err)
+	}
+	var lag int64
+	ends.Each(func(end kadm.ListedOffset) {
+		from := int64(0)
+		if start, ok := starts.Lookup(name, end.Partition); ok {
+			from = start.Offset
+		}
+		if at, ok := committed.Lookup(name, end.Partition); ok && at.At > from {
+			from = at.At
+		}
+		lag += max(0, end.Offset-from)
+	})
+	return lag, nil
+}
+
+// Decode reads a record's JSON value.
+func Decode[T any](r Record) (T, error) {
+	var v T
+	if err := json.Unmarshal(r.Value, &v); err != nil {
+		return v, fmt.Errorf("decode %s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
+	}
+	return v, nil
+}

@@ -1,0 +1,164 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"onsale/internal/lifecycle"
+)
+
+const (
+	// DefaultMaxBatch is how many records a consumer handles at once.
+	DefaultMaxBatch = 1000
+	// handleGrace is how much longer a batch under way may take when the consumer
+	// is asked to stop, so that its work ends durable and committed.
+	handleGrace = 5 * time.Second
+	// firstBackoff and lastBackoff bound the wait before a batch is handled again.
+	firstBackoff = 50 * time.Millisecond
+	lastBackoff  = 5 * time.Second
+)
+
+// ConsumerConfig says what a consumer reads and what it does with it.
+type ConsumerConfig struct {
+	Broker   Broker
+	Group    string
+	Topic    string // one of the root package's topics
+	MaxBatch int    // records a batch; default DefaultMaxBatch
+
+	// Handle must have made the batch's work durable when it returns nil: its
+	// offsets are committed after it. Any error is transient: the same batch is
+	// handled again after a backoff. A record that can never be handled is Handle's
+	// own to dead-letter. When the consumer stops, ctx ends a grace later.
+	Handle func(ctx context.Context, batch []Record) error
+	Log    *slog.Logger
+}
+
+// Consumer handles a topic's records batch by batch, in order within a partition,
+// each at least once. Offsets are never committed before the work is done, and a
+// rebalance waits for the batch under way.
+type Consumer struct {
+	cfg   ConsumerConfig
+	cl    *kgo.Client // set by Start
+	group lifecycle.Group
+}
+
+// NewConsumer returns a consumer that has not started.
+func NewConsumer(cfg ConsumerConfig) *Consumer {
+	if cfg.MaxBatch == 0 {
+		cfg.MaxBatch = DefaultMaxBatch
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	cfg.Log = cfg.Log.With("group", cfg.Group, "topic", cfg.Topic)
+	return &Consumer{cfg: cfg}
+}
+
+// Start joins the group.
+func (c *Consumer) Start(ctx context.Context) error {
+	cl, err := c.cfg.Broker.client(
+		kgo.ConsumerGroup(c.cfg.Broker.Prefix+c.cfg.Group),
+		kgo.ConsumeTopics(c.cfg.Broker.Topic(c.cfg.Topic)),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // a group without offsets has everything still to do
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.SessionTimeout(10*time.Second), // a killed member's partitions are taken over soon
+	)
+	if err != nil {
+		return fmt.Errorf("start consumer %s: %w", c.cfg.Group, err)
+	}
+	c.cl = cl
+	c.group.Go(ctx, c.run)
+	return nil
+}
+
+// Stop lets the batch under way end, leaves the group and returns.
+func (c *Consumer) Stop(ctx context.Context) error {
+	if c.cl == nil {
+		return nil
+	}
+	err := c.group.Stop(ctx)
+	c.cl.CloseAllowingRebalance()
+	return err
+}
+
+func (c *Consumer) run(ctx context.Context) {
+	work, cancel := withGrace(ctx, handleGrace)
+	defer cancel()
+	for {
+		fetches := c.cl.PollRecords(ctx, c.cfg.MaxBatch)
+		if fetches.IsClientClosed() || (ctx.Err() != nil && fetches.Empty()) {
+			return
+		}
+		fetches.EachError(func(_ string, partition int32, err error) {
+			if !errors.Is(err, context.Canceled) {
+				c.cfg.Log.Warn("fetch failed; it is tried again", "partition", partition, "error", err)
+			}
+		})
+		if batch := fetches.Records(); len(batch) > 0 && !c.handle(ctx, work, batch) {
+			return
+		}
+		c.cl.AllowRebalance()
+	}
+}
+
+// handle handles a batch until it succeeds and commits it. It returns false if
+// the consumer stops first: the batch is then read again by whoever is next.
+func (c *Consumer) handle(ctx, work context.Context, batch []Record) bool {
+	backoff := firstBackoff
+	for {
+		err := c.cfg.Handle(work, batch)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		c.cfg.Log.Warn("batch failed; it is handled again", "records", len(batch), "backoff", backoff, "error", err)
+		if !pause(ctx, jitter(backoff)) {
+			return false
+		}
+		backoff = min(2*backoff, lastBackoff)
+	}
+	if err := c.cl.CommitRecords(work, batch...); err != nil {
+		// The work is done; without the commit it is merely done again.
+		c.cfg.Log.Warn("commit failed; the batch will be handled again", "error", err)
+	}
+	return true
+}
+
+// withGrace returns a context that ends the given time after ctx does.
+func withGrace(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-out.Done():
+		}
+	})
+	return out, func() { stop(); cancel() }
+}
+
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+// pause waits. It returns false if ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

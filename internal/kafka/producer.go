@@ -1,0 +1,172 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"onsale"
+)
+
+const (
+	// maxBuffered is how many records may wait for their acknowledgement before
+	// Produce answers ErrFull at once.
+	maxBuffered = 50_000
+	// linger trades a millisecond of latency for batches, which is what a broker is fast at.
+	linger = time.Millisecond
+)
+
+// ErrFull says that the producer's buffer is full. Nothing was sent.
+var ErrFull = errors.New("kafka: producer buffer full")
+
+// ErrInDoubt says that an acknowledgement did not come in time. The record may be
+// in Kafka, now or later: whoever sent it must be able to send it again.
+var ErrInDoubt = errors.New("kafka: not acknowledged in time, in doubt")
+
+// Message is a record to be produced. Its Value is written as JSON.
+type Message struct {
+	Topic   string // one of the root package's topics
+	Key     string
+	Value   any
+	Headers map[string]string
+}
+
+// Producer writes records: idempotent, acknowledged by all in-sync replicas. A
+// record on its way is never cancelled, since whether it arrived could then not
+// be known. Safe for concurrent use.
+type Producer struct {
+	b  Broker
+	cl *kgo.Client
+}
+
+// NewProducer returns a producer. It connects when it is first used.
+func NewProducer(b Broker) (*Producer, error) {
+	cl, err := b.client(
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.MaxBufferedRecords(maxBuffered),
+		kgo.ProducerLinger(linger),
+		kgo.RecordDeliveryTimeout(onsale.ProduceTimeout),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &Producer{b: b, cl: cl}, nil
+}
+
+// Produce sends the messages and waits. It returns nil only when all of them are
+// acknowledged. ErrFull means that some were not sent, ErrInDoubt that ctx ended,
+// or the time-out passed, before all were acknowledged; in every error case some
+// of them may be in Kafka.
+func (p *Producer) Produce(ctx context.Context, messages ...Message) error {
+	records := make([]*kgo.Record, len(messages))
+	for i, m := range messages {
+		r, err := p.record(m)
+		if err != nil {
+			return err
+		}
+		records[i] = r
+	}
+	return p.send(ctx, records)
+}
+
+// DeadLetter copies a record that can never be processed to its topic's
+// dead-letter topic, with the reason and its origin in headers. It returns nil
+// when the copy is acknowledged: only then may the offset be committed.
+func (p *Producer) DeadLetter(ctx context.Context, r Record, reason error) error {
+	copied := &kgo.Record{
+		Topic: r.Topic + onsale.DeadLetterSuffix, Key: r.Key, Value: r.Value,
+		Headers: append(append([]kgo.RecordHeader(nil), r.Headers...),
+			kgo.RecordHeader{Key: "onsale-reason", Value: []byte(reason.Error())},
+			kgo.RecordHeader{Key: "onsale-origin", Value: fmt.Appendf(nil, "%s/%d@%d", r.Topic, r.Partition, r.Offset)},
+		),
+	}
+	if err := p.send(ctx, []*kgo.Record{copied}); err != nil {
+		return fmt.Errorf("dead letter of %s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
+	}
+	return nil
+}
+
+// Close waits for what is on its way, a bounded time, and closes the connections.
+func (p *Producer) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), onsale.ProduceTimeout)
+	defer cancel()
+	// What can't be flushed was never acknowledged to anyone.
+	_ = p.cl.Flush(ctx)
+	p.cl.Close()
+}
+
+func (p *Producer) record(m Message) (*kgo.Record, error) {
+	value, err := json.Marshal(m.Value)
+	if err != nil {
+		return nil, fmt.Errorf("encode a message of %s: %w", m.Topic, err)
+	}
+	r := &kgo.Record{Topic: p.b.Topic(m.Topic), Key: []byte(m.Key), Value: value}
+	for k, v := range m.Headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: k, Value: []byte(v)})
+	}
+	return r, nil
+}
+
+func (p *Producer) send(ctx context.Context, records []*kgo.Record) error {
+	acks := newAcks(len(records))
+	for _, r := range records {
+		// Not with ctx: a produce is never cancelled, only no longer waited for.
+		p.cl.TryProduce(context.WithoutCancel(ctx), r, acks.done)
+	}
+	timeout := time.NewTimer(onsale.ProduceTimeout)
+	defer timeout.Stop()
+	select {
+	case <-acks.all:
+		return acks.err()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrInDoubt, ctx.Err())
+	case <-timeout.C:
+		return ErrInDoubt
+	}
+}
+
+// acks waits for a number of acknowledgements and keeps the first error.
+type acks struct {
+	all chan struct{} // closed when none is missing
+
+	mu      sync.Mutex
+	missing int   // under mu
+	first   error // under mu
+}
+
+func newAcks(n int) *acks {
+	a := &acks{all: make(chan struct{}), missing: n}
+	if n == 0 {
+		close(a.all)
+	}
+	return a
+}
+
+func (a *acks) done(_ *kgo.Record, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case errors.Is(err, kgo.ErrMaxBuffered):
+		err = ErrFull
+	case err != nil:
+		err = fmt.Errorf("produce: %w", err)
+	}
+	if a.first == nil {
+		a.first = err
+	}
+	if a.missing--; a.missing == 0 {
+		close(a.all)
+	}
+}
+
+func (a *acks) err() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.first
+}

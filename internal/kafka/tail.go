@@ -1,0 +1,76 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"onsale/internal/lifecycle"
+)
+
+// TailConfig says what a tail reads and whom it tells.
+type TailConfig struct {
+	Broker Broker
+	Topic  string         // one of the root package's topics
+	Handle func([]Record) // called by one goroutine, in order within a partition; must not block
+	Log    *slog.Logger
+}
+
+// Tail reads a topic's new records without a group: every process sees every
+// record that is produced after it started. For news, never for work.
+type Tail struct {
+	cfg   TailConfig
+	cl    *kgo.Client // set by Start
+	group lifecycle.Group
+}
+
+// NewTail returns a tail that has not started.
+func NewTail(cfg TailConfig) *Tail {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	return &Tail{cfg: cfg}
+}
+
+// Start begins at the end of the topic.
+func (t *Tail) Start(ctx context.Context) error {
+	cl, err := t.cfg.Broker.client(
+		kgo.ConsumeTopics(t.cfg.Broker.Topic(t.cfg.Topic)),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+		kgo.FetchMaxWait(500*time.Millisecond),
+	)
+	if err != nil {
+		return fmt.Errorf("start tail of %s: %w", t.cfg.Topic, err)
+	}
+	t.cl = cl
+	t.group.Go(ctx, func(ctx context.Context) {
+		for ctx.Err() == nil {
+			fetches := cl.PollFetches(ctx)
+			if fetches.IsClientClosed() {
+				return
+			}
+			fetches.EachError(func(_ string, partition int32, err error) {
+				if ctx.Err() == nil {
+					t.cfg.Log.Warn("fetch failed; it is tried again", "topic", t.cfg.Topic, "partition", partition, "error", err)
+				}
+			})
+			if records := fetches.Records(); len(records) > 0 {
+				t.cfg.Handle(records)
+			}
+		}
+	})
+	return nil
+}
+
+// Stop ends the tail.
+func (t *Tail) Stop(ctx context.Context) error {
+	if t.cl == nil {
+		return nil
+	}
+	err := t.group.Stop(ctx)
+	t.cl.Close()
+	return err
+}

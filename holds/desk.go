@@ -1,0 +1,289 @@
+// Package holds keeps soft holds: owned, expiring claims on inventory that live
+// in Redis, each rule decided in one Lua call.
+//
+// The way of a request: Desk (words to arguments, replies to words) → batcher
+// (many requests, one call) → lua/apply.lua (the operations, on one book that is
+// written once) → Redis → publish → Mirror (each process's own view) → feed.
+//
+// Redis may forget. What it decides is allowed to be wrong in one direction only,
+// refusing what could be had: whose seat it is, Postgres decides later. Everything
+// is repeatable by the hold's id, so that a broken connection is never a question.
+package holds
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"onsale"
+)
+
+// Config says how a Desk works.
+type Config struct {
+	Client    rueidis.Client // required; the desk doesn't close it
+	Namespace string         // before every key; default "onsale"
+	Secret    []byte         // required: derives hold ids from idempotency keys
+	Memory    time.Duration  // how long an ended hold is remembered; default onsale.HoldMemory
+}
+
+// Desk answers whoever asks for a hold or about one. Safe for concurrent use.
+type Desk struct {
+	cfg Config
+	wg  sync.WaitGroup // calls in flight
+
+	mu       sync.Mutex
+	batchers map[onsale.EventID]*batcher // under mu
+	onSeq    func(event onsale.EventID, seq uint64, nextDue time.Time)
+	closed   bool // under mu
+}
+
+// NewDesk returns a desk.
+func NewDesk(cfg Config) *Desk {
+	if cfg.Namespace == "" {
+		cfg.Namespace = "onsale"
+	}
+	if cfg.Memory == 0 {
+		cfg.Memory = onsale.HoldMemory
+	}
+	return &Desk{cfg: cfg, batchers: map[onsale.EventID]*batcher{}, onSeq: func(onsale.EventID, uint64, time.Time) {}}
+}
+
+// Start implements lifecycle.Part; a desk has nothing to start.
+func (d *Desk) Start(context.Context) error { return nil }
+
+// Stop refuses new requests and waits for the calls in flight.
+func (d *Desk) Stop(ctx context.Context) error {
+	d.mu.Lock()
+	d.closed = true
+	for _, b := range d.batchers {
+		b.close()
+	}
+	d.mu.Unlock()
+	done := make(chan struct{})
+	go func() { d.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("holds: calls still in flight: %w", ctx.Err())
+	}
+}
+
+// batcher returns the event's batcher; epoch is what a new one begins with.
+func (d *Desk) batcher(event onsale.EventID, epoch onsale.Epoch) *batcher {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.batchers[event]
+	if b == nil {
+		b = &batcher{client: d.cfg.Client, keys: newKeys(d.cfg.Namespace, event), wg: &d.wg, closed: d.closed,
+			onSeq: func(seq uint64, due time.Time) { d.onSeq(event, seq, due) }}
+		b.epoch.Store(uint64(epoch))
+		d.batchers[event] = b
+	}
+	return b
+}
+
+// Request asks for a hold.
+type Request struct {
+	Buyer onsale.BuyerID
+	Lines []onsale.Line // as Layout.CheckLines has completed them
+	Key   string        // the Idempotency-Key, "" if none
+}
+
+// Hold takes inventory for a buyer: all lines or nothing. The same key and lines
+// give the same hold, whatever it has become since.
+//
+// Errors: not_on_sale, sold_out and seat_taken (with what is left or taken),
+// buyer_limit, key_reused; recovering, overloaded, unavailable (nothing is known
+// to have happened; with a key, asking again is safe).
+func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Hold, error) {
+	b := d.batcher(l.Event.ID, l.Event.Epoch)
+	args := holdArgs(l, r)
+	reply, id := "", onsale.HoldID("")
+	err := d.inEpoch(b, func(epoch onsale.Epoch) (err error) {
+		id = onsale.NewHoldID(l.Event.ID, epoch)
+		if r.Key != "" {
+			id = onsale.DeriveHoldID(d.cfg.Secret, l.Event.ID, epoch, r.Buyer, r.Key)
+		}
+		args[0] = string(id)
+		reply, err = d.ask(ctx, b, "hold", args...)
+		return err
+	})
+	if err != nil {
+		return onsale.Hold{}, err
+	}
+	word, rest, _ := strings.Cut(reply, " ")
+	if word != "ok" {
+		return onsale.Hold{}, refusal(l, r, word, rest)
+	}
+	var state string
+	rec := record{buyer: r.Buyer, lines: encodeLines(r.Lines, l)}
+	if _, err := fmt.Sscan(rest, &state, &rec.generation, &rec.deadline); err != nil {
+		return onsale.Hold{}, fmt.Errorf("read the answer %q to a hold: %w", reply, err)
+	}
+	rec.state = state[0]
+	return rec.hold(id, l)
+}
+
+func holdArgs(l *onsale.Layout, r Request) []string {
+	lines := encodeLines(r.Lines, l)
+	sum := sha256.Sum256([]byte(lines))
+	args := []string{"", string(r.Buyer), base64.RawURLEncoding.EncodeToString(sum[:9]), strconv.Itoa(len(r.Lines))}
+	for _, line := range r.Lines {
+		s := l.Section(line.Section)
+		args = append(args, strconv.Itoa(s.Index), strconv.Itoa(line.Quantity), strconv.Itoa(len(line.Seats)))
+		for _, seat := range line.Seats {
+			offset, _ := s.Offset(seat) // CheckLines has passed it
+			args = append(args, strconv.Itoa(offset))
+		}
+	}
+	return args
+}
+
+// Release gives a hold back. Releasing it again is no error.
+//
+// Errors: unknown_hold (also another buyer's), hold_ended (expired or sold),
+// hold_pinned (a payment is being decided).
+func (d *Desk) Release(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID) error {
+	_, err := d.byOwner(ctx, l, id, "release", string(buyer))
+	return err
+}
+
+// Pin keeps a hold from expiring while its order is decided. Pinning it again, or
+// when it is sold already, is no error. generation 0 means any.
+//
+// Errors: as Release's, and hold_ended if the generation is another.
+func (d *Desk) Pin(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID, generation uint64) (onsale.Hold, error) {
+	return d.recordOf(ctx, l, id, "pin", string(buyer), strconv.FormatUint(generation, 10))
+}
+
+// Look returns a buyer's hold as it is now. Errors: unknown_hold.
+func (d *Desk) Look(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID) (onsale.Hold, error) {
+	return d.recordOf(ctx, l, id, "look", string(buyer))
+}
+
+func (d *Desk) recordOf(ctx context.Context, l *onsale.Layout, id onsale.HoldID, name string, args ...string) (onsale.Hold, error) {
+	text, err := d.byOwner(ctx, l, id, name, args...)
+	if err != nil {
+		return onsale.Hold{}, err
+	}
+	rec, err := parseRecord(text)
+	if err != nil {
+		return onsale.Hold{}, err
+	}
+	return rec.hold(id, l)
+}
+
+// byOwner asks something that only the hold's buyer may ask.
+func (d *Desk) byOwner(ctx context.Context, l *onsale.Layout, id onsale.HoldID, name string, args ...string) (string, error) {
+	b := d.batcher(l.Event.ID, l.Event.Epoch)
+	_, issued, ok := id.Parse()
+	if !ok {
+		return "", errUnknownHold
+	}
+	reply := ""
+	err := d.inEpoch(b, func(epoch onsale.Epoch) (err error) {
+		reply, err = d.ask(ctx, b, name, append([]string{string(id)}, args...)...)
+		if err == nil && issued < epoch && reply == "unknown" {
+			reply = "ended x" // what an old epoch issued is void, unless a rebuild kept it
+		}
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	word, rest, _ := strings.Cut(reply, " ")
+	switch word {
+	case "ok":
+		return rest, nil
+	case "unknown":
+		return "", errUnknownHold
+	case "pinned":
+		return "", onsale.Refuse(onsale.CodeHoldPinned, "the hold is being bought; it can't be released")
+	case "stale":
+		return "", onsale.Refuse(onsale.CodeHoldEnded, "the hold has changed; read it again")
+	case "ended":
+		return "", onsale.Refuse(onsale.CodeHoldEnded, "the hold is "+string(stateOf[rest[0]])+"; hold again")
+	}
+	return "", fmt.Errorf("redis answered %q to %s", reply, name)
+}
+
+var errUnknownHold = onsale.Refuse(onsale.CodeUnknownHold, "no such hold of yours")
+
+// Settlement is what an order's end means for its hold.
+type Settlement struct {
+	Hold onsale.HoldID
+	Sold bool // ticketed; false: rejected, declined or refunded
+}
+
+// Settle confirms or frees the holds of orders that have ended, for one event.
+// Settling again is no error. It returns when all are done; after an error any of
+// them may have been, and all must be settled again.
+func (d *Desk) Settle(ctx context.Context, event onsale.EventID, epoch onsale.Epoch, settlements []Settlement) error {
+	b := d.batcher(event, epoch)
+	return d.inEpoch(b, func(onsale.Epoch) error {
+		ops := make([]*operation, len(settlements))
+		for i, s := range settlements {
+			name := "free"
+			if s.Sold {
+				name = "confirm"
+			}
+			ops[i] = newOperation(name, string(s.Hold))
+		}
+		if err := b.submit(ops...); err != nil {
+			return err
+		}
+		for _, op := range ops {
+			if _, err := await(ctx, op); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ask has one operation done.
+func (d *Desk) ask(ctx context.Context, b *batcher, name string, args ...string) (string, error) {
+	op := newOperation(name, args...)
+	if err := b.submit(op); err != nil {
+		return "", err
+	}
+	return await(ctx, op)
+}
+
+func await(ctx context.Context, op *operation) (string, error) {
+	select {
+	case out := <-op.done:
+		return out.reply, out.err
+	case <-ctx.Done():
+		return "", onsale.Busy(onsale.CodeUnavailable, "the answer did not come in time; ask again", time.Second, ctx.Err())
+	}
+}
+
+// inEpoch calls f with the epoch that this process believes in, again if Redis
+// knows better, and puts what went wrong into words for the buyer.
+func (d *Desk) inEpoch(b *batcher, f func(onsale.Epoch) error) error {
+	var s status
+	var err error
+	for range 2 {
+		err = f(onsale.Epoch(b.epoch.Load()))
+		if !errors.As(err, &s) || s.word != "epoch" {
+			break
+		}
+	}
+	switch {
+	case errors.As(err, &s):
+		return onsale.Busy(onsale.CodeRecovering, "the event's stock is being rebuilt; ask again", time.Second, err)
+	case errors.Is(err, errTransport):
+		return onsale.Busy(onsale.CodeUnavailable, "the stock can't be reached; ask again", time.Second, err)
+	}
+	return err
+}

@@ -1,0 +1,87 @@
+package holds
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"onsale"
+)
+
+// Inspect reads everything Redis knows of an event, in one step, for the auditor.
+// It returns ErrAbsent if there is no stock.
+func (d *Desk) Inspect(ctx context.Context, l *onsale.Layout) (*onsale.HoldsView, error) {
+	k := newKeys(d.cfg.Namespace, l.Event.ID)
+	reply, err := inspectScript.run(ctx, d.cfg.Client, k, []string{strconv.Itoa(len(l.Sections()))}).ToArray()
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", l.Event.ID, err)
+	}
+	if len(reply) != 5 {
+		return nil, fmt.Errorf("inspect %s: %d parts, want 5", l.Event.ID, len(reply))
+	}
+	head, err := reply[0].ToArray()
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", l.Event.ID, err)
+	}
+	stock, err := decodeStock(l, head)
+	if err != nil {
+		return nil, err
+	}
+	var pairs [4]map[string]string // holds, due, buyers, pins
+	for i := range pairs {
+		flat, err := reply[i+1].AsStrSlice()
+		if err != nil {
+			return nil, fmt.Errorf("inspect %s: %w", l.Event.ID, err)
+		}
+		pairs[i] = make(map[string]string, len(flat)/2)
+		for j := 0; j+1 < len(flat); j += 2 {
+			pairs[i][flat[j]] = flat[j+1]
+		}
+	}
+	view := &onsale.HoldsView{Stock: *stock, Buyers: make(map[onsale.BuyerID]int64, len(pairs[2]))}
+	for id, text := range pairs[0] {
+		rec, err := parseRecord(text)
+		if err != nil {
+			return nil, err
+		}
+		h, err := rec.hold(onsale.HoldID(id), l)
+		if err != nil {
+			return nil, err
+		}
+		view.Holds = append(view.Holds, onsale.HeldRecord{Hold: h, Due: scoreTime(pairs[1][id]), PinnedAt: scoreTime(pairs[3][id])})
+	}
+	for buyer, text := range pairs[2] {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("inspect %s: buyer %s: %w", l.Event.ID, buyer, err)
+		}
+		view.Buyers[onsale.BuyerID(buyer)] = n
+	}
+	return view, nil
+}
+
+// Pins returns the holds that were pinned before the given moment of Redis's
+// clock, at the most `most` of them, oldest first: what recovery looks into.
+func (d *Desk) Pins(ctx context.Context, event onsale.EventID, beforeMs int64, most int64) ([]onsale.HoldID, error) {
+	k := newKeys(d.cfg.Namespace, event)
+	c := d.cfg.Client
+	ids, err := c.Do(ctx, c.B().Zrangebyscore().Key(k.all[5]).Min("-inf").Max("("+strconv.FormatInt(beforeMs, 10)).Limit(0, most).Build()).AsStrSlice()
+	if err != nil {
+		return nil, fmt.Errorf("read the pins of %s: %w", event, err)
+	}
+	out := make([]onsale.HoldID, len(ids))
+	for i, id := range ids {
+		out[i] = onsale.HoldID(id)
+	}
+	return out, nil
+}
+
+// scoreTime is a sorted set's score, in milliseconds, as a time; zero for "".
+func scoreTime(score string) time.Time {
+	ms, err := strconv.ParseFloat(score, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return fromMs(int64(ms))
+}

@@ -1,0 +1,146 @@
+-- The book: what one call knows of the event while it works. Every operation
+-- reads and changes the book; nothing is written to Redis until close() writes
+-- it all. So a call that fails changes nothing, a record is read and written at
+-- most once however many operations touch it, and one delta tells them all.
+--
+-- KEYS  1 meta     hash: epoch, sale, seq, clock, hold_ms, cap, memory_ms, and
+--                  "c:<section index>" = "available,held,pinned,sold"
+--       2 holds    hash: hold id → record, see parse()
+--       3 due      zset: hold id by the millisecond at which it expires or, once it
+--                  has ended, is forgotten. A pinned hold is not in it
+--       4 buyers   hash: buyer → admissions held, pinned and sold
+--       5 seats    string: a byte a seat, see onsale.Layout
+--       6 pins     zset: hold id by the millisecond at which it was pinned
+-- ARGV  1 epoch    the caller's; another one than the book's changes nothing
+--       2 channel  where the delta is published
+--       3 most     how many due holds one reaping may take
+--
+-- A hold's states are h(eld), p(inned), s(old), r(eleased) and (e)x(pired). The
+-- first three are also its seats' letters; a is available.
+
+local META, HOLDS, DUE, BUYERS, SEATS, PINS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local match, gmatch, floor, concat = string.match, string.gmatch, math.floor, table.concat
+local call = redis.call
+
+local head = call('HMGET', META, 'epoch', 'sale', 'seq', 'clock', 'hold_ms', 'cap', 'memory_ms')
+if not head[1] then return {'absent'} end
+if head[1] ~= ARGV[1] then return {'epoch', head[1]} end
+local sale = head[2]
+if sale == 'recovering' then return {'recovering'} end
+local seq, hold_ms, cap, memory_ms = tonumber(head[3]), tonumber(head[5]), tonumber(head[6]), tonumber(head[7])
+local reap_most = tonumber(ARGV[3])
+
+-- One clock, Redis's own, that never runs backwards for an event.
+local time = call('TIME')
+local now = math.max(tonumber(head[4]), time[1] * 1000 + floor(time[2] / 1000))
+
+local holds, holds_changed = {}, {} -- id → record, or false if there is none
+local due = {}                      -- id → new due time, or false to leave the index
+local pins = {}                     -- id → new pin time, or false
+local buyers, buyers_changed = {}, {}
+local counts, counts_changed = {}, {}
+local seats, seats_changed = {}, {}
+
+-- A record is "state|generation|deadline|pinned at|buyer|fingerprint|lines"; its
+-- lines are "section*quantity" or "section@offset.offset…", joined by commas.
+local function parse(text)
+  local state, generation, deadline, pinned, buyer, print, lines =
+    match(text, '^(%a)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
+  return {state = state, generation = generation, deadline = tonumber(deadline), pinned = tonumber(pinned),
+    buyer = buyer, print = print, lines = lines}
+end
+
+local function text_of(hold)
+  return concat({hold.state, hold.generation, string.format('%.0f', hold.deadline), string.format('%.0f', hold.pinned),
+    hold.buyer, hold.print, hold.lines}, '|')
+end
+
+-- Reads the records that are not in the book yet, in one command.
+local function fetch(ids)
+  local missing = {}
+  for i = 1, #ids do
+    if holds[ids[i]] == nil then missing[#missing + 1] = ids[i]; holds[ids[i]] = false end
+  end
+  if #missing == 0 then return end
+  local texts = call('HMGET', HOLDS, unpack(missing))
+  for i = 1, #missing do
+    if texts[i] then holds[missing[i]] = parse(texts[i]) end
+  end
+end
+
+local function put(id, hold)
+  holds[id] = hold
+  holds_changed[id] = true
+end
+
+local function bought_by(buyer)
+  if not buyers[buyer] then buyers[buyer] = tonumber(call('HGET', BUYERS, buyer) or 0) end
+  return buyers[buyer]
+end
+
+local function credit(buyer, n)
+  buyers[buyer] = bought_by(buyer) + n
+  buyers_changed[buyer] = true
+end
+
+local function count(section)
+  local c = counts[section]
+  if not c then
+    local a, h, p, s = match(call('HGET', META, 'c:' .. section), '^(%d+),(%d+),(%d+),(%d+)$')
+    c = {a = tonumber(a), h = tonumber(h), p = tonumber(p), s = tonumber(s)}
+    counts[section] = c
+  end
+  return c
+end
+
+local function seat(offset)
+  local letter = seats[offset]
+  if not letter then
+    letter = call('GETRANGE', SEATS, offset, offset)
+    seats[offset] = letter
+  end
+  return letter
+end
+
+-- Moves n admissions of a section, and its seats if it has any, from one letter to another.
+local function move(section, n, offsets, from, to)
+  local c = count(section)
+  c[from] = c[from] - n
+  c[to] = c[to] + n
+  counts_changed[section] = true
+  for i = 1, #offsets do
+    seats[offsets[i]] = to
+    seats_changed[offsets[i]] = true
+  end
+end
+
+-- Moves all that a hold has; returns how many admissions that is.
+local function move_hold(hold, from, to)
+  local total = 0
+  for section, kind, rest in gmatch(hold.lines, '(%d+)([*@])([%d.]+)') do
+    local offsets, n = {}, tonumber(rest)
+    if kind == '@' then
+      for offset in gmatch(rest, '%d+') do offsets[#offsets + 1] = tonumber(offset) end
+      n = #offsets
+    end
+    move(section, n, offsets, from, to)
+    total = total + n
+  end
+  return total
+end
+
+-- Ends a hold: its inventory is available again, its record a memory.
+local function give_back(id, hold, state)
+  credit(hold.buyer, -move_hold(hold, hold.state, 'a'))
+  if hold.state == 'p' then pins[id] = false end
+  hold.state = state
+  due[id] = now + memory_ms
+  put(id, hold)
+end
+
+-- When the next hold is due, 0 if none is. Meant for after close() has written the index.
+local function next_due()
+  return tonumber(call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2] or 0)
+end
+
+local operations = {}

@@ -1,0 +1,77 @@
+-- Closing the book: everything that changed is written, a command a kind, and
+-- then told, as one numbered delta. Readers are told only what is already true.
+
+-- Calls a variadic command with its arguments in portions that Lua can unpack.
+local function call_in_portions(command, key, arguments)
+  local most = 1000 -- even, so that a field and its value stay together
+  for i = 1, #arguments, most do
+    call(command, key, unpack(arguments, i, math.min(i + most - 1, #arguments)))
+  end
+end
+
+local function write_index(key, changes)
+  local added, removed = {}, {}
+  for id, score in pairs(changes) do
+    if score then added[#added + 1] = string.format('%.0f', score); added[#added + 1] = id
+    else removed[#removed + 1] = id end
+  end
+  call_in_portions('ZADD', key, added)
+  call_in_portions('ZREM', key, removed)
+end
+
+local function write_hash(key, changed, values, empty)
+  local set, removed = {}, {}
+  for field in pairs(changed) do
+    local value = values[field]
+    if value == empty then removed[#removed + 1] = field
+    else set[#set + 1] = field; set[#set + 1] = type(value) == 'table' and text_of(value) or value end
+  end
+  call_in_portions('HSET', key, set)
+  call_in_portions('HDEL', key, removed)
+end
+
+-- Writes the changed seats, and returns them, as runs of neighbours: {{offset, letters}, …}.
+local function write_seats()
+  local offsets, runs = {}, {}
+  for offset in pairs(seats_changed) do offsets[#offsets + 1] = offset end
+  table.sort(offsets)
+  local first = 1
+  for i = 1, #offsets do
+    if offsets[i + 1] ~= offsets[i] + 1 then
+      local letters = {}
+      for j = first, i do letters[#letters + 1] = seats[offsets[j]] end
+      local run = {offsets[first], concat(letters)}
+      call('SETRANGE', SEATS, run[1], run[2])
+      runs[#runs + 1] = run
+      first = i + 1
+    end
+  end
+  return runs
+end
+
+local function close()
+  if next(holds_changed) == nil and next(due) == nil then return end
+  write_index(DUE, due)
+  write_index(PINS, pins)
+  write_hash(HOLDS, holds_changed, holds, false)
+  write_hash(BUYERS, buyers_changed, buyers, 0)
+  local told, meta = {}, {'clock', string.format('%.0f', now)}
+  for section in pairs(counts_changed) do
+    local c = counts[section]
+    meta[#meta + 1] = 'c:' .. section
+    meta[#meta + 1] = concat({c.a, c.h, c.p, c.s}, ',')
+    told[section] = {c.a, c.h, c.p, c.s}
+  end
+  local runs = write_seats()
+  local changed = next(told) ~= nil
+  if changed then
+    seq = seq + 1
+    meta[#meta + 1] = 'seq'
+    meta[#meta + 1] = seq
+  end
+  call('HSET', META, unpack(meta))
+  if changed then
+    call('PUBLISH', ARGV[2], cjson.encode({e = tonumber(ARGV[1]), q = seq, t = now, s = sale,
+      n = next_due(), c = told, x = #runs > 0 and runs or nil}))
+  end
+end

@@ -1,0 +1,47 @@
+-- rebuild: lays an event's stock anew, in a new epoch, in three steps, each a call.
+-- From "begin" to "finish" every other operation is answered "recovering".
+--
+-- KEYS     as in book.lua
+-- ARGV     1 epoch, 2 channel, 3 step, then
+--          begin   hold_ms, cap, memory_ms
+--          holds   number of holds, and per hold: id, record, buyer, admissions, due (0: not in
+--                  the index), pinned at (0: not pinned)
+--          finish  sale, seats, counts of section 0, 1, …
+-- RETURNS  {"done"}; {"epoch", epoch} if a newer rebuild, or one that has finished, is in the way
+
+local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
+local sale = redis.call('HGET', KEYS[1], 'sale')
+local mine = tonumber(ARGV[1])
+local step = ARGV[3]
+
+if step == 'begin' then
+  if epoch > mine or (epoch == mine and sale ~= 'recovering') then return {'epoch', tostring(epoch)} end
+  local clock = redis.call('HGET', KEYS[1], 'clock') or '0'
+  redis.call('DEL', unpack(KEYS))
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'sale', 'recovering', 'seq', '0', 'clock', clock,
+    'hold_ms', ARGV[4], 'cap', ARGV[5], 'memory_ms', ARGV[6])
+  redis.call('PUBLISH', ARGV[2], cjson.encode({e = mine, q = 0, s = 'recovering'}))
+  return {'done'}
+end
+
+if epoch ~= mine or sale ~= 'recovering' then return {'epoch', tostring(epoch)} end
+
+if step == 'holds' then
+  for i = 0, tonumber(ARGV[4]) - 1 do
+    local at = 5 + 6 * i
+    local id, record, buyer, n, due, pinned = unpack(ARGV, at, at + 5)
+    if redis.call('HSET', KEYS[2], id, record) == 1 then
+      redis.call('HINCRBY', KEYS[4], buyer, n)
+      if due ~= '0' then redis.call('ZADD', KEYS[3], due, id) end
+      if pinned ~= '0' then redis.call('ZADD', KEYS[6], pinned, id) end
+    end
+  end
+  return {'done'}
+end
+
+redis.call('SET', KEYS[5], ARGV[5])
+local counts = {}
+for i = 6, #ARGV do counts[#counts + 1] = 'c:' .. (i - 6); counts[#counts + 1] = ARGV[i] end
+redis.call('HSET', KEYS[1], 'sale', ARGV[4], 'seq', '1', unpack(counts))
+redis.call('PUBLISH', ARGV[2], cjson.encode({e = mine, q = 1, s = ARGV[4]}))
+return {'done'}

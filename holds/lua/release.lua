@@ -1,0 +1,16 @@
+-- release: the buyer gives a hold back. A repeat finds it released and is
+-- answered the same.
+--
+-- ARGS     id, buyer
+-- RETURNS  "ok", "unknown" (never was, or is another's), "pinned", "ended <state>"
+
+operations.release = function(id, at)
+  local hold = holds[id]
+  if not hold or hold.buyer ~= ARGV[at] then return 'unknown' end
+  if hold.state == 'r' then return 'ok' end
+  if hold.state == 'p' then return 'pinned' end
+  if hold.state ~= 'h' then return 'ended ' .. hold.state end
+  if hold.deadline <= now then give_back(id, hold, 'x'); return 'ended x' end
+  give_back(id, hold, 'r')
+  return 'ok'
+end

@@ -1,0 +1,142 @@
+package holds
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"onsale"
+	"onsale/internal/stores/storestest"
+)
+
+func TestMain(m *testing.M) { storestest.Main(m) }
+
+const testEpoch onsale.Epoch = 1
+
+// house is an event laid out in a namespace of its own on a real Redis.
+type house struct {
+	t      *testing.T
+	layout *onsale.Layout
+	desk   *Desk
+	client rueidis.Client
+}
+
+// newHouse opens an event with a floor of 10, and a stand of rows A and B with 5
+// seats each; one buyer may have 4.
+func newHouse(t *testing.T, change func(*onsale.Event)) *house {
+	t.Helper()
+	event := &onsale.Event{ID: "concert", Name: "Concert", Currency: "EUR", StartsAt: time.Unix(2e9, 0), MaxPerBuyer: 4, Epoch: testEpoch,
+		Sections: []onsale.Section{
+			{ID: "floor", Kind: onsale.General, Capacity: 10, Price: 5000},
+			{ID: "stand", Kind: onsale.Reserved, Price: 8000, Grid: &onsale.Grid{Rows: 2, Seats: 5}},
+		}}
+	if change != nil {
+		change(event)
+	}
+	if err := event.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	url, namespace := storestest.Redis(t)
+	h := &house{t: t, layout: onsale.NewLayout(event), client: connect(t, url)}
+	h.desk = NewDesk(Config{Client: h.client, Namespace: namespace, Secret: []byte("test")})
+	t.Cleanup(func() {
+		if err := h.desk.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	h.rebuild(testEpoch)
+	return h
+}
+
+func connect(t *testing.T, url string) rueidis.Client {
+	t.Helper()
+	client, err := Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+// rebuild lays the stock in an epoch, with what is kept, and opens the sale.
+func (h *house) rebuild(epoch onsale.Epoch, kept ...Kept) {
+	h.t.Helper()
+	if err := h.desk.BeginRebuild(h.t.Context(), h.layout, epoch); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := h.desk.FinishRebuild(h.t.Context(), h.layout, epoch, onsale.SaleOpen, kept); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// hold asks for lines; the error is the caller's to judge.
+func (h *house) hold(buyer onsale.BuyerID, key string, lines ...onsale.Line) (onsale.Hold, error) {
+	h.t.Helper()
+	if _, err := h.layout.CheckLines(lines); err != nil {
+		return onsale.Hold{}, err
+	}
+	return h.desk.Hold(h.t.Context(), h.layout, Request{Buyer: buyer, Lines: lines, Key: key})
+}
+
+func (h *house) mustHold(buyer onsale.BuyerID, lines ...onsale.Line) onsale.Hold {
+	h.t.Helper()
+	hold, err := h.hold(buyer, "", lines...)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return hold
+}
+
+// counts are the section's, after checking that they add up to its capacity.
+func (h *house) counts(section string) onsale.Counts {
+	h.t.Helper()
+	stock, err := h.desk.Stock(h.t.Context(), h.layout)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	s := h.layout.Section(section)
+	c := stock.Counts[s.Index]
+	if c.Total() != s.Capacity {
+		h.t.Fatalf("%s: %+v add up to %d, not to %d", section, c, c.Total(), s.Capacity)
+	}
+	return c
+}
+
+func (h *house) wantCounts(section string, want onsale.Counts) {
+	h.t.Helper()
+	if got := h.counts(section); got != want {
+		h.t.Errorf("%s: %+v, want %+v", section, got, want)
+	}
+}
+
+func wantCode(t *testing.T, err error, want onsale.Code) *onsale.Error {
+	t.Helper()
+	if onsale.CodeOf(err) != want {
+		t.Fatalf("got %v, want %s", err, want)
+	}
+	refused, _ := err.(*onsale.Error)
+	return refused
+}
+
+// eventually polls until ok, which must come soon.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("never: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func floor(n int) onsale.Line           { return onsale.Line{Section: "floor", Quantity: n} }
+func stand(seats ...string) onsale.Line { return onsale.Line{Section: "stand", Seats: seats} }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

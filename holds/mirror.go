@@ -1,0 +1,313 @@
+package holds
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"onsale"
+	"onsale/internal/lifecycle"
+)
+
+const (
+	// inboxSize is how many published deltas may wait for a mirror. When it is full
+	// the mirror reads the whole stock instead.
+	inboxSize = 4096
+	// checkEvery is how often a mirror asks Redis whether it has missed something:
+	// a subscription can be dead without saying so.
+	checkEvery = time.Second
+	// sweepJitter spreads the processes' sweeps: the first makes the others needless.
+	sweepJitter = 20 * time.Millisecond
+	// sweepPause is the least time between two sweeps of a process.
+	sweepPause = 20 * time.Millisecond
+	// resubscribePause is how long to wait after a subscription broke.
+	resubscribePause = 100 * time.Millisecond
+)
+
+// Listener is told how an event's stock changes. Its calls never overlap and are
+// in order. They must not block, nor keep or change what they are given, nor call
+// the mirrors.
+type Listener interface {
+	Reset(*onsale.Stock) // the whole, at first and after every gap or new epoch
+	Delta(*onsale.Delta) // the next change
+}
+
+// Mirrors keeps this process's own view of every event it was asked about, by
+// folding the deltas that Redis publishes, and sweeps what expires when nobody
+// asks. Every process does both; none leads.
+type Mirrors struct {
+	desk       *Desk
+	subscriber rueidis.Client
+	onAbsent   func(onsale.EventID)
+	log        *slog.Logger
+	group      lifecycle.Group
+
+	mu      sync.Mutex
+	mirrors map[onsale.EventID]*mirror // under mu
+}
+
+// NewMirrors returns the mirrors of a desk's events. The subscriber is a client of
+// its own, so that messages and calls don't wait for each other. onAbsent is told,
+// again and again, when Redis has no stock of an event that it should have.
+func NewMirrors(desk *Desk, subscriber rueidis.Client, onAbsent func(onsale.EventID), log *slog.Logger) *Mirrors {
+	m := &Mirrors{desk: desk, subscriber: subscriber, onAbsent: onAbsent, log: log, mirrors: map[onsale.EventID]*mirror{}}
+	desk.mu.Lock()
+	defer desk.mu.Unlock()
+	desk.onSeq = m.learn
+	return m
+}
+
+// Start implements lifecycle.Part. Mirrors begin when they are first asked for.
+func (m *Mirrors) Start(context.Context) error { return nil }
+
+// Stop ends every mirror.
+func (m *Mirrors) Stop(ctx context.Context) error { return m.group.Stop(ctx) }
+
+// Watch tells the listener of the event from now on: Reset as soon as the stock is
+// known, then Delta. stop ends it, and waits for a call under way.
+func (m *Mirrors) Watch(_ context.Context, l *onsale.Layout, listener Listener) (stop func(), err error) {
+	return m.mirror(l).watch(listener), nil
+}
+
+// View calls f with the event's stock as this process knows it, and keeps it from
+// changing meanwhile. It returns false, without calling f, if it is not known yet.
+func (m *Mirrors) View(l *onsale.Layout, f func(*onsale.Stock)) bool {
+	mi := m.mirror(l)
+	mi.mu.Lock()
+	defer mi.mu.Unlock()
+	if mi.stock == nil {
+		return false
+	}
+	f(mi.stock)
+	return true
+}
+
+func (m *Mirrors) mirror(l *onsale.Layout) *mirror {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	mi := m.mirrors[l.Event.ID]
+	if mi == nil {
+		mi = &mirror{owner: m, layout: l, batcher: m.desk.batcher(l.Event.ID, l.Event.Epoch), inbox: make(chan string, inboxSize),
+			reload: make(chan struct{}, 1), listeners: map[*Listener]Listener{}}
+		m.mirrors[l.Event.ID] = mi
+		m.group.Go(context.Background(), mi.subscribe)
+		m.group.Go(context.Background(), mi.run)
+	}
+	return mi
+}
+
+// learn hears from the desk when the next hold is due.
+func (m *Mirrors) learn(event onsale.EventID, _ uint64, nextDue time.Time) {
+	m.mu.Lock()
+	mi := m.mirrors[event]
+	m.mu.Unlock()
+	if mi != nil {
+		mi.mu.Lock()
+		mi.nextDue = nextDue
+		mi.mu.Unlock()
+	}
+}
+
+// mirror is one event's.
+type mirror struct {
+	owner   *Mirrors
+	layout  *onsale.Layout
+	batcher *batcher
+	inbox   chan string   // published deltas, in order
+	reload  chan struct{} // holds a token when the whole must be read
+
+	mu        sync.Mutex
+	stock     *onsale.Stock          // under mu; nil until first read
+	nextDue   time.Time              // under mu
+	listeners map[*Listener]Listener // under mu
+}
+
+func (mi *mirror) watch(l Listener) (stop func()) {
+	mi.mu.Lock()
+	defer mi.mu.Unlock()
+	key := &l
+	mi.listeners[key] = l
+	if mi.stock != nil {
+		l.Reset(mi.stock)
+	}
+	return func() {
+		mi.mu.Lock()
+		defer mi.mu.Unlock()
+		delete(mi.listeners, key)
+	}
+}
+
+func (mi *mirror) askReload() {
+	select {
+	case mi.reload <- struct{}{}:
+	default: // asked already
+	}
+}
+
+// subscribe hands what is published to run, for as long as the mirror lives. The
+// stock is read anew each time a subscription begins: what was published before
+// is in it, what is published after will come.
+func (mi *mirror) subscribe(ctx context.Context) {
+	c := mi.owner.subscriber
+	hooked := rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) {
+		if s.Kind == "subscribe" {
+			mi.askReload()
+		}
+	})
+	for ctx.Err() == nil {
+		err := c.Receive(hooked, c.B().Subscribe().Channel(mi.batcher.keys.channel).Build(), func(msg rueidis.PubSubMessage) {
+			select {
+			case mi.inbox <- msg.Message:
+			default:
+				mi.askReload()
+			}
+		})
+		if ctx.Err() == nil {
+			mi.owner.log.Warn("subscription broke; it is made again", "event", mi.layout.Event.ID, "error", err)
+			pause(ctx, resubscribePause)
+		}
+	}
+}
+
+func (mi *mirror) run(ctx context.Context) {
+	check := time.NewTicker(checkEvery)
+	defer check.Stop()
+	sweep := time.NewTimer(0)
+	defer sweep.Stop()
+	var behind uint64 // the seq the mirror had when it was last seen to be behind
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-mi.reload:
+			mi.read(ctx)
+		case text := <-mi.inbox:
+			mi.fold(ctx, text)
+		case <-sweep.C:
+			mi.sweep(ctx)
+		case <-check.C:
+			behind = mi.check(ctx, behind)
+		}
+		sweep.Reset(mi.untilDue())
+	}
+}
+
+// untilDue is how long until the next sweep; the check covers what is further off.
+func (mi *mirror) untilDue() time.Duration {
+	mi.mu.Lock()
+	due := mi.nextDue
+	mi.mu.Unlock()
+	if due.IsZero() {
+		return checkEvery
+	}
+	return min(max(time.Until(due), sweepPause)+rand.N(sweepJitter), checkEvery)
+}
+
+func (mi *mirror) sweep(ctx context.Context) {
+	mi.mu.Lock()
+	due := !mi.nextDue.IsZero() && !mi.nextDue.After(time.Now())
+	mi.mu.Unlock()
+	if !due || ctx.Err() != nil {
+		return
+	}
+	if err := mi.batcher.sweep(); err != nil {
+		mi.owner.log.Debug("sweep failed; the next call reaps", "event", mi.layout.Event.ID, "error", err)
+	}
+}
+
+func (mi *mirror) fold(ctx context.Context, text string) {
+	d, err := decodeDelta(mi.layout, text)
+	if err != nil {
+		mi.owner.log.Error("unreadable delta; the stock is read anew", "error", err)
+		mi.read(ctx)
+		return
+	}
+	mi.mu.Lock()
+	known := mi.stock != nil
+	before := uint64(0)
+	if known {
+		before = mi.stock.Seq
+	}
+	ok := known && mi.stock.Apply(d)
+	if ok && d.Seq > before {
+		mi.nextDue = d.NextDue
+		for _, l := range mi.listeners {
+			l.Delta(d)
+		}
+	}
+	mi.mu.Unlock()
+	if known && !ok {
+		mi.read(ctx)
+	}
+}
+
+// read takes the whole stock from Redis.
+func (mi *mirror) read(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	stock, err := mi.owner.desk.Stock(ctx, mi.layout)
+	if errors.Is(err, ErrAbsent) {
+		mi.owner.onAbsent(mi.layout.Event.ID)
+		return
+	}
+	if err != nil {
+		mi.owner.log.Warn("stock not read; the next check tries again", "event", mi.layout.Event.ID, "error", err)
+		return
+	}
+	mi.mu.Lock()
+	defer mi.mu.Unlock()
+	if mi.stock != nil && stock.Epoch == mi.stock.Epoch && stock.Seq <= mi.stock.Seq {
+		return
+	}
+	mi.stock, mi.nextDue = stock, stock.NextDue
+	mi.batcher.epoch.Store(uint64(stock.Epoch))
+	for _, l := range mi.listeners {
+		l.Reset(stock)
+	}
+}
+
+// check reads the event's epoch and seq. A mirror that is behind twice at the same
+// seq has lost its subscription: it reads the whole.
+func (mi *mirror) check(ctx context.Context, behind uint64) uint64 {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	c := mi.owner.desk.cfg.Client
+	head, err := c.Do(ctx, c.B().Hmget().Key(mi.batcher.keys.all[0]).Field("epoch", "seq").Build()).AsStrSlice()
+	if err != nil || len(head) != 2 {
+		return 0 // the next check asks again
+	}
+	if head[0] == "" {
+		mi.owner.onAbsent(mi.layout.Event.ID)
+		return 0
+	}
+	mi.mu.Lock()
+	stock := mi.stock
+	same := stock != nil && head[0] == formatUint(uint64(stock.Epoch)) && head[1] == formatUint(stock.Seq)
+	at := uint64(0)
+	if stock != nil {
+		at = stock.Seq + 1 // never 0, which means "not behind"
+	}
+	mi.mu.Unlock()
+	if same {
+		return 0
+	}
+	if stock == nil || behind == at {
+		mi.askReload()
+		return 0
+	}
+	return at
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,112 @@
+package holds
+
+import (
+	"context"
+	"crypto/sha1"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/rueidis"
+
+	"onsale"
+)
+
+// The scripts. One file is one operation or one idea; what works on the book is
+// joined into one script, so that one call can carry any mix of operations.
+//
+//go:embed lua/*.lua
+var lua embed.FS
+
+var (
+	applyScript   = newScript("book", "expire", "hold", "release", "pin", "confirm", "free", "look", "close", "apply")
+	saleScript    = newScript("sale")
+	rebuildScript = newScript("rebuild")
+	viewScript    = newScript("snapshot", "view")
+	inspectScript = newScript("snapshot", "inspect")
+)
+
+// script is a Lua program that Redis knows by its SHA-1.
+type script struct{ source, sha string }
+
+func newScript(names ...string) *script {
+	var b strings.Builder
+	for _, name := range names {
+		text, err := lua.ReadFile("lua/" + name + ".lua")
+		if err != nil {
+			panic(err) // a name above has no file: a programming mistake
+		}
+		b.Write(text)
+		b.WriteByte('\n')
+	}
+	sum := sha1.Sum([]byte(b.String())) //nolint:gosec // Redis's own name for a script, not a protection
+	return &script{source: b.String(), sha: hex.EncodeToString(sum[:])}
+}
+
+// run calls the script on an event's keys: by its SHA-1, and whole when Redis has
+// forgotten it (restart, failover, SCRIPT FLUSH).
+func (s *script) run(ctx context.Context, c rueidis.Client, k keys, args []string) rueidis.RedisResult {
+	r := c.Do(ctx, c.B().Evalsha().Sha1(s.sha).Numkeys(int64(len(k.all))).Key(k.all...).Arg(args...).Build())
+	if e, ok := rueidis.IsRedisErr(r.Error()); ok && e.IsNoScript() {
+		return c.Do(ctx, c.B().Eval().Script(s.source).Numkeys(int64(len(k.all))).Key(k.all...).Arg(args...).Build())
+	}
+	return r
+}
+
+// keys are an event's keys in Redis. They share the hash tag {event}, so every
+// script is legal in Redis Cluster.
+type keys struct {
+	all     []string // in the order that book.lua lists them
+	channel string
+}
+
+func newKeys(namespace string, event onsale.EventID) keys {
+	prefix := namespace + ":{" + string(event) + "}:"
+	return keys{
+		all: []string{prefix + "meta", prefix + "holds", prefix + "due", prefix + "buyers", prefix + "seats", prefix + "pins"},
+		// The channel has the tag too: sharded publish in Cluster needs it.
+		channel: prefix + "feed",
+	}
+}
+
+// status is the first word of a script's answer, when it is not "done".
+type status struct {
+	word  string
+	epoch onsale.Epoch // with "epoch"
+}
+
+func (s status) Error() string {
+	if s.word == "epoch" {
+		return fmt.Sprintf("redis is in epoch %d", s.epoch)
+	}
+	return "redis: stock is " + s.word
+}
+
+// checkStatus turns a script's first words into an error, nil if it is done.
+func checkStatus(reply []rueidis.RedisMessage) error {
+	if len(reply) == 0 {
+		return status{word: "absent"}
+	}
+	word, err := reply[0].ToString()
+	if err != nil {
+		return fmt.Errorf("read a script's status: %w", err)
+	}
+	if word == "done" {
+		return nil
+	}
+	s := status{word: word}
+	if word == "epoch" && len(reply) > 1 {
+		text, err := reply[1].ToString()
+		if err != nil {
+			return fmt.Errorf("read a script's epoch: %w", err)
+		}
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("read a script's epoch: %w", err)
+		}
+		s.epoch = onsale.Epoch(n)
+	}
+	return s
+}

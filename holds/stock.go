@@ -1,0 +1,251 @@
+package holds
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"onsale"
+)
+
+// ErrAbsent says that Redis has no stock of the event: it was lost, or never laid.
+var ErrAbsent = errors.New("holds: redis has no stock of the event")
+
+// Stock reads an event's whole stock from Redis, in one step. It returns ErrAbsent
+// if there is none.
+func (d *Desk) Stock(ctx context.Context, l *onsale.Layout) (*onsale.Stock, error) {
+	k := newKeys(d.cfg.Namespace, l.Event.ID)
+	reply, err := viewScript.run(ctx, d.cfg.Client, k, []string{strconv.Itoa(len(l.Sections()))}).ToArray()
+	if err != nil {
+		return nil, fmt.Errorf("read the stock of %s: %w", l.Event.ID, err)
+	}
+	return decodeStock(l, reply)
+}
+
+// decodeStock reads what snapshot.lua gives.
+func decodeStock(l *onsale.Layout, reply []rueidis.RedisMessage) (*onsale.Stock, error) {
+	const fixed = 6
+	if len(reply) == 0 {
+		return nil, ErrAbsent
+	}
+	fields := make([]string, len(reply))
+	for i := range reply {
+		text, err := reply[i].ToString()
+		if err != nil {
+			return nil, fmt.Errorf("read the stock of %s: %w", l.Event.ID, err)
+		}
+		fields[i] = text
+	}
+	if len(fields) != fixed+len(l.Sections()) {
+		return nil, fmt.Errorf("the stock of %s has %d fields, want %d", l.Event.ID, len(fields), fixed+len(l.Sections()))
+	}
+	var numbers [4]uint64
+	for i, at := range []int{0, 2, 3, 4} {
+		n, err := strconv.ParseUint(fields[at], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("the stock of %s: %w", l.Event.ID, err)
+		}
+		numbers[i] = n
+	}
+	s := &onsale.Stock{
+		Event: l.Event.ID, Epoch: onsale.Epoch(numbers[0]), Sale: onsale.Sale(fields[1]), Seq: numbers[1],
+		At: fromMs(int64(numbers[2])), NextDue: fromMs(int64(numbers[3])), Seats: []byte(fields[5]),
+		Counts: make([]onsale.Counts, len(l.Sections())),
+	}
+	if s.Sale == onsale.SaleRecovering {
+		s.Seats = l.Empty() // nothing is laid yet
+		return s, nil
+	}
+	for i := range s.Counts {
+		c, err := parseCounts(fields[fixed+i])
+		if err != nil {
+			return nil, fmt.Errorf("the stock of %s, section %d: %w", l.Event.ID, i, err)
+		}
+		s.Counts[i] = c
+	}
+	return s, nil
+}
+
+func parseCounts(text string) (c onsale.Counts, err error) {
+	parts := strings.Split(text, ",")
+	into := []*int64{&c.Available, &c.Held, &c.Pinned, &c.Sold}
+	if len(parts) != len(into) {
+		return c, fmt.Errorf("counts %q are not four numbers", text)
+	}
+	for i, p := range parts {
+		if *into[i], err = strconv.ParseInt(p, 10, 64); err != nil {
+			return c, fmt.Errorf("counts %q: %w", text, err)
+		}
+	}
+	return c, nil
+}
+
+func formatCounts(c onsale.Counts) string {
+	return fmt.Sprintf("%d,%d,%d,%d", c.Available, c.Held, c.Pinned, c.Sold)
+}
+
+// delta is what close.lua publishes.
+type delta struct {
+	Epoch   onsale.Epoch        `json:"e"`
+	Seq     uint64              `json:"q"`
+	At      int64               `json:"t"`
+	Sale    onsale.Sale         `json:"s"`
+	NextDue int64               `json:"n"`
+	Counts  map[string][4]int64 `json:"c"`
+	Seats   []onsale.FeedRun    `json:"x"` // offsets are the event's, not a section's
+}
+
+// decodeDelta reads a published delta and checks it against the layout, so that
+// applying it can't go out of bounds.
+func decodeDelta(l *onsale.Layout, text string) (*onsale.Delta, error) {
+	var in delta
+	if err := json.Unmarshal([]byte(text), &in); err != nil {
+		return nil, fmt.Errorf("read a delta of %s: %w", l.Event.ID, err)
+	}
+	out := &onsale.Delta{Epoch: in.Epoch, Seq: in.Seq, At: fromMs(in.At), Sale: in.Sale, NextDue: fromMs(in.NextDue),
+		Counts: make(map[int]onsale.Counts, len(in.Counts))}
+	for name, c := range in.Counts {
+		i, err := strconv.Atoi(name)
+		if err != nil || i < 0 || i >= len(l.Sections()) {
+			return nil, fmt.Errorf("a delta of %s has section %q", l.Event.ID, name)
+		}
+		out.Counts[i] = onsale.Counts{Available: c[0], Held: c[1], Pinned: c[2], Sold: c[3]}
+	}
+	length := len(l.Empty())
+	for _, run := range in.Seats {
+		if run.Offset < 0 || run.Offset+len(run.States) > length {
+			return nil, fmt.Errorf("a delta of %s has seats at %d", l.Event.ID, run.Offset)
+		}
+		out.Seats = append(out.Seats, onsale.SeatRun{Offset: run.Offset, States: run.States})
+	}
+	return out, nil
+}
+
+// SetSale tells Redis and the feed that the sale was opened, paused or closed.
+//
+// Errors: ErrAbsent; recovering.
+func (d *Desk) SetSale(ctx context.Context, l *onsale.Layout, sale onsale.Sale) error {
+	b := d.batcher(l.Event.ID, l.Event.Epoch)
+	err := d.inEpoch(b, func(epoch onsale.Epoch) error {
+		args := []string{strconv.FormatUint(uint64(epoch), 10), b.keys.channel, string(sale)}
+		reply, err := saleScript.run(ctx, d.cfg.Client, b.keys, args).ToArray()
+		if err != nil {
+			return fmt.Errorf("%w: %w", errTransport, err)
+		}
+		return b.learn(checkStatus(reply))
+	})
+	var s status
+	if errors.As(err, &s) && s.word == "absent" {
+		return ErrAbsent
+	}
+	return err
+}
+
+// BeginRebuild empties an event's stock and refuses everything until FinishRebuild,
+// in a new epoch, which fences whatever was issued before. It is an error if
+// another rebuild with the same or a newer epoch was here first.
+func (d *Desk) BeginRebuild(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch) error {
+	return d.rebuildStep(ctx, l, epoch, "begin", strconv.FormatInt(l.Event.HoldTime().Milliseconds(), 10),
+		strconv.Itoa(l.Event.MaxPerBuyer), strconv.FormatInt(d.cfg.Memory.Milliseconds(), 10))
+}
+
+// Kept is inventory that Postgres says is taken: a live claim.
+type Kept struct {
+	Hold  onsale.HoldID
+	Buyer onsale.BuyerID
+	Sold  bool // ticketed; false: its payment is still being decided
+	Lines []onsale.Line
+}
+
+// rebuildChunk is how many holds one call lays: about a millisecond of Redis's time.
+const rebuildChunk = 250
+
+// FinishRebuild lays the stock: everything is available but what is kept. The sale
+// goes on as given.
+func (d *Desk) FinishRebuild(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch, sale onsale.Sale, kept []Kept) error {
+	seats, counts := l.Empty(), make([]onsale.Counts, len(l.Sections()))
+	for i, s := range l.Sections() {
+		counts[i].Available = s.Capacity
+	}
+	now := time.Now().UnixMilli()
+	for len(kept) > 0 {
+		chunk := kept[:min(len(kept), rebuildChunk)]
+		kept = kept[len(chunk):]
+		args := []string{strconv.Itoa(len(chunk))}
+		for _, k := range chunk {
+			if err := lay(l, k, seats, counts); err != nil {
+				return err
+			}
+			rec := record{state: 'p', generation: 1, deadline: now, pinned: now, buyer: k.Buyer, lines: encodeLines(k.Lines, l)}
+			due, pinned := int64(0), now
+			if k.Sold {
+				rec.state, due, pinned = 's', now+d.cfg.Memory.Milliseconds(), 0
+			}
+			args = append(args, string(k.Hold), rec.String(), string(k.Buyer), strconv.Itoa(onsale.Quantity(k.Lines)),
+				strconv.FormatInt(due, 10), strconv.FormatInt(pinned, 10))
+		}
+		if err := d.rebuildStep(ctx, l, epoch, "holds", args...); err != nil {
+			return err
+		}
+	}
+	args := []string{string(sale), string(seats)}
+	for _, c := range counts {
+		args = append(args, formatCounts(c))
+	}
+	if err := d.rebuildStep(ctx, l, epoch, "finish", args...); err != nil {
+		return err
+	}
+	d.batcher(l.Event.ID, epoch).epoch.Store(uint64(epoch))
+	return nil
+}
+
+// lay takes a kept hold's inventory out of what is available.
+func lay(l *onsale.Layout, k Kept, seats []byte, counts []onsale.Counts) error {
+	letter := onsale.SeatPinned
+	if k.Sold {
+		letter = onsale.SeatSold
+	}
+	for _, line := range k.Lines {
+		s := l.Section(line.Section)
+		if s == nil {
+			return fmt.Errorf("lay hold %s: the event has no section %q", k.Hold, line.Section)
+		}
+		c := &counts[s.Index]
+		c.Available -= int64(line.Quantity)
+		if k.Sold {
+			c.Sold += int64(line.Quantity)
+		} else {
+			c.Pinned += int64(line.Quantity)
+		}
+		for _, seat := range line.Seats {
+			offset, ok := s.Offset(seat)
+			if !ok || seats[offset] != onsale.SeatAvailable {
+				return fmt.Errorf("lay hold %s: seat %s of %s is unknown or claimed twice", k.Hold, seat, s.ID)
+			}
+			seats[offset] = letter
+		}
+		if c.Available < 0 {
+			return fmt.Errorf("lay hold %s: more of %s is claimed than it has", k.Hold, s.ID)
+		}
+	}
+	return nil
+}
+
+func (d *Desk) rebuildStep(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch, step string, args ...string) error {
+	k := newKeys(d.cfg.Namespace, l.Event.ID)
+	args = append([]string{strconv.FormatUint(uint64(epoch), 10), k.channel, step}, args...)
+	reply, err := rebuildScript.run(ctx, d.cfg.Client, k, args).ToArray()
+	if err == nil {
+		err = checkStatus(reply)
+	}
+	if err != nil {
+		return fmt.Errorf("rebuild %s, epoch %d, %s: %w", l.Event.ID, epoch, step, err)
+	}
+	return nil
+}

@@ -287,3 +287,12 @@ func (d *Desk) inEpoch(b *batcher, f func(onsale.Epoch) error) error {
 	}
 	return err
 }
+
+// Ping returns an error if Redis doesn't answer.
+func (d *Desk) Ping(ctx context.Context) error {
+	c := d.cfg.Client
+	if err := c.Do(ctx, c.B().Ping().Build()).Error(); err != nil {
+		return fmt.Errorf("redis does not answer: %w", err)
+	}
+	return nil
+}

@@ -43,7 +43,7 @@ type Listener interface {
 type Mirrors struct {
 	desk       *Desk
 	subscriber rueidis.Client
-	onAbsent   func(onsale.EventID)
+	onAmiss    func(event onsale.EventID, recovering bool)
 	log        *slog.Logger
 	group      lifecycle.Group
 
@@ -52,10 +52,10 @@ type Mirrors struct {
 }
 
 // NewMirrors returns the mirrors of a desk's events. The subscriber is a client of
-// its own, so that messages and calls don't wait for each other. onAbsent is told,
-// again and again, when Redis has no stock of an event that it should have.
-func NewMirrors(desk *Desk, subscriber rueidis.Client, onAbsent func(onsale.EventID), log *slog.Logger) *Mirrors {
-	m := &Mirrors{desk: desk, subscriber: subscriber, onAbsent: onAbsent, log: log, mirrors: map[onsale.EventID]*mirror{}}
+// its own, so that messages and calls don't wait for each other. onAmiss is told,
+// again and again, while Redis has no stock of a mirrored event, or is recovering it.
+func NewMirrors(desk *Desk, subscriber rueidis.Client, onAmiss func(event onsale.EventID, recovering bool), log *slog.Logger) *Mirrors {
+	m := &Mirrors{desk: desk, subscriber: subscriber, onAmiss: onAmiss, log: log, mirrors: map[onsale.EventID]*mirror{}}
 	desk.mu.Lock()
 	defer desk.mu.Unlock()
 	desk.onSeq = m.learn
@@ -252,7 +252,7 @@ func (mi *mirror) read(ctx context.Context) {
 	defer cancel()
 	stock, err := mi.owner.desk.Stock(ctx, mi.layout)
 	if errors.Is(err, ErrAbsent) {
-		mi.owner.onAbsent(mi.layout.Event.ID)
+		mi.owner.onAmiss(mi.layout.Event.ID, false)
 		return
 	}
 	if err != nil {
@@ -282,17 +282,21 @@ func (mi *mirror) check(ctx context.Context, behind uint64) uint64 {
 		return 0 // the next check asks again
 	}
 	if head[0] == "" {
-		mi.owner.onAbsent(mi.layout.Event.ID)
+		mi.owner.onAmiss(mi.layout.Event.ID, false)
 		return 0
 	}
 	mi.mu.Lock()
 	stock := mi.stock
 	same := stock != nil && head[0] == formatUint(uint64(stock.Epoch)) && head[1] == formatUint(stock.Seq)
-	at := uint64(0)
+	recovering, at := false, uint64(0)
 	if stock != nil {
+		recovering = stock.Sale == onsale.SaleRecovering
 		at = stock.Seq + 1 // never 0, which means "not behind"
 	}
 	mi.mu.Unlock()
+	if recovering && same {
+		mi.owner.onAmiss(mi.layout.Event.ID, true)
+	}
 	if same {
 		return 0
 	}

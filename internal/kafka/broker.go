@@ -111,49 +111,6 @@ func createTopics(ctx context.Context, cl *kgo.Client, partitions int32, configs
 	return nil
 }
 
-// Lag is how many records of the topic the group has not committed yet.
-func Lag(ctx context.Context, b Broker, group, topic string) (int64, error) {
-	cl, err := b.client()
-	if err != nil {
-		return 0, err
-	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-
-	admin, name := kadm.NewClient(cl), b.Topic(topic)
-	committed, err := admin.FetchOffsets(ctx, b.Prefix+group)
-	if err != nil {
-		return 0, fmt.Errorf("lag of %s: committed offsets: %w", group, err)
-	}
-	ends, err := admin.ListEndOffsets(ctx, name)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return 0, fmt.Errorf("lag of %s: end offsets: %w", group, err)
-	}
-	starts, err := admin.ListStartOffsets(ctx, name)
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
-		return 0, fmt.Errorf("lag of %s: start offsets: %w", group, err)
-	}
-	var lag int64
-	ends.Each(func(end kadm.ListedOffset) {
-		from := int64(0)
-		if start, ok := starts.Lookup(name, end.Partition); ok {
-			from = start.Offset
-		}
-		if at, ok := committed.Lookup(name, end.Partition); ok && at.At > from {
-			from = at.At
-		}
-		lag += max(0, end.Offset-from)
-	})
-	return lag, nil
-}
-
 // Decode reads a record's JSON value.
 func Decode[T any](r Record) (T, error) {
 	var v T

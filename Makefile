@@ -1,0 +1,87 @@
+# Everything that is done with this repository, by name: "make demo" shows Onsale, "make test" tests it, "make help"
+# lists the rest. The work itself is in scripts under deploy/, which say what they do and can be run alone.
+#
+# ARGS is passed on to the program: make demo ARGS="--port 9000 --storm 5000".
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+ARGS    ?=
+# A clone names its commit; a tarball has none. (Not "git describe" alone: the tarball may lie in someone's repository.)
+VERSION ?= $(or $(if $(wildcard .git),$(shell git describe --tags --always --dirty 2>/dev/null)),source)
+
+# Two test binaries at a time: each starts servers of its own. The time-out is for one package.
+TEST_FLAGS  ?= -race -p 2 -timeout 10m
+# What speaks Kafka, one package after the other: they share one broker.
+KAFKA_PACKAGES := ./internal/kafka/... ./persist/... ./checkout/... ./cmd/...
+KAFKA_FLAGS ?= -race -p 1 -count 1 -timeout 10m
+
+##@ Use
+
+.PHONY: demo
+demo: ## show a whole sale on this machine (ARGS="--port N --data DIR --storm N --exit")
+	@deploy/install postgres
+	@deploy/install redis || echo "make demo: without redis-server Onsale uses a stand-in: not for benchmarks"
+	@$(MAKE) --no-print-directory build
+	@exec build/onsale demo $(ARGS)
+
+.PHONY: build
+build: ## build build/onsale: one static binary
+	@mkdir -p build
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o build/onsale ./cmd/onsale
+
+.PHONY: bench-rush
+bench-rush: build ## storm a running Onsale; the report is build/bench/rush.json (ARGS="--target URL …")
+	@mkdir -p build/bench
+	build/onsale bench rush --users 2000 --over 5s --json build/bench/rush.json $(ARGS)
+
+##@ Prove
+
+.PHONY: test
+test: ## run every test under the race detector, on real servers
+	@deploy/install gcc redis postgres chromium
+	CGO_ENABLED=1 go test $(TEST_FLAGS) ./...
+
+.PHONY: test-kafka
+test-kafka: ## run the pipeline's tests on Apache Kafka instead of the embedded broker
+	@deploy/install gcc redis postgres
+	CGO_ENABLED=1 deploy/kafka/with go test $(KAFKA_FLAGS) $(KAFKA_PACKAGES)
+
+.PHONY: check
+check: check-format check-vet lint check-sizes check-tree check-modules check-api check-compose check-shell ## check everything that is not a test
+	@echo "make check: all is well"
+
+.PHONY: lint
+lint: ## lint the Go code, and hold it to the import table of DESIGN.md
+	@deploy/check/lint
+
+.PHONY: check-format check-vet check-sizes check-tree check-modules check-api check-compose check-shell
+check-format:
+	@gofmt -l $$(git ls-files -co --exclude-standard -- '*.go') | { ! grep . || { echo "make check: run gofmt -w on these" >&2; exit 1; }; }
+check-vet:
+	@go vet ./...
+check-sizes:
+	@deploy/check/sizes
+check-tree:
+	@deploy/check/tree
+check-modules:
+	@go mod tidy -diff
+check-api: # the routes against engine/openapi.yaml; a run that finds no such test has checked nothing
+	@go test -list OpenAPI ./engine | grep -q '^Test' || { echo "make check: ./engine has no OpenAPI test" >&2; exit 1; }
+	@go test -count 1 -run OpenAPI ./engine
+check-compose:
+	@deploy/check/compose
+check-shell:
+	@deploy/check/shell
+
+##@ Tidy
+
+.PHONY: clean
+clean: ## remove everything that was built or fetched here
+	rm -rf build
+
+.PHONY: help
+help: ## list what can be made
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

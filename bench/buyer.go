@@ -1,0 +1,190 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"onsale"
+)
+
+// A buyer does what a person with a browser does, one step after the other: arrive,
+// sign in, watch the feed, hold what it shows, pay, wait for the result, fetch the
+// tickets. Each step is due when the pause before it is over, and is timed from then.
+//
+// Every request that changes something goes out under an Idempotency-Key and is
+// repeated until it is answered, as a careful client does; see insist.
+
+const (
+	// most of how often a request is repeated, because the server was busy or no answer came.
+	maxRepeats = 6
+	// firstRepeat is the pause before a request that got no answer is repeated; it doubles each time.
+	firstRepeat = 100 * time.Millisecond
+	// longestBusyWait bounds the Retry-After that a buyer has the patience for.
+	longestBusyWait = 10 * time.Second
+	// feedPatience is how long a buyer looks at a page without a seat map.
+	feedPatience = 20 * time.Second
+	// firstPoll is how long a buyer waits for the feed's word before asking for the order; it
+	// grows by half each time, up to longestPoll.
+	firstPoll   = 3 * time.Second
+	longestPoll = 10 * time.Second
+	// afterCut is how soon a buyer asks a second time when their feed was cut.
+	afterCut = 500 * time.Millisecond
+)
+
+// buyer is one simulated person. Its fields belong to the goroutine of its visit.
+type buyer struct {
+	*temper
+	rush  *rush
+	token string
+	feed  *watch
+	due   time.Time // when the next step should begin
+	keys  int       // Idempotency-Keys used
+}
+
+// visit is the whole life of a buyer who arrives at the given time.
+func (b *buyer) visit(ctx context.Context, arrival time.Time) {
+	m := &b.rush.m
+	m.arrived.Add(1)
+	m.active.Add(1)
+	defer m.active.Add(-1)
+	b.due = arrival
+	if !b.signIn(ctx) || !b.openFeed(ctx) {
+		return
+	}
+	hold, ok := b.shop(ctx)
+	if !ok {
+		return
+	}
+	b.think()
+	switch b.ending {
+	case givesItBack:
+		b.release(ctx, hold)
+	case letsItGo:
+		b.rush.ledger.leave(letGo{hold: hold.ID, token: b.token, expiresAt: hold.ExpiresAt})
+	case paysForIt:
+		b.buy(ctx, hold)
+	}
+}
+
+// think makes the next step due after a pause from now.
+func (b *buyer) think() { b.due = time.Now().Add(b.pause()) }
+
+func (b *buyer) signIn(ctx context.Context) bool {
+	var session struct {
+		Token string         `json:"token"`
+		Buyer onsale.BuyerID `json:"buyer"`
+	}
+	err := b.insist(ctx, request{method: "POST", path: "/v1/sessions"}, &b.rush.m.session, &session)
+	if err != nil {
+		return b.giveUp(ctx, "signing in", err)
+	}
+	b.token = session.Token
+	return true
+}
+
+// openFeed opens the feed and waits until it shows something.
+func (b *buyer) openFeed(ctx context.Context) bool {
+	b.feed = b.rush.watch(b.token)
+	ctx, cancel := context.WithTimeout(ctx, feedPatience)
+	defer cancel()
+	select {
+	case <-b.feed.ready:
+		b.think()
+		return true
+	case <-ctx.Done():
+		return b.giveUp(ctx, "opening the feed", errors.Join(errors.New("no snapshot in time"), b.feed.lastError()))
+	}
+}
+
+// shop tries to hold what the feed shows, and tries again like a person when someone
+// else was faster.
+func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
+	for range b.tries {
+		if !waitUntil(ctx, b.due) {
+			return nil, false
+		}
+		lines := choose(b.temper, b.rush.layout, b.feed.view())
+		if lines == nil {
+			b.think() // perhaps someone lets go
+			continue
+		}
+		hold, err := b.hold(ctx, lines)
+		if err == nil {
+			return hold, true
+		}
+		switch onsale.CodeOf(err) {
+		case onsale.CodeSeatTaken, onsale.CodeSoldOut:
+			b.rush.m.refused.Add(1)
+			b.think()
+		default:
+			return nil, b.giveUp(ctx, "holding", err)
+		}
+	}
+	b.rush.m.emptied.Add(1)
+	return nil, false
+}
+
+func (b *buyer) release(ctx context.Context, hold *onsale.Hold) {
+	err := b.insist(ctx, request{method: "DELETE", path: "/v1/holds/" + string(hold.ID), token: b.token}, nil, nil)
+	switch {
+	case err == nil:
+		b.rush.m.released.Add(1)
+	case onsale.CodeOf(err) == onsale.CodeHoldEnded: // it was too late already
+		b.rush.m.expired.Add(1)
+	default:
+		b.giveUp(ctx, "releasing", err)
+	}
+}
+
+// giveUp counts why a buyer leaves without what they came for. It returns false.
+func (b *buyer) giveUp(ctx context.Context, doing string, err error) bool {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return false // the rush is being stopped: nobody's fault
+	}
+	var refusal *onsale.Error
+	switch {
+	case !errors.As(err, &refusal):
+		b.rush.trouble(fmt.Errorf("%s: %w", doing, err))
+	case isBusy(refusal), refusal.Code == onsale.CodeBuyerLimit, refusal.Code == onsale.CodeNotOnSale:
+		b.rush.m.refused.Add(1)
+	default: // a refusal that nothing this buyer did deserves
+		b.rush.m.errors.Add(1)
+		b.rush.trouble(fmt.Errorf("%s: %w", doing, err))
+	}
+	return false
+}
+
+// insist sends a request when it is due, and again until it is answered: after a 503
+// or 429 when its Retry-After is over, without an answer after a pause that doubles.
+// Each answer is timed, if timed isn't nil, from when that sending was due; a request
+// that got no answer stays due, so that its time-out is part of what the next one took.
+func (b *buyer) insist(ctx context.Context, r request, timed *latency, into any) error {
+	if !waitUntil(ctx, b.due) {
+		return ctx.Err()
+	}
+	if timed != nil {
+		b.rush.m.late.since(b.due)
+	}
+	for n := 0; ; n++ {
+		err := b.rush.api.send(r, into)
+		var refusal *onsale.Error
+		answered := err == nil || errors.As(err, &refusal)
+		if answered && timed != nil {
+			timed.since(b.due)
+		}
+		if err == nil || (answered && !isBusy(refusal)) || n == maxRepeats {
+			return err
+		}
+		again := time.Now().Add(b.jitter(firstRepeat << n))
+		if answered {
+			after := min(refusal.RetryAfter, longestBusyWait)
+			again = time.Now().Add(after + b.jitter(after/2)) // never before the advised time
+			b.due = again
+		}
+		if !waitUntil(ctx, again) {
+			return errors.Join(err, ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package bench
+
+import (
+	"math/rand/v2"
+	"strings"
+
+	"onsale"
+)
+
+// Choosing is done on what the feed shows, like in a browser, and not on what the
+// server knows: it may be gone by then.
+
+// choose returns what a buyer of this temper asks for, or nil if the view shows nothing
+// that they want. Who doesn't find their kind takes the other, who doesn't find as many
+// takes fewer.
+func choose(t *temper, layout *onsale.Layout, view *onsale.FeedSnapshot) []onsale.Line {
+	quantity := min(t.quantity, layout.Event.MaxPerBuyer)
+	kinds := []onsale.Kind{t.kind, onsale.General}
+	if t.kind == onsale.General {
+		kinds[1] = onsale.Reserved
+	}
+	for _, kind := range kinds {
+		for n := quantity; n > 0; n-- {
+			if line, ok := find(t.rng, layout, view, kind, n); ok {
+				return []onsale.Line{line}
+			}
+		}
+	}
+	return nil
+}
+
+// find looks for n admissions of one section, beginning at a random one.
+func find(rng *rand.Rand, layout *onsale.Layout, view *onsale.FeedSnapshot, kind onsale.Kind, n int) (onsale.Line, bool) {
+	start := rng.IntN(len(view.Sections))
+	for i := range view.Sections {
+		shown := &view.Sections[(start+i)%len(view.Sections)]
+		section := layout.Section(shown.ID)
+		if section == nil || section.Kind != kind || shown.Available < int64(n) {
+			continue
+		}
+		line := onsale.Line{Section: shown.ID, Quantity: n}
+		if kind == onsale.General {
+			return line, true
+		}
+		offset := neighbours(rng, shown.Seats, n)
+		if offset < 0 {
+			continue
+		}
+		for seat := range n {
+			line.Seats = append(line.Seats, section.Seat(section.Start+offset+seat))
+		}
+		return line, true
+	}
+	return onsale.Line{}, false
+}
+
+// neighbours returns the offset of n available seats that touch, the first from a
+// random place on, or -1. Rows are kept apart by their ends.
+func neighbours(rng *rand.Rand, seats string, n int) int {
+	if seats == "" {
+		return -1
+	}
+	want := strings.Repeat(string(onsale.SeatAvailable), n)
+	from := rng.IntN(len(seats))
+	if i := strings.Index(seats[from:], want); i >= 0 {
+		return from + i
+	}
+	return strings.Index(seats, want)
+}

@@ -1,0 +1,75 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v3"
+
+	"onsale"
+)
+
+// exitUsage is the exit code for a flag that can't be meant.
+const exitUsage = 2
+
+// Command returns the command "bench" with a subcommand for each scenario. It writes to
+// the root command's Writer, and progress to its ErrWriter. A wrong flag comes back as a
+// cli.ExitCoder of 2, a broken promise as an *onsale.AuditError.
+func Command() *cli.Command {
+	return &cli.Command{
+		Name:     "bench",
+		Usage:    "storm a running Onsale and check that it kept its promises",
+		Commands: []*cli.Command{rushCommand()},
+	}
+}
+
+func rushCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "rush",
+		Usage: "a crowd buys: sign in, watch, hold, pay, wait for the result",
+		Description: "Buyers arrive at times that are fixed in advance, however slow the answers are; latencies count from when\n" +
+			"a request should have been sent. Ends with an audit; exits with 3 if a promise is broken.",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "users", Value: defaultUsers, Usage: "simulated `BUYERS`"},
+			&cli.DurationFlag{Name: "over", Value: defaultOver, Usage: "the `TIME` their arrivals are spread over"},
+			&cli.StringFlag{Name: "target", Value: defaultTarget, Usage: "base `URL` of the front tier"},
+			&cli.StringFlag{Name: "feed", Usage: "base `URL` of the feed, if it is another process (default: the target)"},
+			&cli.StringFlag{Name: "admin-token", Usage: "the operator's `TOKEN`", Sources: cli.EnvVars("ONSALE_ADMIN_TOKEN")},
+			&cli.StringFlag{Name: "event", Usage: "storm this open event, by its `ID` (default: one made for the rush)"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` that decides who does what and when"},
+			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
+			&cli.BoolFlag{Name: "yes-i-own-this", Usage: "the target may be another machine, because it is mine"},
+		},
+		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
+			return cli.Exit(err.Error(), exitUsage)
+		},
+		Action: runRush,
+	}
+}
+
+func runRush(ctx context.Context, c *cli.Command) error {
+	if c.Args().Present() {
+		return cli.Exit(fmt.Sprintf("rush takes flags only, not %q: see onsale bench rush --help", c.Args().First()), exitUsage)
+	}
+	if c.Int("users") == 0 || c.Duration("over") == 0 || c.Uint64("seed") == 0 { // which RushConfig takes for "the default"
+		return cli.Exit("--users, --over and --seed must not be 0; for all buyers at once say --over 1ms", exitUsage)
+	}
+	report, err := Rush(ctx, RushConfig{
+		Users: c.Int("users"), Over: c.Duration("over"), Target: c.String("target"), FeedTarget: c.String("feed"),
+		AdminToken: c.String("admin-token"), Event: onsale.EventID(c.String("event")), Seed: c.Uint64("seed"),
+		Remote: c.Bool("yes-i-own-this"), Progress: NewProgressWriter(c.Root().ErrWriter),
+	})
+	var wrong *ConfigError
+	if errors.As(err, &wrong) {
+		return cli.Exit(wrong.Text, exitUsage)
+	}
+	if report == nil {
+		return err
+	}
+	err = errors.Join(err, report.Table(c.Root().Writer))
+	if path := c.String("json"); path != "" {
+		err = errors.Join(err, report.Write(path))
+	}
+	return err
+}

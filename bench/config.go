@@ -1,0 +1,148 @@
+package bench
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"onsale"
+)
+
+// RushConfig says which rush to make. The zero value of a field means its default.
+type RushConfig struct {
+	Users      int            // simulated buyers; default 2,000
+	Over       time.Duration  // their arrivals are spread over it; default 5 s
+	Target     string         // base URL of the front tier; default http://127.0.0.1:8080
+	FeedTarget string         // base URL of the feed, where that is another process; default Target
+	AdminToken string         // the operator's token: a rush ends with an audit; no default
+	Event      onsale.EventID // an open event to storm; default: one made for the rush, closed after it
+	Create     *onsale.Event  // an event to create, open and storm, left open; not with Event
+	Seed       uint64         // who does what and when is drawn from it; default 1
+	Think      time.Duration  // a person's mean pause between two steps; default 400 ms
+
+	ResultTimeout time.Duration // how long an accepted order may take to its end; default 60 s
+	ExpiryWait    time.Duration // how long to wait at the end for holds that were let go to expire; default 20 s
+	FeedTimeout   time.Duration // how long the feeds may take at the end to show what the server shows; default 20 s
+	Remote        bool          // the targets may be on another machine, because they are the caller's own; default false
+
+	// Progress is told the figures so far about 5 times a second, and whenever the phase
+	// changes; calls don't overlap. It must not block. Default: nobody is told.
+	Progress func(Progress)
+}
+
+// The defaults and bounds of a rush.
+const (
+	defaultUsers         = 2_000
+	defaultOver          = 5 * time.Second
+	defaultTarget        = "http://127.0.0.1:8080"
+	defaultThink         = 400 * time.Millisecond
+	defaultResultTimeout = 60 * time.Second
+	defaultExpiryWait    = 20 * time.Second
+	defaultFeedTimeout   = 20 * time.Second
+
+	maxUsers         = 200_000
+	maxOver          = time.Hour
+	maxResultTimeout = 10 * time.Minute
+
+	// spareFiles is what the process opens besides the buyers' feeds: the pool of
+	// HTTP connections, and what whoever embeds the bench has open.
+	spareFiles = maxHTTPConns + 256
+)
+
+// WithDefaults returns the configuration with every unset field set.
+func (c RushConfig) WithDefaults() RushConfig {
+	if c.Users == 0 {
+		c.Users = defaultUsers
+	}
+	if c.Over == 0 {
+		c.Over = defaultOver
+	}
+	if c.Target == "" {
+		c.Target = defaultTarget
+	}
+	if c.FeedTarget == "" {
+		c.FeedTarget = c.Target
+	}
+	if c.Seed == 0 {
+		c.Seed = 1
+	}
+	if c.Think == 0 {
+		c.Think = defaultThink
+	}
+	if c.ResultTimeout == 0 {
+		c.ResultTimeout = defaultResultTimeout
+	}
+	if c.ExpiryWait == 0 {
+		c.ExpiryWait = defaultExpiryWait
+	}
+	if c.FeedTimeout == 0 {
+		c.FeedTimeout = defaultFeedTimeout
+	}
+	return c
+}
+
+// ConfigError says in one line which setting is wrong and what to give instead.
+type ConfigError struct{ Text string }
+
+// Error implements error.
+func (e *ConfigError) Error() string { return e.Text }
+
+// validate returns a *ConfigError that names the first setting to mend.
+func (c RushConfig) validate() error {
+	switch {
+	case c.Users < 1 || c.Users > maxUsers:
+		return wrong("users: %d must be from 1 to %d", c.Users, maxUsers)
+	case c.Over < 0 || c.Over > maxOver:
+		return wrong("over: %v must be from 0s to %v", c.Over, maxOver)
+	case c.Think < 0:
+		return wrong("think: %v must not be negative", c.Think)
+	case c.ResultTimeout < time.Second || c.ResultTimeout > maxResultTimeout:
+		return wrong("result timeout: %v must be from 1s to %v", c.ResultTimeout, maxResultTimeout)
+	case c.AdminToken == "":
+		return wrong("admin token: give --admin-token or ONSALE_ADMIN_TOKEN: a rush ends with an audit, which is the operator's")
+	case c.Event != "" && c.Create != nil:
+		return wrong("event: storm event %q or create %q, not both", c.Event, c.Create.ID)
+	case c.Event != "" && !c.Event.Valid():
+		return wrong("event: %q must be 1 to 48 of a-z, 0-9 and '-'", c.Event)
+	}
+	if err := checkTarget("target", c.Target, c.Remote); err != nil {
+		return err
+	}
+	if err := checkTarget("feed", c.FeedTarget, c.Remote); err != nil {
+		return err
+	}
+	files, err := fileLimit()
+	if err != nil {
+		return fmt.Errorf("reading the limit of open files: %w", err)
+	}
+	return checkFiles(c.Users, files)
+}
+
+// checkFiles sees that a process that may open so many files can hold the buyers' feeds.
+func checkFiles(users int, limit uint64) error {
+	if need := uint64(users) + spareFiles; limit < need {
+		return wrong("users: %d buyers need %d open files, and this process may have %d: raise it with ulimit -n, or ask for fewer",
+			users, need, limit)
+	}
+	return nil
+}
+
+// checkTarget accepts http://HOST:PORT or https://HOST:PORT. A host that isn't this
+// machine is refused unless remote: a rush on someone else's server is an attack.
+func checkTarget(name, target string, remote bool) error {
+	u, err := url.Parse(target)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		return wrong("%s: %q must be a base URL such as %s", name, target, defaultTarget)
+	}
+	ip := net.ParseIP(u.Hostname())
+	if !remote && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return wrong("%s: %s is not this machine; a rush is an attack on anyone else's: add --yes-i-own-this if it is yours", name, u.Host)
+	}
+	return nil
+}
+
+func wrong(format string, args ...any) error {
+	return &ConfigError{Text: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"onsale"
+	"onsale/internal/feedclient"
+)
+
+const (
+	handshakeTimeout = 15 * time.Second
+	// maxFrameBytes is more than a snapshot of the largest event takes.
+	maxFrameBytes = 1 << 20
+)
+
+// dialer opens the feeds of one event. What all of them share is here: clients that
+// are in step receive the same bytes, which are parsed and folded once.
+type dialer struct {
+	ws     websocket.Dialer
+	url    string
+	parser feedclient.Parser
+	buffer sync.Pool // of *bytes.Buffer: a feed has one only while a frame comes in
+}
+
+func newDialer(target string, event onsale.EventID) *dialer {
+	url := "ws" + strings.TrimPrefix(strings.TrimSuffix(target, "/"), "http") + "/v1/events/" + string(event) + "/live"
+	return &dialer{
+		url: url,
+		ws: websocket.Dialer{
+			HandshakeTimeout: handshakeTimeout,
+			Subprotocols:     []string{onsale.FeedProtocol},
+			WriteBufferPool:  &sync.Pool{},
+		},
+		buffer: sync.Pool{New: func() any { return new(bytes.Buffer) }},
+	}
+}
+
+func (d *dialer) dial(ctx context.Context) (*websocket.Conn, error) {
+	conn, resp, err := d.ws.DialContext(ctx, d.url, nil)
+	if resp != nil {
+		defer resp.Body.Close()
+	}
+	if err != nil {
+		if resp != nil && resp.StatusCode == http.StatusServiceUnavailable {
+			return nil, onsale.Busy(onsale.CodeOverloaded, "the feed has no room", 0, err)
+		}
+		if resp != nil {
+			return nil, fmt.Errorf("opening the feed: status %d: %w", resp.StatusCode, err)
+		}
+		return nil, fmt.Errorf("opening the feed: %w", err)
+	}
+	if conn.Subprotocol() != onsale.FeedProtocol {
+		return nil, errors.Join(fmt.Errorf("the feed speaks %q, not %q", conn.Subprotocol(), onsale.FeedProtocol), conn.Close())
+	}
+	conn.SetReadLimit(maxFrameBytes)
+	return conn, nil
+}

@@ -1,0 +1,143 @@
+package bench
+
+import (
+	"math"
+	"time"
+
+	"onsale"
+)
+
+// How what was measured becomes a report. The names of figures are part of the
+// report's stable form.
+
+// The units of figures.
+const (
+	unitMs     = "ms"
+	unitRate   = "1/s"
+	unitBytes  = "bytes"
+	unitBuyers = "buyers"
+	unitOrders = "orders"
+	unitHolds  = "holds"
+	unitPlaces = "admissions"
+	unitFeeds  = "feeds"
+	unitTimes  = "requests"
+)
+
+// step is a latency that a report tells of.
+type step struct {
+	name    string // the figures are name_p50, name_p95, name_p99, name_max and name_count
+	label   string // in the table
+	latency func(*measured) *latency
+}
+
+var steps = []step{
+	{"session", "sign in", func(m *measured) *latency { return &m.session }},
+	{"feed_open", "open the feed", func(m *measured) *latency { return &m.feedOpen }},
+	{"hold", "hold", func(m *measured) *latency { return &m.hold }},
+	{"checkout", "check out", func(m *measured) *latency { return &m.checkout }},
+	{"settle", "settled after 202", func(m *measured) *latency { return &m.settle }},
+	{"staleness", "feed behind", func(m *measured) *latency { return &m.staleness }},
+	{"late", "sent too late", func(m *measured) *latency { return &m.late }},
+}
+
+// report makes the report of a rush whose audit is in.
+func (r *rush) report(audit *onsale.AuditReport) *Report {
+	r.mu.Lock()
+	notes := append([]string(nil), r.troubles...)
+	r.mu.Unlock()
+	verdict := Verdict{
+		Oversold: audit.Oversold, LostOrders: audit.LostOrders, DoubleCharges: audit.DoubleCharges,
+		Violations: append([]onsale.Violation{}, audit.Violations...),
+	}
+	return &Report{
+		Scenario: "rush",
+		Params: map[string]any{
+			"users": r.cfg.Users, "over_seconds": r.cfg.Over.Seconds(), "seed": r.cfg.Seed,
+			"think_ms": r.cfg.Think.Milliseconds(), "event": string(r.layout.Event.ID),
+			"capacity": r.layout.Event.Capacity(), "hold_seconds": r.layout.Event.HoldSeconds,
+			"target": r.cfg.Target, "feed": r.cfg.FeedTarget,
+		},
+		Machine: thisMachine(),
+		Figures: r.figures(),
+		Ratios:  r.ratios(),
+		Audit:   verdict,
+		OK: len(verdict.Violations) == 0 &&
+			verdict.Oversold == 0 && verdict.LostOrders == 0 && verdict.DoubleCharges == 0,
+		Notes: notes,
+	}
+}
+
+func (r *rush) figures() map[string]Figure {
+	m := &r.m
+	count := func(n int64, unit string) Figure { return Figure{float64(n), unit} }
+	figures := map[string]Figure{
+		"duration":       {round(r.stormed.Seconds()), "s"},
+		"buyers":         count(m.arrived.Load(), unitBuyers),
+		"left_empty":     count(m.emptied.Load(), unitBuyers),
+		"requests":       count(m.requests.Load(), unitTimes),
+		"request_rate":   {round(perSecond(r.requests, r.stormed)), unitRate},
+		"busy":           count(m.busy.Load(), unitTimes),
+		"errors":         count(m.errors.Load(), unitTimes),
+		"refused":        count(m.refused.Load(), unitTimes),
+		"held":           count(m.held.Load(), unitHolds),
+		"released":       count(m.released.Load(), unitHolds),
+		"expired":        count(m.expired.Load(), unitHolds),
+		"accepted":       count(m.accepted.Load(), unitOrders),
+		"sold":           count(m.sold.Load(), unitOrders),
+		"sold_places":    count(m.admitted.Load(), unitPlaces),
+		"declined":       count(m.declined.Load(), unitOrders),
+		"rejected":       count(m.rejected.Load(), unitOrders),
+		"refunded":       count(m.refunded.Load(), unitOrders),
+		"settled_by_get": count(m.polled.Load(), unitOrders),
+		"feed_frames":    count(m.frames.Load(), "frames"),
+		"feed_bytes":     count(m.feedBytes.Load(), unitBytes),
+		"feed_resumes":   count(m.resumes.Load(), "gaps"),
+		"feed_reopened":  count(m.reopened.Load(), unitFeeds),
+		"feed_dropped":   count(m.dropped.Load(), unitFeeds),
+		"feeds_checked":  count(m.feedsChecked.Load(), unitFeeds),
+	}
+	for _, s := range steps {
+		q := s.latency(m).quantiles()
+		figures[s.name+"_p50"] = inMs(q.P50)
+		figures[s.name+"_p95"] = inMs(q.P95)
+		figures[s.name+"_p99"] = inMs(q.P99)
+		figures[s.name+"_max"] = inMs(q.Max)
+		figures[s.name+"_count"] = count(q.Count, "samples")
+	}
+	return figures
+}
+
+func (r *rush) ratios() map[string]float64 {
+	m := &r.m
+	accepted := m.accepted.Load()
+	return map[string]float64{
+		"sold_of_capacity": ratio(m.admitted.Load(), r.layout.Event.Capacity()),
+		"refused_of_holds": ratio(m.refused.Load(), m.refused.Load()+m.held.Load()),
+		"errors":           ratio(m.errors.Load(), m.requests.Load()),
+		"settled":          ratio(m.sold.Load()+m.declined.Load()+m.rejected.Load()+m.refunded.Load(), accepted),
+		"settled_by_feed":  ratio(m.settle.quantiles().Count-m.polled.Load(), accepted),
+		"feeds_checked":    ratio(m.feedsChecked.Load(), m.feedsToCheck.Load()),
+	}
+}
+
+func inMs(d time.Duration) Figure {
+	return Figure{round(float64(d) / float64(time.Millisecond)), unitMs}
+}
+
+// ratio is part of whole, and 0 of nothing.
+func ratio(part, whole int64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return round(float64(part) / float64(whole))
+}
+
+func perSecond(n int64, d time.Duration) float64 {
+	if d <= 0 {
+		return 0
+	}
+	return float64(n) / d.Seconds()
+}
+
+// round keeps three decimals: microseconds of a millisecond, which is what is measured.
+func round(x float64) float64 { return math.Round(x*1000) / 1000 }

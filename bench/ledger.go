@@ -1,0 +1,106 @@
+package bench
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"onsale"
+)
+
+// The ledger is what the buyers were told, kept so that it can be held against what
+// is true when the rush is over. The bench believes nothing else: what the server
+// says of itself is checked by this, not the other way round.
+type ledger struct {
+	mu         sync.Mutex
+	promises   []promise                          // under mu: an answer to each checkout that was sent
+	letGo      []letGo                            // under mu: holds left to expire
+	repeats    []repeat                           // under mu: holds to ask for again, under the same key
+	tickets    map[onsale.TicketID]onsale.OrderID // under mu
+	violations []onsale.Violation                 // under mu; bounded by maxViolations
+	unlisted   int                                // under mu: violations beyond those
+}
+
+// maxViolations bounds a report: one defect may break a promise to every buyer.
+const maxViolations = 100
+
+// promise is what became of one checkout, as its buyer knows it.
+type promise struct {
+	order    onsale.OrderID
+	token    string // the buyer's
+	lines    []onsale.Line
+	accepted bool              // answered 202; otherwise nobody said what was done
+	told     onsale.OrderState // the end that the buyer was told of; "" if they never were
+}
+
+// letGo is a hold that its buyer walked away from.
+type letGo struct {
+	hold      onsale.HoldID
+	token     string // the buyer's
+	expiresAt time.Time
+}
+
+// repeat is a request for a hold which was granted.
+type repeat struct {
+	request request
+	hold    onsale.HoldID
+}
+
+func newLedger() *ledger {
+	return &ledger{tickets: map[onsale.TicketID]onsale.OrderID{}}
+}
+
+// violate records a broken promise.
+func (l *ledger) violate(invariant onsale.Invariant, subject, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.addViolation(onsale.Violation{Invariant: invariant, Subject: subject, Detail: fmt.Sprintf(format, args...)})
+}
+
+func (l *ledger) addViolation(v onsale.Violation) { // with mu
+	if len(l.violations) == maxViolations {
+		l.unlisted++
+		return
+	}
+	l.violations = append(l.violations, v)
+}
+
+func (l *ledger) promised(p promise) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.promises = append(l.promises, p)
+}
+
+func (l *ledger) leave(h letGo) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.letGo = append(l.letGo, h)
+}
+
+func (l *ledger) repeatLater(r repeat) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.repeats = append(l.repeats, r)
+}
+
+// ticketed records the tickets that a buyer was given for an order of so many
+// admissions: each is one of a kind, and there are as many as were paid for.
+func (l *ledger) ticketed(order onsale.OrderID, admissions int, tickets []onsale.Ticket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(tickets) != admissions {
+		l.addViolation(onsale.Violation{Invariant: onsale.InvariantKeys, Subject: string(order),
+			Detail: fmt.Sprintf("has %d tickets for %d admissions", len(tickets), admissions)})
+	}
+	for _, t := range tickets {
+		if other, taken := l.tickets[t.ID]; taken {
+			l.addViolation(onsale.Violation{Invariant: onsale.InvariantKeys, Subject: string(t.ID),
+				Detail: fmt.Sprintf("is a ticket of order %s and of order %s, or twice of one", other, order)})
+		}
+		l.tickets[t.ID] = order
+		if t.Order != order || t.Code == "" {
+			l.addViolation(onsale.Violation{Invariant: onsale.InvariantKeys, Subject: string(t.ID),
+				Detail: fmt.Sprintf("was given for order %s, but is of %q and has code %q", order, t.Order, t.Code)})
+		}
+	}
+}

@@ -1,0 +1,25 @@
+package bench
+
+import (
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	// fasthttp's client ends its cleaner by itself, up to idleTimeout after the last connection was closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
+}
+
+// quickSeed gives a crowd of 60 at least four who let their hold go, two who give it
+// back, five who double-click, three who reopen their feed and four whose card is declined.
+const quickSeed = 690
+
+// quick is a rush that a test has the time for.
+func quick(f *fake, users int) RushConfig {
+	return RushConfig{
+		Users: users, Over: 200 * time.Millisecond, Target: f.URL, AdminToken: operatorToken, Seed: quickSeed,
+		Think: 4 * time.Millisecond, ResultTimeout: 10 * time.Second, ExpiryWait: time.Millisecond, FeedTimeout: 2 * time.Second,
+	}
+}

@@ -1,0 +1,113 @@
+package bench
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"onsale"
+)
+
+// The range of a latency, in microseconds, and its precision. A longer one counts as the longest.
+const (
+	shortestLatency   = 1
+	longestLatency    = int64(60 * time.Second / time.Microsecond)
+	significantDigits = 3
+)
+
+// latency is a histogram of how long something took, counted from when it *should*
+// have begun: a buyer who was kept waiting by the answer before this one has waited
+// for it all the same. That is what corrects for coordinated omission (Gil Tene).
+type latency struct {
+	mu   sync.Mutex
+	hist *hdrhistogram.Histogram // under mu; nil until the first is recorded
+}
+
+// since records the time from due until now.
+func (l *latency) since(due time.Time) { l.record(time.Since(due)) }
+
+func (l *latency) record(d time.Duration) {
+	us := min(max(d.Microseconds(), shortestLatency), longestLatency)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hist == nil {
+		l.hist = hdrhistogram.New(shortestLatency, longestLatency, significantDigits)
+	}
+	// The value is within the histogram's range, so there is no error to meet.
+	_ = l.hist.RecordValue(us)
+}
+
+// quantiles is what a report tells of a latency.
+type quantiles struct {
+	Count              int64
+	P50, P95, P99, Max time.Duration
+}
+
+func (l *latency) quantiles() quantiles {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hist == nil {
+		return quantiles{}
+	}
+	v := l.hist.ValueAtPercentilesSlice([]float64{50, 95, 99})
+	us := func(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
+	return quantiles{Count: l.hist.TotalCount(), P50: us(v[0]), P95: us(v[1]), P99: us(v[2]), Max: us(l.hist.Max())}
+}
+
+// measured is everything that is counted and timed while a rush runs. All of it may
+// be used from any goroutine.
+type measured struct {
+	session   latency // due → signed in
+	feedOpen  latency // due → the first snapshot is folded
+	hold      latency // due → held or refused
+	checkout  latency // due → accepted or refused
+	settle    latency // accepted → the order came to its end
+	staleness latency // a change happened → its delta was folded
+	late      latency // due → really sent: how far the bench itself is behind its schedule
+
+	requests atomic.Int64 // HTTP requests sent, repeats included
+	busy     atomic.Int64 // 429 and 503 among the answers
+	errors   atomic.Int64 // requests without an answer, and answers that no buyer should ever see
+
+	arrived  atomic.Int64 // buyers
+	active   atomic.Int64 // buyers who have arrived and not left
+	held     atomic.Int64 // holds
+	admitted atomic.Int64 // admissions of ticketed orders
+	sold     atomic.Int64 // ticketed orders
+	declined atomic.Int64 // orders
+	rejected atomic.Int64 // orders
+	refunded atomic.Int64 // orders
+	refused  atomic.Int64 // holds and checkouts answered with a refusal
+	expired  atomic.Int64 // holds that were let go, or not paid in time
+	released atomic.Int64 // holds given back
+	accepted atomic.Int64 // orders answered with 202
+	polled   atomic.Int64 // orders whose end was found by asking, not on the feed
+	emptied  atomic.Int64 // buyers who left with nothing because nothing was left
+
+	frames    atomic.Int64 // feed frames received
+	feedBytes atomic.Int64 // in them
+	resumes   atomic.Int64 // gaps found in a feed, and mended
+	reopened  atomic.Int64 // feeds closed and opened again on purpose
+	dropped   atomic.Int64 // feeds that ended by themselves
+	feeds     atomic.Int64 // feeds open now
+
+	feedsToCheck atomic.Int64 // feeds to be compared with the server at the end
+	feedsChecked atomic.Int64 // feeds that were
+}
+
+// ended counts an order of so many admissions that came to its end.
+func (m *measured) ended(state onsale.OrderState, admissions int) {
+	switch state {
+	case onsale.OrderTicketed:
+		m.sold.Add(1)
+		m.admitted.Add(int64(admissions))
+	case onsale.OrderDeclined:
+		m.declined.Add(1)
+	case onsale.OrderRejected:
+		m.rejected.Add(1)
+	case onsale.OrderRefunded:
+		m.refunded.Add(1)
+	}
+}

@@ -1,0 +1,149 @@
+// Package bench is the load harness: it storms a running Onsale with simulated people
+// and finds out whether it kept its promises. It is a black box, which speaks HTTP and
+// WebSocket like a stranger and believes nothing that it wasn't told.
+//
+// A rush goes through these files in order: stage.go sees to the event, schedule.go says
+// when each buyer arrives and temper.go what they are like; buyer.go and purchase.go are
+// a buyer's life, who looks at a watch.go, chooses (choose.go) and asks the api.go. What
+// they are told stands in ledger.go, how long it took in measure.go. At the end truth.go
+// and feeds.go hold the ledger against what is true, and figures.go makes the report.go.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"onsale"
+	"onsale/internal/lifecycle"
+)
+
+// rush is one run: its crowd, what it measures and what it remembers.
+type rush struct {
+	cfg    RushConfig
+	api    *api
+	dialer *dialer
+	m      measured
+	ledger *ledger
+	layout *onsale.Layout // of the event; set by prepare, before there are buyers
+	ours   bool           // the event was made for this rush alone; set by prepare
+
+	phase    atomic.Value    // a Phase
+	stormed  time.Duration   // how long it took until the last buyer had left; set when they have
+	requests int64           // how many requests were sent in that time
+	feeds    lifecycle.Group // every feed's goroutine
+	observer *watch          // a feed of the bench's own, that signs in as nobody
+
+	telling  sync.Mutex // held while the caller is told, so that calls don't overlap
+	mu       sync.Mutex
+	opened   time.Time // under mu: when the first buyer could arrive
+	watches  []*watch  // under mu: every feed that was opened
+	troubles []string  // under mu: the first errors, for people; bounded by maxTroubles
+}
+
+// maxTroubles is how many errors are spelled out; all of them are counted.
+const maxTroubles = 5
+
+// Rush storms one event with simulated buyers and returns what it measured, when every
+// order it was promised has come to its end or ResultTimeout is over, and everything
+// has been checked.
+//
+// The error is a *ConfigError for a wrong setting, a target that isn't there included, and
+// an *onsale.AuditError, next to the report, if a promise is broken. Any other error means
+// that the rush couldn't be made or its result couldn't be checked; there may be a report
+// all the same.
+func Rush(ctx context.Context, cfg RushConfig) (*Report, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	r := &rush{cfg: cfg, ledger: newLedger(), opened: time.Now()}
+	var err error
+	if r.api, err = newAPI(cfg.Target, &r.m); err != nil {
+		return nil, err
+	}
+	defer r.api.close()
+	r.enter(PhasePreparing)
+	stopTelling := r.tellOften()
+
+	report, err := r.run(ctx)
+	stopTelling()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), onsale.StopTimeout)
+	defer cancel()
+	if stopErr := r.feeds.Stop(stop); stopErr != nil {
+		err = errors.Join(err, fmt.Errorf("closing the feeds: %w", stopErr))
+	}
+	r.enter(PhaseDone)
+	return report, err
+}
+
+func (r *rush) run(ctx context.Context) (*Report, error) {
+	if err := r.prepare(ctx); err != nil {
+		return nil, fmt.Errorf("preparing the event: %w", err)
+	}
+	r.storm(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("the rush was stopped: %w", err)
+	}
+	audit, err := r.judge(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("checking the outcome: %w", err)
+	}
+	if r.ours {
+		// Everything is checked; an event that stays open is a nuisance, not a failure.
+		if err := r.moveSale(ctx, "close"); err != nil {
+			r.trouble(fmt.Errorf("closing the event of the rush: %w", err))
+		}
+	}
+	report := r.report(audit)
+	return report, report.Err()
+}
+
+// storm lets every buyer arrive at their time and returns when the last has left.
+func (r *rush) storm(ctx context.Context) {
+	schedule := arrivals(r.cfg.Users, r.cfg.Over, r.cfg.Seed)
+	opened := time.Now()
+	r.mu.Lock()
+	r.opened = opened
+	r.mu.Unlock()
+	r.enter(PhaseStorm)
+	var crowd sync.WaitGroup
+	for i, at := range schedule {
+		arrival := opened.Add(at)
+		if !waitUntil(ctx, arrival) {
+			break
+		}
+		crowd.Go(func() { r.buyer(i).visit(ctx, arrival) })
+	}
+	r.enter(PhaseSettling)
+	crowd.Wait()
+	r.stormed, r.requests = time.Since(opened), r.m.requests.Load()
+}
+
+// buyer returns the n-th buyer, whose first step is due now.
+func (r *rush) buyer(n int) *buyer {
+	return &buyer{temper: newTemper(r.cfg.Seed, n, r.cfg.Think), rush: r, due: time.Now()}
+}
+
+// watch opens a feed, which stays open until the rush is over: people look on after
+// they have bought, and every feed is checked at the end.
+func (r *rush) watch(token string) *watch {
+	w := newWatch(r.dialer, r.layout, token, &r.m)
+	r.mu.Lock()
+	r.watches = append(r.watches, w)
+	r.mu.Unlock()
+	r.feeds.Go(context.Background(), w.run)
+	return w
+}
+
+// trouble keeps an error to show to people.
+func (r *rush) trouble(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.troubles) < maxTroubles {
+		r.troubles = append(r.troubles, err.Error())
+	}
+}

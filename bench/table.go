@@ -1,0 +1,76 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Table writes the report for a person: how many and how long, what became of them,
+// and what the audit says.
+func (r *Report) Table(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s of %v buyers over %vs on event %v: %s requests in %vs, %s a second\n\n", r.Scenario,
+		r.Params["users"], r.Params["over_seconds"], r.Params["event"],
+		r.count("requests"), r.Figures["duration"].Value, r.count("request_rate"))
+
+	rows := "\tcount\tp50\tp95\tp99\tmax\t\n"
+	for _, s := range steps {
+		rows += strings.Join([]string{s.label, r.count(s.name + "_count"),
+			r.ms(s.name + "_p50"), r.ms(s.name + "_p95"), r.ms(s.name + "_p99"), r.ms(s.name + "_max")}, "\t") + "\t\n"
+	}
+	t := tabwriter.NewWriter(&b, 0, 0, 3, ' ', tabwriter.AlignRight)
+	if _, err := io.WriteString(t, rows); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+
+	fmt.Fprintf(&b, "\nheld %s   sold %s (%s admissions, %.0f %% of the house)   declined %s   refused %s   expired %s   errors %s\n",
+		r.count("held"), r.count("sold"), r.count("sold_places"), 100*r.Ratios["sold_of_capacity"],
+		r.count("declined"), r.count("refused"), r.count("expired"), r.count("errors"))
+	fmt.Fprintf(&b, "oversold %d   lost %d   double charges %d   feeds compared %s (%.0f %%)\n",
+		r.Audit.Oversold, r.Audit.LostOrders, r.Audit.DoubleCharges, r.count("feeds_checked"), 100*r.Ratios["feeds_checked"])
+	for _, note := range r.Notes {
+		fmt.Fprintf(&b, "  error: %s\n", note)
+	}
+	if r.OK {
+		b.WriteString("every promise was kept\n")
+	} else {
+		fmt.Fprintf(&b, "BROKEN promises: %d\n", len(r.Audit.Violations))
+		for _, v := range r.Audit.Violations {
+			fmt.Fprintf(&b, "  invariant %d: %s %s\n", v.Invariant, v.Subject, v.Detail)
+		}
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	return nil
+}
+
+// count is a figure as a whole number in groups of three.
+func (r *Report) count(name string) string {
+	digits := strconv.FormatInt(int64(r.Figures[name].Value), 10)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// ms is a figure in milliseconds, for people.
+func (r *Report) ms(name string) string {
+	return millis(time.Duration(r.Figures[name].Value * float64(time.Millisecond)))
+}
+
+// millis is a duration in milliseconds, with a decimal where it matters.
+func millis(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	if ms < 100 {
+		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
+	}
+	return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
+}

@@ -1,0 +1,90 @@
+package bench
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"onsale"
+)
+
+// What buyers are like, as shares of all of them.
+const (
+	likesGeneral  = 0.35 // the others want seats that touch
+	abandons      = 0.05 // half of these give the hold back, half let it go
+	doubleClicks  = 0.04
+	reopensFeed   = 0.04
+	readsTickets  = 0.50
+	paysDeclined  = 0.05
+	paysDelayed   = 0.03
+	paysBroken    = 0.02 // charged, but the provider's answer is a 500
+	paysTwice     = 0.02 // the provider tells its outcome twice
+	mostGeneral   = 2    // admissions
+	mostSeats     = 4    // neighbouring seats
+	fewestTries   = 3    // holds asked for before giving up
+	mostTries     = 8
+	paymentPrefix = "tok_"
+)
+
+// ending is what a buyer does with a hold.
+type ending int
+
+const (
+	paysForIt ending = iota
+	givesItBack
+	letsItGo
+)
+
+// temper is what one buyer will do, all of it drawn before the rush from the seed and
+// the buyer's number: it doesn't depend on who was faster.
+type temper struct {
+	kind         onsale.Kind
+	quantity     int
+	tries        int
+	ending       ending
+	doubleClicks bool
+	reopensFeed  bool
+	readsTickets bool
+	payment      string     // the provider's token
+	rng          *rand.Rand // for the buyer's own goroutine alone
+	think        time.Duration
+}
+
+func newTemper(seed uint64, buyer int, think time.Duration) *temper {
+	rng := rand.New(rand.NewPCG(seed, uint64(buyer)))
+	t := &temper{kind: onsale.Reserved, quantity: 1 + rng.IntN(mostSeats), rng: rng, think: think}
+	if rng.Float64() < likesGeneral {
+		t.kind, t.quantity = onsale.General, 1+rng.IntN(mostGeneral)
+	}
+	t.tries = fewestTries + rng.IntN(mostTries-fewestTries+1)
+	if rng.Float64() < abandons {
+		t.ending = []ending{givesItBack, letsItGo}[rng.IntN(2)]
+	}
+	t.doubleClicks = rng.Float64() < doubleClicks
+	t.reopensFeed = rng.Float64() < reopensFeed
+	t.readsTickets = rng.Float64() < readsTickets
+	t.payment = paymentPrefix + drawPayment(rng.Float64())
+	return t
+}
+
+// drawPayment chooses a card for p, uniform in [0, 1).
+func drawPayment(p float64) string {
+	for _, card := range []struct {
+		name  string
+		share float64
+	}{{"decline", paysDeclined}, {"delay_50", paysDelayed}, {"broken", paysBroken}, {"twice", paysTwice}} {
+		if p < card.share {
+			return card.name
+		}
+		p -= card.share
+	}
+	return "ok"
+}
+
+// pause is how long the buyer thinks before the next step: half to one and a half of the mean.
+func (t *temper) pause() time.Duration { return t.jitter(t.think) }
+
+// jitter is half to one and a half of d, so that buyers who were told to come back
+// don't come back together.
+func (t *temper) jitter(d time.Duration) time.Duration {
+	return d/2 + time.Duration(t.rng.Int64N(int64(d)+1))
+}

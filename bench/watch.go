@@ -1,0 +1,247 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"onsale"
+	"onsale/internal/feedclient"
+)
+
+const (
+	// feedSilence is how long a feed may be without a ping before it counts as dead.
+	feedSilence = 90 * time.Second
+	// feedWriteTimeout bounds the few bytes a client sends.
+	feedWriteTimeout = 5 * time.Second
+	// reopenPause is the mean pause before a feed that ended by itself is opened again;
+	// it doubles with each failure, up to longestReopenPause.
+	reopenPause        = 500 * time.Millisecond
+	longestReopenPause = 8 * time.Second
+)
+
+// watch is one browser's feed. It opens it, folds it, and opens it again when it ends,
+// until it is stopped. A person's goroutine looks at it; its own reads and writes it.
+type watch struct {
+	dialer *dialer
+	layout *onsale.Layout
+	token  string // whose orders it is told of; "" for nobody's
+	m      *measured
+
+	ready chan struct{} // closed when the first snapshot is folded
+	news  chan struct{} // holds one when an order came to its end, or that may have been missed
+
+	mu      sync.Mutex
+	fold    feedclient.Fold             // under mu
+	ends    map[onsale.OrderID]orderEnd // under mu: what it was told of its own orders
+	conn    *websocket.Conn             // under mu: nil while none is open
+	closing bool                        // under mu: the buyer closes the feed to open it again
+	err     error                       // under mu: why the last connection ended
+}
+
+// orderEnd is the end of an order, and when the feed told it.
+type orderEnd struct {
+	state onsale.OrderState
+	at    time.Time
+}
+
+func newWatch(d *dialer, layout *onsale.Layout, token string, m *measured) *watch {
+	return &watch{dialer: d, layout: layout, token: token, m: m,
+		ready: make(chan struct{}), news: make(chan struct{}, 1), ends: map[onsale.OrderID]orderEnd{}}
+}
+
+// run keeps the feed open until ctx ends.
+func (w *watch) run(ctx context.Context) {
+	for failures, again := 0, false; ; failures++ {
+		due := time.Now()
+		conn, err := w.dialer.dial(ctx)
+		if err == nil {
+			err = w.follow(ctx, conn, due, again)
+			again = true
+		}
+		onPurpose := w.ended(err)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case onPurpose:
+			w.m.reopened.Add(1)
+			failures = -1
+			continue
+		case conn != nil:
+			w.m.dropped.Add(1)
+		case onsale.CodeOf(err) == onsale.CodeOverloaded:
+			w.m.busy.Add(1)
+		default:
+			w.m.errors.Add(1)
+		}
+		pause := min(reopenPause<<min(failures, 10), longestReopenPause)
+		if !waitUntil(ctx, time.Now().Add(pause/2+rand.N(pause))) {
+			return
+		}
+	}
+}
+
+// ended notes why a connection ended and reports whether the buyer wanted it to.
+func (w *watch) ended(err error) (onPurpose bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	onPurpose = w.closing
+	w.conn, w.closing, w.err = nil, false, err
+	return onPurpose
+}
+
+// follow reads one connection until it ends, and says why it did. The first snapshot is
+// due from the given time on. After a feed that was cut the buyer is woken to ask for
+// their order: what the feed told meanwhile it doesn't tell again.
+func (w *watch) follow(ctx context.Context, conn *websocket.Conn, due time.Time, again bool) error {
+	defer conn.Close() // whatever it was read for has been read
+	stop := context.AfterFunc(ctx, func() { farewell(conn) })
+	defer stop()
+	w.mu.Lock()
+	w.conn = conn
+	w.mu.Unlock()
+	w.m.feeds.Add(1)
+	defer w.m.feeds.Add(-1)
+
+	if err := w.greet(conn); err != nil {
+		return err
+	}
+	for opened := false; ; {
+		frame, err := w.read(conn)
+		if err != nil {
+			return err
+		}
+		resume, err := w.take(frame)
+		if err != nil {
+			w.m.errors.Add(1)
+			return fmt.Errorf("folding the feed: %w", err)
+		}
+		if resume {
+			w.m.resumes.Add(1)
+			if err := w.tell(conn, onsale.FeedRequest{Type: onsale.FrameResume}); err != nil {
+				return err
+			}
+		}
+		if frame.Snapshot != nil && !opened {
+			opened = true
+			w.m.feedOpen.since(due)
+			if again {
+				w.wakeBuyer()
+			}
+		}
+	}
+}
+
+// greet makes the connection live: it answers pings, and says whose it is.
+func (w *watch) greet(conn *websocket.Conn) error {
+	if err := conn.SetReadDeadline(time.Now().Add(feedSilence)); err != nil {
+		return fmt.Errorf("opening the feed: %w", err)
+	}
+	conn.SetPingHandler(func(data string) error {
+		if err := conn.SetReadDeadline(time.Now().Add(feedSilence)); err != nil {
+			return err
+		}
+		return conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(feedWriteTimeout))
+	})
+	if w.token == "" {
+		return nil
+	}
+	return w.tell(conn, onsale.FeedRequest{Type: onsale.FrameAuth, Token: w.token})
+}
+
+func (w *watch) tell(conn *websocket.Conn, r onsale.FeedRequest) error {
+	if err := conn.SetWriteDeadline(time.Now().Add(feedWriteTimeout)); err != nil {
+		return fmt.Errorf("sending %q on the feed: %w", r.Type, err)
+	}
+	if err := conn.WriteJSON(r); err != nil {
+		return fmt.Errorf("sending %q on the feed: %w", r.Type, err)
+	}
+	return nil
+}
+
+func (w *watch) read(conn *websocket.Conn) (*feedclient.Frame, error) {
+	_, r, err := conn.NextReader()
+	if err != nil {
+		return nil, fmt.Errorf("reading the feed: %w", err)
+	}
+	b := w.dialer.buffer.Get().(*bytes.Buffer)
+	defer w.dialer.buffer.Put(b)
+	b.Reset()
+	if _, err := b.ReadFrom(r); err != nil {
+		return nil, fmt.Errorf("reading the feed: %w", err)
+	}
+	w.m.frames.Add(1)
+	w.m.feedBytes.Add(int64(b.Len()))
+	return w.dialer.parser.Parse(b.Bytes())
+}
+
+// take folds a frame. resume is true if it shows that one is missing.
+func (w *watch) take(frame *feedclient.Frame) (resume bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.fold.View()
+	resume, err = w.fold.Apply(frame)
+	switch after := w.fold.View(); {
+	case err != nil:
+	case frame.Delta != nil && after != before:
+		w.m.staleness.since(frame.Delta.At)
+	case frame.Snapshot != nil && before == nil:
+		close(w.ready)
+	case frame.Order != nil && frame.Order.State.Final():
+		w.ends[frame.Order.Order] = orderEnd{frame.Order.State, time.Now()}
+		w.wakeBuyer()
+	}
+	return resume, err
+}
+
+func (w *watch) wakeBuyer() {
+	select {
+	case w.news <- struct{}{}:
+	default: // it holds one, which stands for both
+	}
+}
+
+// view is what the feed shows now; it never changes. Nil before the first snapshot.
+func (w *watch) view() *onsale.FeedSnapshot {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.fold.View()
+}
+
+// end returns what the feed told of an order's end.
+func (w *watch) end(order onsale.OrderID) (orderEnd, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, ok := w.ends[order]
+	return e, ok
+}
+
+// lastError is why the last connection ended.
+func (w *watch) lastError() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// reopen closes the feed, as a person does who reloads the page; run opens it again.
+func (w *watch) reopen() {
+	w.mu.Lock()
+	conn := w.conn
+	w.closing = conn != nil
+	w.mu.Unlock()
+	if conn != nil {
+		farewell(conn)
+	}
+}
+
+// farewell says goodbye and closes a connection. Either may fail: it's gone all the same.
+func farewell(conn *websocket.Conn) {
+	goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+	_ = conn.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(feedWriteTimeout))
+	_ = conn.Close()
+}

@@ -1,0 +1,97 @@
+// Package checkout turns a hold into an accepted purchase, and an order's end into
+// its hold's end.
+//
+// The promise: whoever is told 202 has an order that will end. It is kept by the
+// order of three steps: pin (the hold can't expire any more), produce (every
+// in-sync replica of Kafka has the purchase), answer. What a crash leaves:
+//
+//	before the pin       a hold, which expires by itself
+//	pin, no produce      a pinned hold without an order: Recovery frees it
+//	produce, no answer   an order; the buyer who asks again gets the same one,
+//	                     since its id is the hold's
+//	answer               an order
+//
+// A produce that is not acknowledged is in doubt, never guessed: the answer is
+// 503, and asking again is safe.
+package checkout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"onsale"
+	"onsale/holds"
+	"onsale/internal/kafka"
+)
+
+// MaxTokenLength is the longest payment token, in bytes.
+const MaxTokenLength = 255
+
+// retryAfter is what a buyer is advised when a purchase can't be accepted now.
+const retryAfter = 2 * time.Second
+
+// Till accepts purchases. Safe for concurrent use.
+type Till struct {
+	desk     *holds.Desk
+	producer *kafka.Producer
+}
+
+// NewTill returns a till that pins at the desk and produces with the producer.
+func NewTill(desk *holds.Desk, producer *kafka.Producer) *Till {
+	return &Till{desk: desk, producer: producer}
+}
+
+// Request asks to buy what is held.
+type Request struct {
+	Hold         onsale.HoldID
+	Buyer        onsale.BuyerID
+	Generation   uint64 // the hold's as the buyer knows it; 0: any
+	PaymentToken string // the provider's, 1 to MaxTokenLength bytes
+}
+
+// Accept pins the hold, and returns its order once every in-sync replica of Kafka
+// has the purchase. Asking again gives the same order.
+//
+// Errors: those of Desk.Pin; bad_request for the token; overloaded or unavailable
+// when Kafka doesn't acknowledge: the order may or may not be, ask again.
+func (t *Till) Accept(ctx context.Context, l *onsale.Layout, r Request) (onsale.Order, error) {
+	if r.PaymentToken == "" || len(r.PaymentToken) > MaxTokenLength {
+		return onsale.Order{}, onsale.Refuse(onsale.CodeBadRequest, fmt.Sprintf("payment_token must have 1 to %d bytes", MaxTokenLength))
+	}
+	hold, err := t.desk.Pin(ctx, l, r.Hold, r.Buyer, r.Generation)
+	if err != nil {
+		return onsale.Order{}, err
+	}
+	now := time.Now().UTC()
+	order := onsale.Order{
+		ID: hold.ID.Order(), Event: hold.Event, Hold: hold.ID, Buyer: r.Buyer, State: onsale.OrderAccepted,
+		Lines: hold.Lines, Amount: hold.Amount, Currency: hold.Currency, AcceptedAt: now, UpdatedAt: now,
+	}
+	if hold.State == onsale.HoldSold {
+		return order, nil // it was accepted before, and has even been ticketed
+	}
+	_, epoch, _ := hold.ID.Parse() // Pin has found it
+	purchase := onsale.Purchase{
+		Order: order.ID, Hold: hold.ID, Event: hold.Event, Epoch: epoch, Generation: hold.Generation, Buyer: r.Buyer,
+		Lines: hold.Lines, Amount: hold.Amount, Currency: hold.Currency, PaymentToken: r.PaymentToken, At: now,
+	}
+	err = t.producer.Produce(ctx, kafka.Message{Topic: onsale.TopicPurchases, Key: string(hold.Event), Value: purchase})
+	switch {
+	case errors.Is(err, kafka.ErrFull):
+		return onsale.Order{}, onsale.Busy(onsale.CodeOverloaded, "too many purchases are on their way; your hold is safe, ask again", retryAfter, err)
+	case err != nil:
+		return onsale.Order{}, onsale.Busy(onsale.CodeUnavailable, "the purchase could not be confirmed; your hold is safe, ask again", retryAfter, err)
+	}
+	return order, nil
+}
+
+// ReportResult hands a definite answer of the payment provider, that came by
+// webhook, to settlement. It returns nil when Kafka has it.
+func (t *Till) ReportResult(ctx context.Context, result onsale.ChargeResult) error {
+	if err := t.producer.Produce(ctx, kafka.Message{Topic: onsale.TopicResults, Key: string(result.Order), Value: result}); err != nil {
+		return onsale.Busy(onsale.CodeUnavailable, "the notice could not be kept; send it again", retryAfter, err)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package simulator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"onsale"
+	"onsale/checkout/payment"
+	"onsale/internal/lifecycle"
+)
+
+// Bounds of the notifier. A notice is a courtesy: whoever misses one asks. So what
+// doesn't fit is dropped, never waited for.
+const (
+	maxNotices    = 4096 // waiting for delivery
+	notifiers     = 4    // deliveries at once
+	noticeTries   = 5
+	noticeTime    = 5 * time.Second // one delivery
+	firstRedelive = 200 * time.Millisecond
+	lastRedelive  = 5 * time.Second
+)
+
+// notifier delivers definite outcomes as signed webhooks, in no order, at least once
+// if the receiver answers at all. The zero URL sends none.
+type notifier struct {
+	url     string
+	secret  []byte
+	log     *slog.Logger
+	client  *http.Client
+	notices chan payment.Webhook
+	group   lifecycle.Group
+}
+
+func newNotifier(url string, secret []byte, log *slog.Logger) *notifier {
+	return &notifier{
+		url: url, secret: secret, log: log,
+		client: &http.Client{
+			Timeout:   noticeTime,
+			Transport: &http.Transport{MaxConnsPerHost: notifiers, MaxIdleConnsPerHost: notifiers},
+		},
+		notices: make(chan payment.Webhook, maxNotices),
+	}
+}
+
+func (n *notifier) start(ctx context.Context) {
+	if n.url == "" {
+		return
+	}
+	for range notifiers {
+		n.group.Go(ctx, n.run)
+	}
+}
+
+func (n *notifier) stop(ctx context.Context) error {
+	err := n.group.Stop(ctx)
+	n.client.CloseIdleConnections()
+	return err
+}
+
+// send queues a notice. It never blocks.
+func (n *notifier) send(r onsale.ChargeResult) {
+	if n.url == "" {
+		return
+	}
+	notice := payment.Webhook{
+		// Made of the charge's own id, so that each repeat has the same.
+		ID:    "ntc_" + strings.TrimPrefix(r.Reference, "chg_"),
+		Order: r.Order, Outcome: r.Outcome, Reference: r.Reference,
+		Amount: r.Amount, Currency: r.Currency, Reason: r.Reason, At: r.At,
+	}
+	select {
+	case n.notices <- notice:
+	default:
+		n.log.Warn("webhook dropped: too many wait for delivery", "order", r.Order)
+	}
+}
+
+func (n *notifier) run(ctx context.Context) {
+	for {
+		select {
+		case notice := <-n.notices:
+			n.deliver(ctx, notice)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// deliver posts a notice until it is taken, a bounded number of times.
+func (n *notifier) deliver(ctx context.Context, notice payment.Webhook) {
+	body, err := json.Marshal(notice)
+	if err != nil {
+		n.log.Error("webhook not sent", "order", notice.Order, "error", err)
+		return
+	}
+	pace := &backoff.ExponentialBackOff{
+		InitialInterval: firstRedelive, MaxInterval: lastRedelive, Multiplier: 2, RandomizationFactor: 0.5,
+	}
+	_, err = backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, n.post(ctx, body) },
+		backoff.WithBackOff(pace), backoff.WithMaxTries(noticeTries))
+	if err != nil && ctx.Err() == nil {
+		n.log.Warn("webhook not taken", "order", notice.Order, "tries", noticeTries, "error", err)
+	}
+}
+
+// post sends the body once, signed as of now.
+func (n *notifier) post(ctx context.Context, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url, bytes.NewReader(body))
+	if err != nil {
+		return backoff.Permanent(fmt.Errorf("webhook: %w", err))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(payment.SignatureHeader, payment.SignWebhook(n.secret, body, time.Now()))
+	resp, err := n.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("webhook: %w", err)
+	}
+	defer resp.Body.Close()
+	// The connection can be used again only if the answer was read.
+	_, _ = io.CopyN(io.Discard, resp.Body, maxBodyBytes)
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("webhook: the receiver answered %d", resp.StatusCode)
+	}
+	return nil
+}

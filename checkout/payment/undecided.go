@@ -1,0 +1,206 @@
+package payment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/sync/errgroup"
+
+	"onsale"
+	"onsale/internal/kafka"
+)
+
+const (
+	// DefaultParallel is how many questions a worker has under way at the provider.
+	DefaultParallel = 128
+	// maxUndecided is how many charges are being decided at once, those that wait
+	// for their next attempt included. It is at least a batch, so that a batch
+	// never waits for itself.
+	maxUndecided = 2 * maxBatch
+	// attemptTime is how long a Charge or LookUp may take, whatever the provider's
+	// own time-outs are.
+	attemptTime = 10 * time.Second
+	// decidingTime is how long a charge is kept in memory between attempts. After it
+	// the copy in Kafka takes over, so that a few hopeless charges can't fill all
+	// the room for good.
+	decidingTime = 30 * time.Second
+	// firstRetry and lastRetry bound the wait before the provider is asked again.
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// Why a charge is undecided, when the provider has not even failed.
+var (
+	errNotAnswered = errors.New("the provider has not answered yet")
+	errNoRoom      = errors.New("too many charges are undecided")
+)
+
+// undecided is the charges whose answer is not known yet, one decision an order.
+// A decision outlives the batch that it came with; what makes it durable is its
+// record in Kafka, which is committed only when the result is in Kafka or the
+// charge has been put back (see Worker).
+type undecided struct {
+	provider Provider
+	producer producer
+	counters counters
+
+	slots   chan struct{}  // a token for each attempt under way
+	started chan *decision // from join to run
+
+	mu      sync.Mutex
+	byOrder map[onsale.OrderID]*decision // under mu
+}
+
+// decision is one order on its way to a definite answer.
+type decision struct {
+	charge onsale.Charge
+	done   chan struct{} // closed when told, or given up
+
+	mu    sync.Mutex
+	told  bool  // under mu: the result is acknowledged by Kafka
+	cause error // under mu: why it is still undecided
+}
+
+func newUndecided(provider Provider, producer producer, counters counters, parallel int) *undecided {
+	return &undecided{
+		provider: provider, producer: producer, counters: counters,
+		slots:   make(chan struct{}, parallel),
+		started: make(chan *decision),
+		byOrder: map[onsale.OrderID]*decision{},
+	}
+}
+
+// run decides what join hands over, until ctx ends, and waits for what is under way.
+func (u *undecided) run(ctx context.Context) {
+	var deciding errgroup.Group // its functions return no errors
+	deciding.SetLimit(maxUndecided)
+	for {
+		select {
+		case d := <-u.started:
+			deciding.Go(func() error { u.decide(ctx, d); return nil })
+		case <-ctx.Done():
+			_ = deciding.Wait()
+			return
+		}
+	}
+}
+
+// join returns the decision of the charge's order: the one under way, or a new
+// one. If there is no room for another until ctx ends, the decision is over, untold.
+func (u *undecided) join(ctx context.Context, charge onsale.Charge) *decision {
+	u.mu.Lock()
+	d, known := u.byOrder[charge.Order]
+	if !known {
+		d = &decision{charge: charge, done: make(chan struct{}), cause: errNotAnswered}
+		u.byOrder[charge.Order] = d
+	}
+	u.mu.Unlock()
+	if known {
+		return d
+	}
+	select {
+	case u.started <- d:
+	case <-ctx.Done():
+		u.end(d, errNoRoom)
+	}
+	return d
+}
+
+// decide asks until the answer is definite and Kafka has it, or ctx ends, or the
+// charge has been in memory for long enough.
+func (u *undecided) decide(ctx context.Context, d *decision) {
+	began := time.Now()
+	pace := &backoff.ExponentialBackOff{
+		InitialInterval: firstRetry, MaxInterval: lastRetry,
+		Multiplier: 2, RandomizationFactor: 0.5, // jitter: those that failed together don't come back together
+	}
+	outcome, err := backoff.Retry(ctx, func() (onsale.ChargeOutcome, error) {
+		result, err := u.attempt(ctx, d.charge)
+		if err == nil {
+			// What is known is told, even if we are being stopped. Produce is bounded.
+			err = u.tell(context.WithoutCancel(ctx), result)
+		}
+		d.undecidedBecause(err)
+		return result.Outcome, err
+	}, backoff.WithBackOff(pace), backoff.WithMaxElapsedTime(decidingTime))
+	if err == nil {
+		u.counters.seconds.UpdateDuration(began)
+		u.count(outcome)
+	}
+	u.end(d, err)
+}
+
+// attempt asks the provider once to charge and, if that isn't answered, what
+// became of it. An error means that it is still unknown.
+func (u *undecided) attempt(ctx context.Context, charge onsale.Charge) (onsale.ChargeResult, error) {
+	select {
+	case u.slots <- struct{}{}:
+		defer func() { <-u.slots }()
+	case <-ctx.Done():
+		return onsale.ChargeResult{}, ctx.Err()
+	}
+	charging, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	result, err := u.provider.Charge(charging, charge)
+	if err == nil {
+		return result, nil
+	}
+	u.counters.unknown.Inc()
+	asking, cancel := context.WithTimeout(ctx, attemptTime)
+	defer cancel()
+	result, found, lookUpErr := u.provider.LookUp(asking, charge.Order)
+	switch {
+	case lookUpErr != nil:
+		return onsale.ChargeResult{}, errors.Join(err, lookUpErr)
+	case !found:
+		// Not "it was not charged": it may be on its way. Only the provider, asked
+		// under the same key, can say.
+		return onsale.ChargeResult{}, err
+	}
+	return result, nil
+}
+
+// tell puts a definite answer into Kafka.
+func (u *undecided) tell(ctx context.Context, r onsale.ChargeResult) error {
+	err := u.producer.Produce(ctx, kafka.Message{Topic: onsale.TopicResults, Key: string(r.Order), Value: r})
+	if err != nil {
+		return fmt.Errorf("tell the result of %s: %w", r.Order, err)
+	}
+	return nil
+}
+
+func (u *undecided) count(outcome onsale.ChargeOutcome) {
+	if outcome == onsale.ChargeCaptured {
+		u.counters.captured.Inc()
+	} else {
+		u.counters.declined.Inc()
+	}
+}
+
+// end closes a decision: told if err is nil, otherwise given up for now.
+func (u *undecided) end(d *decision, err error) {
+	u.mu.Lock()
+	delete(u.byOrder, d.charge.Order)
+	u.mu.Unlock()
+	d.mu.Lock()
+	d.told, d.cause = err == nil, err
+	d.mu.Unlock()
+	close(d.done)
+}
+
+func (d *decision) undecidedBecause(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cause = err
+}
+
+// state returns whether the result is in Kafka and, if not, the last reason.
+func (d *decision) state() (told bool, cause error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.told, d.cause
+}

@@ -1,0 +1,414 @@
+package payment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"onsale"
+	"onsale/internal/kafka"
+)
+
+// These tests run the worker in a bubble of simulated time, between a provider and
+// a Kafka that do as they are told. worker_kafka_test.go has the real ones.
+
+var errDown = errors.New("down")
+
+// script is a provider: what it answers is up to the test.
+type script struct {
+	charge func(ctx context.Context, c onsale.Charge, attempt int) (onsale.ChargeResult, error)
+	lookUp func(order onsale.OrderID) (onsale.ChargeResult, bool, error) // nil: finds nothing
+
+	mu      sync.Mutex
+	asked   map[onsale.OrderID]int // under mu
+	now     int                    // under mu: questions under way
+	most    int                    // under mu: the most there ever were
+	lookUps int                    // under mu
+}
+
+func (p *script) Charge(ctx context.Context, c onsale.Charge) (onsale.ChargeResult, error) {
+	p.mu.Lock()
+	if p.asked == nil {
+		p.asked = map[onsale.OrderID]int{}
+	}
+	p.asked[c.Order]++
+	attempt := p.asked[c.Order]
+	p.now++
+	p.most = max(p.most, p.now)
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		p.now--
+		p.mu.Unlock()
+	}()
+	return p.charge(ctx, c, attempt)
+}
+
+func (p *script) LookUp(_ context.Context, order onsale.OrderID) (onsale.ChargeResult, bool, error) {
+	p.mu.Lock()
+	p.lookUps++
+	p.mu.Unlock()
+	if p.lookUp == nil {
+		return onsale.ChargeResult{}, false, nil
+	}
+	return p.lookUp(order)
+}
+
+func (p *script) Ledger(context.Context, onsale.EventID) ([]onsale.LedgerEntry, error) {
+	return nil, errors.New("no ledger")
+}
+
+func (p *script) attempts(order onsale.OrderID) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked[order]
+}
+
+// topics is a Kafka: it remembers what was produced, or is down.
+type topics struct {
+	mu      sync.Mutex
+	down    bool                         // under mu
+	results []onsale.ChargeResult        // under mu
+	back    []onsale.Charge              // under mu: put back
+	dead    []kafka.Record               // under mu
+	toldAt  map[onsale.OrderID]time.Time // under mu
+}
+
+func (k *topics) Produce(_ context.Context, messages ...kafka.Message) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.down {
+		return errDown
+	}
+	for _, m := range messages {
+		switch v := m.Value.(type) {
+		case onsale.ChargeResult:
+			if m.Topic != onsale.TopicResults || m.Key != string(v.Order) {
+				return fmt.Errorf("a result under %s in %s", m.Key, m.Topic)
+			}
+			if k.toldAt == nil {
+				k.toldAt = map[onsale.OrderID]time.Time{}
+			}
+			k.results = append(k.results, v)
+			k.toldAt[v.Order] = time.Now()
+		case onsale.Charge:
+			if m.Topic != onsale.TopicCharges || m.Key != string(v.Order) {
+				return fmt.Errorf("a charge under %s in %s", m.Key, m.Topic)
+			}
+			k.back = append(k.back, v)
+		}
+	}
+	return nil
+}
+
+func (k *topics) DeadLetter(_ context.Context, r kafka.Record, _ error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.down {
+		return errDown
+	}
+	k.dead = append(k.dead, r)
+	return nil
+}
+
+func (k *topics) setDown(down bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.down = down
+}
+
+func (k *topics) told(order onsale.OrderID) (results int, at time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range k.results {
+		if r.Order == order {
+			results++
+		}
+	}
+	return results, k.toldAt[order]
+}
+
+// takeBack returns what was put back, as the records that come round next.
+func (k *topics) takeBack(t *testing.T) []kafka.Record {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	charges := k.back
+	k.back = nil
+	return records(t, charges...)
+}
+
+func records(t *testing.T, charges ...onsale.Charge) []kafka.Record {
+	t.Helper()
+	var all []kafka.Record
+	for _, c := range charges {
+		value, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, &kgo.Record{Topic: onsale.TopicCharges, Key: []byte(c.Order), Value: value})
+	}
+	return all
+}
+
+func charges(n int) []onsale.Charge {
+	all := make([]onsale.Charge, n)
+	for i := range all {
+		all[i] = onsale.Charge{
+			Order: onsale.NewHoldID("gala", 1).Order(), Event: "gala", Amount: int64(i), Currency: "EUR", PaymentToken: "tok",
+		}
+	}
+	return all
+}
+
+func capture(c onsale.Charge) onsale.ChargeResult {
+	return onsale.ChargeResult{Order: c.Order, Event: c.Event, Outcome: onsale.ChargeCaptured, Reference: "chg_" + string(c.Order)}
+}
+
+// inBubble runs f with a worker in a bubble of simulated time.
+func inBubble(t *testing.T, p *script, f func(t *testing.T, w *Worker, k *topics)) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &topics{}
+		w := newWorker(WorkerConfig{Provider: p, Log: slog.New(slog.DiscardHandler)}, k)
+		w.deciding.Go(t.Context(), w.undecided.run)
+		f(t, w, k)
+		if err := w.deciding.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSlowChargeHoldsUpOthersForPatienceAtMost(t *testing.T) {
+	all := charges(maxBatch)
+	slow := all[3]
+	const slowness = 7 * time.Second // more than patience, less than an attempt may take
+	p := &script{charge: func(ctx context.Context, c onsale.Charge, _ int) (onsale.ChargeResult, error) {
+		if c.Order == slow.Order {
+			<-time.After(slowness)
+			return capture(c), ctx.Err()
+		}
+		return capture(c), nil
+	}}
+	inBubble(t, p, func(t *testing.T, w *Worker, k *topics) {
+		began := time.Now()
+		if err := w.handle(t.Context(), records(t, all...)); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != patience {
+			t.Errorf("the batch took %s, want %s", took, patience)
+		}
+		for _, c := range all {
+			if n, at := k.told(c.Order); c != slow && (n != 1 || at != began) {
+				t.Fatalf("told %d times, after %s", n, at.Sub(began))
+			}
+		}
+		back := k.takeBack(t)
+		if len(back) != 1 || string(back[0].Key) != string(slow.Order) {
+			t.Fatalf("put back %d charges", len(back))
+		}
+		// The copy comes round before the answer: it waits for the same attempt.
+		if err := w.handle(t.Context(), back); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(slowness)
+		synctest.Wait()
+		if n, at := k.told(slow.Order); n != 1 || at.Sub(began) != slowness {
+			t.Errorf("the slow one was told %d times, after %s", n, at.Sub(began))
+		}
+		if n := p.attempts(slow.Order); n != 1 {
+			t.Errorf("the slow one was asked for %d times", n)
+		}
+		// Once more: it is asked for again, and told again.
+		if err := w.handle(t.Context(), k.takeBack(t)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestUnansweredChargeIsLookedUp(t *testing.T) {
+	c := charges(1)[0]
+	p := &script{
+		charge: func(context.Context, onsale.Charge, int) (onsale.ChargeResult, error) {
+			return onsale.ChargeResult{}, errDown
+		},
+		lookUp: func(onsale.OrderID) (onsale.ChargeResult, bool, error) { return capture(c), true, nil },
+	}
+	inBubble(t, p, func(t *testing.T, w *Worker, k *topics) {
+		if err := w.handle(t.Context(), records(t, c)); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := k.told(c.Order); n != 1 || p.attempts(c.Order) != 1 || p.lookUps != 1 {
+			t.Errorf("told %d, asked %d, looked up %d times", n, p.attempts(c.Order), p.lookUps)
+		}
+	})
+}
+
+func TestUnknownIsNeverToldAndNeverForgotten(t *testing.T) {
+	const outage = 20 * time.Minute
+	var up time.Time
+	var lookUps atomic.Int64
+	p := &script{charge: func(ctx context.Context, c onsale.Charge, _ int) (onsale.ChargeResult, error) {
+		if time.Now().Before(up) {
+			<-ctx.Done() // it never answers
+			return onsale.ChargeResult{}, ctx.Err()
+		}
+		return capture(c), nil
+	}, lookUp: func(onsale.OrderID) (onsale.ChargeResult, bool, error) {
+		if lookUps.Add(1)%2 == 0 {
+			return onsale.ChargeResult{}, false, errDown
+		}
+		return onsale.ChargeResult{}, false, nil
+	}}
+	inBubble(t, p, func(t *testing.T, w *Worker, k *topics) {
+		began := time.Now()
+		up = began.Add(outage)
+		all := charges(20)
+		batch := records(t, all...)
+		for len(batch) > 0 {
+			if err := w.handle(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+			batch = k.takeBack(t)
+		}
+		for _, c := range all {
+			if n, at := k.told(c.Order); n < 1 || at.Before(up) {
+				t.Errorf("told %d times, %s before there was an answer", n, up.Sub(at))
+			} else if late := at.Sub(up); late > attemptTime+lastRetry*3/2 {
+				t.Errorf("told %s after the provider was back", late)
+			}
+		}
+	})
+}
+
+func TestHopelessChargesDoNotFillTheRoomForGood(t *testing.T) {
+	hopeless := charges(maxUndecided)
+	isHopeless := map[onsale.OrderID]bool{}
+	for _, c := range hopeless {
+		isHopeless[c.Order] = true
+	}
+	p := &script{charge: func(_ context.Context, c onsale.Charge, _ int) (onsale.ChargeResult, error) {
+		if isHopeless[c.Order] {
+			return onsale.ChargeResult{}, errDown
+		}
+		return capture(c), nil
+	}}
+	inBubble(t, p, func(t *testing.T, w *Worker, k *topics) {
+		for batch := range slices.Chunk(hopeless, maxBatch) {
+			if err := w.handle(t.Context(), records(t, batch...)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fresh := charges(1)[0]
+		began := time.Now()
+		queue := append(k.takeBack(t), records(t, fresh)...)
+		for {
+			if n, _ := k.told(fresh.Order); n > 0 {
+				break
+			}
+			if time.Since(began) > 5*decidingTime {
+				t.Fatal("a charge that could be decided found no room")
+			}
+			n := min(maxBatch, len(queue))
+			if err := w.handle(t.Context(), queue[:n]); err != nil {
+				t.Fatal(err)
+			}
+			queue = append(queue[n:], k.takeBack(t)...)
+		}
+		if len(queue) < maxUndecided-maxBatch {
+			t.Errorf("only %d of the hopeless are still in Kafka", len(queue))
+		}
+	})
+}
+
+func TestQuestionsUnderWayAreBounded(t *testing.T) {
+	p := &script{charge: func(_ context.Context, c onsale.Charge, _ int) (onsale.ChargeResult, error) {
+		<-time.After(100 * time.Millisecond)
+		return capture(c), nil
+	}}
+	inBubble(t, p, func(t *testing.T, w *Worker, _ *topics) {
+		if err := w.handle(t.Context(), records(t, charges(maxBatch)...)); err != nil {
+			t.Fatal(err)
+		}
+		if p.most != DefaultParallel {
+			t.Errorf("%d questions at once, want %d", p.most, DefaultParallel)
+		}
+	})
+}
+
+func TestStopLeavesTheUndecidedToTheNextWorker(t *testing.T) {
+	all := charges(2)
+	p := &script{charge: func(ctx context.Context, c onsale.Charge, _ int) (onsale.ChargeResult, error) {
+		if c.Order == all[0].Order {
+			return capture(c), nil
+		}
+		<-ctx.Done()
+		return onsale.ChargeResult{}, ctx.Err()
+	}}
+	inBubble(t, p, func(t *testing.T, w *Worker, k *topics) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience/2)
+		defer cancel()
+		if err := w.handle(ctx, records(t, all...)); err == nil {
+			t.Error("a batch with an undecided charge may be committed")
+		}
+		if n, _ := k.told(all[0].Order); n != 1 || len(k.back) > 0 {
+			t.Errorf("the decided one was told %d times, %d put back", n, len(k.back))
+		}
+	})
+}
+
+func TestBatchIsDoneOnlyWhenKafkaHasItsResults(t *testing.T) {
+	all := charges(3)
+	p := &script{charge: func(_ context.Context, c onsale.Charge, _ int) (onsale.ChargeResult, error) { return capture(c), nil }}
+	inBubble(t, p, func(t *testing.T, w *Worker, k *topics) {
+		k.setDown(true)
+		if err := w.handle(t.Context(), records(t, all...)); !errors.Is(err, errDown) {
+			t.Errorf("with Kafka down: %v", err)
+		}
+		bad := []kafka.Record{{Topic: onsale.TopicCharges, Value: []byte("{")}}
+		if err := w.handle(t.Context(), bad); !errors.Is(err, errDown) {
+			t.Errorf("a bad record with Kafka down: %v", err)
+		}
+		k.setDown(false)
+		if err := w.handle(t.Context(), records(t, all...)); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range all {
+			if n, _ := k.told(c.Order); n == 0 {
+				t.Errorf("%s was not told", c.Order)
+			}
+		}
+	})
+}
+
+func TestRecordThatCanNeverBeChargedIsBuriedAlone(t *testing.T) {
+	good := charges(7)
+	broken := slices.Clone(good[1:])
+	broken[0].Order = "order-1"
+	broken[1].Event = "rodeo"
+	broken[2].Amount = -1
+	broken[3].Currency = ""
+	broken[4].PaymentToken = ""
+	bad := records(t, broken[:5]...)
+	bad = append(bad, &kgo.Record{Topic: onsale.TopicCharges, Value: []byte(`{"order":`)}, &kgo.Record{Topic: onsale.TopicCharges})
+	p := &script{charge: func(_ context.Context, c onsale.Charge, _ int) (onsale.ChargeResult, error) { return capture(c), nil }}
+	inBubble(t, p, func(t *testing.T, w *Worker, k *topics) {
+		if err := w.handle(t.Context(), append(bad, records(t, good[0])...)); err != nil {
+			t.Fatal(err)
+		}
+		if len(k.dead) != len(bad) {
+			t.Errorf("%d buried, want %d", len(k.dead), len(bad))
+		}
+		if n, _ := k.told(good[0].Order); n != 1 || len(k.results) != 1 {
+			t.Errorf("the good one was told %d times, %d results in all", n, len(k.results))
+		}
+	})
+}

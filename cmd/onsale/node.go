@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"onsale"
+	"onsale/checkout"
+	"onsale/checkout/payment"
+	"onsale/engine"
+	"onsale/holds"
+	"onsale/internal/kafka"
+	"onsale/internal/lifecycle"
+	"onsale/persist"
+	"onsale/realtime"
+)
+
+// node is one process of Onsale: the parts of its roles, wired to each other and to
+// the stores. It starts them in the order of the purchase's way backwards, so that
+// each finds what it hands on to, and stops them forwards.
+type node struct {
+	settings
+	log *slog.Logger
+	set *metrics.Set
+
+	store    *persist.Store
+	desk     *holds.Desk
+	mirrors  *holds.Mirrors
+	catalog  *engine.Catalog
+	sales    *engine.Sales
+	producer *kafka.Producer
+	provider *payment.Client
+	server   *engine.Server
+
+	chain   lifecycle.Chain
+	closers []func() // connections, closed after every part has stopped
+}
+
+// roles says what a node does.
+type roles struct{ front, feed, settle bool }
+
+// start connects to the stores and starts the roles' parts.
+func (n *node) start(ctx context.Context, r roles) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := n.connect(ctx); err != nil {
+		return err
+	}
+	n.sales = &engine.Sales{Store: n.store, Desk: n.desk, Broker: n.broker(), Log: n.log}
+	n.add(n.desk, n.sales)
+	if r.front || r.feed {
+		if err := n.addMirrors(r.front); err != nil {
+			return err
+		}
+	}
+	if r.settle {
+		n.addSettlement()
+	}
+	if err := n.addServer(r); err != nil {
+		return err
+	}
+	return n.chain.Start(ctx)
+}
+
+func (n *node) add(parts ...lifecycle.Part) { n.chain.Parts = append(n.chain.Parts, parts...) }
+
+// connect reaches every store, so that what is wrong is said at the start.
+func (n *node) connect(ctx context.Context) error {
+	client, err := holds.Connect(n.redis)
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, client.Close)
+	n.desk = holds.NewDesk(holds.Config{Client: client, Secret: []byte(n.secret)})
+	if n.store, err = persist.Open(ctx, n.postgres, persist.Config{Secret: []byte(n.secret)}); err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.store.Close)
+	if err := kafka.EnsureTopics(ctx, n.broker(), int32(n.partitions)); err != nil {
+		return fmt.Errorf("kafka at %s can't be used: start it, or give another address with --kafka: %w", n.settings.kafka, err)
+	}
+	if n.producer, err = kafka.NewProducer(n.broker()); err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.producer.Close)
+	if n.provider, err = payment.NewClient(payment.ClientConfig{URL: n.payments}); err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.provider.Close)
+	return nil
+}
+
+// addMirrors adds this process's view of the stock. Only a front lays lost stock anew.
+func (n *node) addMirrors(front bool) error {
+	subscriber, err := holds.Connect(n.redis)
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, subscriber.Close)
+	onAmiss := func(onsale.EventID, bool) {}
+	if front {
+		onAmiss = n.sales.Amiss
+	}
+	n.mirrors = holds.NewMirrors(n.desk, subscriber, onAmiss, n.log)
+	n.catalog = engine.NewCatalog(n.store, n.mirrors, n.log)
+	n.add(n.mirrors, n.catalog)
+	return nil
+}
+
+func (n *node) addSettlement() {
+	drained := func(ctx context.Context) error {
+		return kafka.Drained(ctx, n.broker(), persist.GroupClaim, onsale.TopicPurchases)
+	}
+	events := n.catalog
+	if events == nil {
+		events = engine.NewCatalog(n.store, nil, n.log)
+		n.add(events)
+	}
+	n.add(
+		checkout.NewConfirmer(n.broker(), n.producer, n.desk, n.log),
+		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.IDs, Drained: drained, States: n.store.States, Log: n.log}),
+		persist.NewSettler(persist.SettlerConfig{Store: n.store, Broker: n.broker(), Producer: n.producer, Metrics: n.set, Log: n.log}),
+		payment.NewWorker(payment.WorkerConfig{Broker: n.broker(), Producer: n.producer, Provider: n.provider, Metrics: n.set, Log: n.log}),
+	)
+}
+
+func (n *node) addServer(r roles) error {
+	sessions := engine.NewSessions([]byte(n.secret))
+	cfg := engine.Config{Listen: n.listen, AdminToken: n.adminToken, Sessions: sessions, Ready: n.ready, Metrics: n.set, Log: n.log}
+	if r.feed {
+		gateway, err := realtime.New(realtime.Config{
+			Source: n.mirrors, Lookup: n.catalog.Layout, Verify: sessions.Verify, Origins: splitList(n.origins),
+			MaxConns: n.maxFeeds, Metrics: n.set, Log: n.log,
+		})
+		if err != nil {
+			return err
+		}
+		cfg.Gateway = gateway
+		n.add(gateway, realtime.NewTeller(gateway, n.broker(), n.log))
+	}
+	if r.front {
+		cfg.Shop = &engine.Shop{
+			Sessions: sessions, Catalog: n.catalog, Desk: n.desk, Mirrors: n.mirrors, Store: n.store, Sales: n.sales,
+			Till: checkout.NewTill(n.desk, n.producer), Auditor: n.auditor(), WebhookSecret: []byte(n.webhookSecret),
+		}
+	}
+	n.server = engine.NewServer(cfg)
+	n.add(n.server)
+	return nil
+}
+
+func (n *node) auditor() *engine.Auditor {
+	return &engine.Auditor{Store: n.store, Desk: n.desk, Broker: n.broker(), Provider: n.provider}
+}
+
+// ready returns nil if Redis, Postgres and Kafka answer.
+func (n *node) ready(ctx context.Context) error {
+	return errors.Join(n.desk.Ping(ctx), n.store.Ping(ctx), kafka.Ping(ctx, n.broker()))
+}
+
+// stop stops every part, and closes the connections when nothing uses them any more.
+func (n *node) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, onsale.StopTimeout)
+	defer cancel()
+	err := n.chain.Stop(ctx)
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		n.closers[i]()
+	}
+	n.closers = nil
+	return err
+}

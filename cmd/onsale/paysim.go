@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v3"
+
+	"onsale/checkout/payment/simulator"
+	"onsale/internal/lifecycle"
+)
+
+func paysimCommand() *cli.Command {
+	s := &settings{}
+	cfg := simulator.Config{}
+	return &cli.Command{
+		Name: "paysim", Usage: "the payment simulator: a provider that misbehaves like a real one", OnUsageError: usageError,
+		Description: "Tokens decide a charge: tok_ok, tok_decline, tok_delay_MS, tok_timeout, tok_twice, tok_error, tok_broken.\n" +
+			"PUT /v1/behaviour sets probabilities for all others while it runs.",
+		Flags: append(s.flags("webhook-secret"),
+			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8090", Usage: "serve HTTP on this `HOST:PORT`", Destination: &cfg.Listen, Sources: s.sources("listen")},
+			&cli.StringFlag{Name: "ledger", Usage: "keep the ledger in this `FILE` (default: in memory)", Destination: &cfg.Ledger, Sources: s.sources("ledger")},
+			&cli.StringFlag{Name: "webhook-url", Usage: "send notices to this `URL` (default: send none)", Destination: &cfg.WebhookURL, Sources: s.sources("webhook-url")},
+		),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := s.check(ctx, c); err != nil {
+				return err
+			}
+			log, err := s.log()
+			if err != nil {
+				return err
+			}
+			cfg.Log, cfg.WebhookSecret = log, []byte(s.webhookSecret)
+			sim, err := simulator.New(cfg)
+			if err != nil {
+				return cantStart(err)
+			}
+			return runUntilDone(ctx, sim, func() { log.Info("serving", "role", "paysim", "url", sim.URL()) })
+		},
+	}
+}
+
+// runUntilDone starts a part, says that it runs, and stops it when ctx ends.
+func runUntilDone(ctx context.Context, p lifecycle.Part, started func()) error {
+	if err := p.Start(ctx); err != nil {
+		return cantStart(err)
+	}
+	started()
+	<-ctx.Done()
+	return p.Stop(context.WithoutCancel(ctx))
+}

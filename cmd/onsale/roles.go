@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/urfave/cli/v3"
+
+	"onsale/persist"
+)
+
+var storeSettings = []string{"redis", "postgres", "kafka", "partitions", "payments", "secret"}
+
+func serveCommand() *cli.Command {
+	return roleCommand("serve", "the front tier: API, pages and feed on one port", roles{front: true, feed: true},
+		"listen", "admin-token", "webhook-secret", "origins", "max-feeds")
+}
+
+func feedCommand() *cli.Command {
+	return roleCommand("feed", "the live feed alone", roles{feed: true}, "listen", "origins", "max-feeds")
+}
+
+func settleCommand() *cli.Command {
+	return roleCommand("settle", "the workers: claim, charge, finalise, confirm, recover", roles{settle: true}, "listen")
+}
+
+func roleCommand(name, usage string, r roles, more ...string) *cli.Command {
+	s := &settings{}
+	return &cli.Command{
+		Name: name, Usage: usage, OnUsageError: usageError,
+		Flags: s.flags(append(more, storeSettings...)...),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := s.check(ctx, c); err != nil {
+				return err
+			}
+			n, err := newNode(*s)
+			if err != nil {
+				return err
+			}
+			if err := n.start(ctx, r); err != nil {
+				return cantStart(err)
+			}
+			n.log.Info("serving", "role", name, "url", n.server.URL(), "version", version)
+			<-ctx.Done()
+			n.log.Info("stopping")
+			return n.stop(context.WithoutCancel(ctx))
+		},
+	}
+}
+
+func newNode(s settings) (*node, error) {
+	log, err := s.log()
+	if err != nil {
+		return nil, err
+	}
+	return &node{settings: s, log: log, set: metrics.NewSet()}, nil
+}
+
+func migrateCommand() *cli.Command {
+	s := &settings{}
+	return &cli.Command{
+		Name: "migrate", Usage: "bring Postgres's tables to this version", OnUsageError: usageError,
+		Description: "The URL must lead to Postgres itself, not to a pooler in transaction mode.",
+		Flags:       s.flags("postgres"),
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := s.check(ctx, c); err != nil {
+				return err
+			}
+			if err := persist.Migrate(ctx, s.postgres); err != nil {
+				return cantStart(err)
+			}
+			_, err := fmt.Fprintln(os.Stdout, "the tables are up to date")
+			return err
+		},
+	}
+}

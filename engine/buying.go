@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"net/http"
+	"time"
+
+	"onsale"
+	"onsale/checkout"
+	"onsale/checkout/payment"
+	"onsale/holds"
+)
+
+func (s *Shop) createHold(r *request) error {
+	l, err := s.Catalog.Layout(r.std, onsale.EventID(r.param))
+	if err != nil {
+		return err
+	}
+	var body struct {
+		Lines []onsale.Line `json:"lines"`
+	}
+	if err := r.read(&body); err != nil {
+		return err
+	}
+	if _, err := l.CheckLines(body.Lines); err != nil {
+		return err
+	}
+	key, err := r.key()
+	if err != nil {
+		return err
+	}
+	hold, err := s.Desk.Hold(r.std, l, holds.Request{Buyer: r.buyer, Lines: body.Lines, Key: key})
+	if err != nil {
+		return err
+	}
+	return r.created(http.StatusCreated, "/v1/holds/"+string(hold.ID), hold)
+}
+
+// heldEvent returns the layout of the event that a hold's id names.
+func (s *Shop) heldEvent(r *request, id onsale.HoldID) (*onsale.Layout, error) {
+	event, _, ok := id.Parse()
+	if ok {
+		if l, err := s.Catalog.Layout(r.std, event); err == nil {
+			return l, nil
+		}
+	}
+	return nil, onsale.Refuse(onsale.CodeUnknownHold, "no such hold of yours")
+}
+
+func (s *Shop) getHold(r *request) error {
+	id := onsale.HoldID(r.param)
+	l, err := s.heldEvent(r, id)
+	if err != nil {
+		return err
+	}
+	hold, err := s.Desk.Look(r.std, l, id, r.buyer)
+	if err != nil {
+		return err
+	}
+	return r.reply(http.StatusOK, hold)
+}
+
+func (s *Shop) releaseHold(r *request) error {
+	id := onsale.HoldID(r.param)
+	l, err := s.heldEvent(r, id)
+	if err != nil {
+		return err
+	}
+	if err := s.Desk.Release(r.std, l, id, r.buyer); err != nil {
+		return err
+	}
+	return r.noContent()
+}
+
+func (s *Shop) checkout(r *request) error {
+	id := onsale.HoldID(r.param)
+	l, err := s.heldEvent(r, id)
+	if err != nil {
+		return err
+	}
+	var body struct {
+		PaymentToken string `json:"payment_token"`
+		Generation   uint64 `json:"generation"`
+	}
+	if err := r.read(&body); err != nil {
+		return err
+	}
+	if _, err := r.key(); err != nil { // a hold becomes one order at the most, with a key or without
+		return err
+	}
+	order, err := s.Till.Accept(r.std, l, checkout.Request{Hold: id, Buyer: r.buyer, Generation: body.Generation, PaymentToken: body.PaymentToken})
+	if err != nil {
+		return err
+	}
+	return r.created(http.StatusAccepted, "/v1/orders/"+string(order.ID), order)
+}
+
+// paymentWebhook takes the provider's answer to a charge, when it comes by itself.
+// It is handed to settlement, which takes each answer once however often it comes.
+func (s *Shop) paymentWebhook(r *request) error {
+	if len(s.WebhookSecret) == 0 {
+		return onsale.Refuse(onsale.CodeForbidden, "no webhook secret is set here")
+	}
+	signature := string(r.ctx.Request.Header.Peek("Onsale-Signature"))
+	if err := payment.VerifyWebhook(s.WebhookSecret, signature, r.ctx.PostBody(), time.Now()); err != nil {
+		return onsale.Refuse(onsale.CodeUnauthenticated, "the notice is not signed by the payment provider, or too old")
+	}
+	var notice payment.Webhook
+	if err := r.read(&notice); err != nil {
+		return err
+	}
+	result, err := notice.Result()
+	if err != nil {
+		return onsale.Refuse(onsale.CodeBadRequest, err.Error())
+	}
+	if err := s.Till.ReportResult(r.std, result); err != nil {
+		return err
+	}
+	return r.noContent()
+}

@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"onsale"
+)
+
+const (
+	defaultPage = 20
+	maxPage     = 100
+)
+
+func (s *Shop) listOrders(r *request) error {
+	args := r.ctx.QueryArgs()
+	limit := defaultPage
+	if text := args.Peek("limit"); len(text) > 0 {
+		n, err := strconv.Atoi(string(text))
+		if err != nil || n < 1 || n > maxPage {
+			return onsale.Refuse(onsale.CodeBadRequest, "limit must be from 1 to 100")
+		}
+		limit = n
+	}
+	orders, next, err := s.Store.Orders(r.std, r.buyer, limit, string(args.Peek("cursor")))
+	if err != nil {
+		return err
+	}
+	page := struct {
+		Orders []onsale.Order `json:"orders"`
+		Next   string         `json:"next,omitempty"`
+	}{append([]onsale.Order{}, orders...), next}
+	return r.reply(http.StatusOK, page)
+}
+
+func (s *Shop) getOrder(r *request) error {
+	order, err := s.order(r)
+	if err != nil {
+		return err
+	}
+	return r.reply(http.StatusOK, order)
+}
+
+func (s *Shop) listTickets(r *request) error {
+	order, err := s.order(r)
+	if err != nil {
+		return err
+	}
+	tickets, err := s.Store.Tickets(r.std, order.ID)
+	if err != nil {
+		return err
+	}
+	return r.reply(http.StatusOK, map[string]any{"tickets": append([]onsale.Ticket{}, tickets...)})
+}
+
+var errUnknownOrder = onsale.Refuse(onsale.CodeUnknownOrder, "no such order of yours")
+
+// order finds one of the buyer's orders: in Postgres or, between its 202 and its
+// claim, as the hold it has pinned.
+func (s *Shop) order(r *request) (*onsale.Order, error) {
+	id := onsale.OrderID(r.param)
+	event, _, ok := id.Parse()
+	if !ok {
+		return nil, errUnknownOrder
+	}
+	order, err := s.Store.Order(r.std, id)
+	switch {
+	case err == nil && order.Buyer == r.buyer:
+		return order, nil
+	case err == nil:
+		return nil, errUnknownOrder
+	case onsale.CodeOf(err) != onsale.CodeUnknownOrder:
+		return nil, err
+	}
+	l, err := s.Catalog.Layout(r.std, event)
+	if err != nil {
+		return nil, errUnknownOrder
+	}
+	hold, err := s.Desk.Look(r.std, l, id.Hold(), r.buyer)
+	if refused := (*onsale.Error)(nil); errors.As(err, &refused) && refused.RetryAfter > 0 {
+		return nil, err // while stock is rebuilt, an order that isn't claimed yet can't be told from none
+	}
+	if err != nil || hold.State != onsale.HoldPinned {
+		// It may have been claimed since Postgres was asked.
+		if order, err := s.Store.Order(r.std, id); err == nil && order.Buyer == r.buyer {
+			return order, nil
+		}
+		return nil, errUnknownOrder
+	}
+	now := time.Now().UTC()
+	return &onsale.Order{ID: id, Event: hold.Event, Hold: hold.ID, Buyer: r.buyer, State: onsale.OrderAccepted, Lines: hold.Lines,
+		Amount: hold.Amount, Currency: hold.Currency, AcceptedAt: now, UpdatedAt: now}, nil
+}

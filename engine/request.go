@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/valyala/fasthttp"
+
+	"onsale"
+)
+
+// request is one HTTP request on its way through a handler. Nothing of ctx may be
+// kept after the handler returns.
+type request struct {
+	ctx   *fasthttp.RequestCtx
+	std   context.Context // ends at the request's deadline
+	param string          // the path's parameter
+	buyer onsale.BuyerID  // of a buyers' route
+}
+
+// reply answers with a JSON body.
+func (r *request) reply(status int, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	r.ctx.SetStatusCode(status)
+	r.ctx.SetContentType("application/json")
+	if len(r.ctx.Response.Header.Peek(fasthttp.HeaderCacheControl)) == 0 {
+		r.ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	}
+	r.ctx.SetBody(data)
+	return nil
+}
+
+// created answers 201 or 202 with the place of what is new.
+func (r *request) created(status int, location string, body any) error {
+	r.ctx.Response.Header.Set(fasthttp.HeaderLocation, location)
+	return r.reply(status, body)
+}
+
+func (r *request) noContent() error {
+	r.ctx.SetStatusCode(http.StatusNoContent)
+	return nil
+}
+
+// read decodes the JSON body into v. Unknown fields are refused: a misspelt one
+// would silently not count.
+func (r *request) read(v any) error {
+	d := json.NewDecoder(bytes.NewReader(r.ctx.PostBody()))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return onsale.Refuse(onsale.CodeBadRequest, "the body must be JSON of the documented form: "+plain(err))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return onsale.Refuse(onsale.CodeBadRequest, "the body must be one JSON object and nothing else")
+	}
+	return nil
+}
+
+// plain is what a JSON error says about the body, without Go's words for it.
+func plain(err error) string {
+	var wrongType *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrongType):
+		return "field " + wrongType.Field + " can't be a " + wrongType.Value
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends too soon"
+	}
+	return err.Error()
+}
+
+// key is the Idempotency-Key, "" if there is none.
+func (r *request) key() (string, error) {
+	key := r.ctx.Request.Header.Peek("Idempotency-Key")
+	if len(key) > onsale.MaxKeyLength {
+		return "", onsale.Refuse(onsale.CodeBadRequest, "Idempotency-Key is longer than 255 bytes")
+	}
+	return string(key), nil
+}

@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"onsale"
+)
+
+// access says who may call a route.
+type access int
+
+const (
+	anyone access = iota
+	buyers
+	operators
+)
+
+// route is one operation of openapi.yaml; a test holds the two to each other.
+type route struct {
+	method string
+	path   string // segments in braces are parameters
+	who    access
+	most   int // largest body, in bytes
+	handle func(*request) error
+}
+
+// routes are those of the parts that this process has.
+func (s *Server) routes() []route {
+	var all []route
+	if s.cfg.Shop != nil {
+		all = append(all, s.cfg.Shop.routes()...)
+	}
+	if s.cfg.Gateway != nil {
+		all = append(all, route{http.MethodGet, "/v1/events/{event}/live", anyone, 0, s.watch})
+	}
+	return all
+}
+
+// router finds a route by method and path, in one look at each segment.
+type router struct{ root node }
+
+type node struct {
+	children map[string]*node
+	param    *node             // for a segment in braces
+	routes   map[string]*route // by method
+}
+
+func newRouter(routes []route) *router {
+	r := &router{}
+	for i := range routes {
+		n := &r.root
+		for segment := range strings.SplitSeq(strings.TrimPrefix(routes[i].path, "/"), "/") {
+			n = n.child(segment)
+		}
+		if n.routes == nil {
+			n.routes = map[string]*route{}
+		}
+		n.routes[routes[i].method] = &routes[i]
+	}
+	return r
+}
+
+func (n *node) child(segment string) *node {
+	if strings.HasPrefix(segment, "{") {
+		if n.param == nil {
+			n.param = &node{}
+		}
+		return n.param
+	}
+	if n.children == nil {
+		n.children = map[string]*node{}
+	}
+	c := n.children[segment]
+	if c == nil {
+		c = &node{}
+		n.children[segment] = c
+	}
+	return c
+}
+
+// find returns the route and its path parameter. allow lists the methods of a
+// path that is known under other methods only.
+func (r *router) find(method, path string) (found *route, param string, allow string) {
+	n := &r.root
+	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		next := n.children[segment]
+		if next == nil && n.param != nil && segment != "" {
+			next, param = n.param, segment
+		}
+		if next == nil {
+			return nil, "", ""
+		}
+		n = next
+	}
+	if n.routes[method] == nil {
+		methods := make([]string, 0, len(n.routes))
+		for m := range n.routes {
+			methods = append(methods, m)
+		}
+		return nil, "", strings.Join(methods, ", ")
+	}
+	return n.routes[method], param, ""
+}
+
+// admit checks who calls, and notes the buyer.
+func (s *Server) admit(r *request, who access) (err error) {
+	switch who {
+	case buyers:
+		r.buyer, err = s.cfg.Sessions.Verify(bearer(r.ctx))
+		return err
+	case operators:
+		token := bearer(r.ctx)
+		if token == "" {
+			return onsale.Refuse(onsale.CodeUnauthenticated, "give the operator's token as Authorization: Bearer …")
+		}
+		// Hashed first, so that neither content nor length shows in the time it takes.
+		got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.cfg.AdminToken))
+		if s.cfg.AdminToken == "" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			return onsale.Refuse(onsale.CodeForbidden, "this is not the operator's token")
+		}
+	}
+	return nil
+}
+
+func bearer(ctx *fasthttp.RequestCtx) string {
+	scheme, token, _ := strings.Cut(string(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)), " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return token
+}

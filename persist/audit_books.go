@@ -1,0 +1,156 @@
+package persist
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"onsale"
+)
+
+// books are all that is known of one event, for the checks to compare.
+type books struct {
+	in     AuditInput
+	at     time.Time // by Postgres's clock
+	layout *onsale.Layout
+
+	orders   []*onsale.Order // by id
+	byID     map[onsale.OrderID]*onsale.Order
+	claims   []claimRow
+	counters map[string]int64 // what the sections say is claimed of them
+	payments map[onsale.OrderID][]paymentRow
+	tickets  map[onsale.OrderID][]onsale.Ticket // by number
+
+	claimedIn map[string]int64                       // what the claims add up to, by section
+	claimsOf  map[onsale.OrderID][]onsale.Line       // what the claims of each order add up to
+	ledger    map[onsale.OrderID]*onsale.LedgerEntry // nil if the provider's side is unknown
+	holds     map[onsale.HoldID]*onsale.HeldRecord   // empty if Redis's side is unknown
+}
+
+// claimRow is one live claim.
+type claimRow struct {
+	order    onsale.OrderID
+	section  string
+	seat     string // "" in a general section
+	quantity int
+}
+
+// paymentRow is one capture that was reported.
+type paymentRow struct {
+	order     onsale.OrderID
+	reference string
+	state     string
+	reason    string
+	amount    int64
+	currency  string
+}
+
+func loadBooks(ctx context.Context, tx pgx.Tx, in AuditInput) (*books, error) {
+	var event *onsale.Event
+	b := &books{in: in, counters: map[string]int64{}}
+	var payments []paymentRow
+	var tickets []onsale.Ticket
+	id := string(in.Event)
+	var q pgx.Batch
+	q.Queue(eventColumns+`WHERE id = $1`, id).Query(func(rows pgx.Rows) (err error) {
+		events, err := pgx.CollectRows(rows, scanEvent)
+		if err == nil && len(events) == 0 {
+			return unknownEvent(in.Event)
+		}
+		if err == nil {
+			event = events[0]
+		}
+		return err
+	})
+	q.Queue(`SELECT section, claimed FROM sections WHERE event = $1`, id).Query(func(rows pgx.Rows) error {
+		var section string
+		var claimed int64
+		_, err := pgx.ForEachRow(rows, []any{&section, &claimed}, func() error { b.counters[section] = claimed; return nil })
+		return err
+	})
+	q.Queue(orderColumnsRead+`WHERE event = $1 ORDER BY id`, id).Query(func(rows pgx.Rows) (err error) {
+		b.orders, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*onsale.Order, error) {
+			o, err := scanOrder(row)
+			return &o, err
+		})
+		return err
+	})
+	q.Queue(`SELECT order_id, section, seat, quantity FROM claims WHERE event = $1 ORDER BY order_id, section, seat`, id).Query(func(rows pgx.Rows) (err error) {
+		b.claims, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (c claimRow, err error) {
+			err = row.Scan(&c.order, &c.section, &c.seat, &c.quantity)
+			return c, err
+		})
+		return err
+	})
+	q.Queue(`SELECT order_id, reference, state, reason, amount, currency FROM payments WHERE event = $1 ORDER BY order_id, reference`, id).Query(func(rows pgx.Rows) (err error) {
+		payments, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p paymentRow, err error) {
+			err = row.Scan(&p.order, &p.reference, &p.state, &p.reason, &p.amount, &p.currency)
+			return p, err
+		})
+		return err
+	})
+	q.Queue(ticketColumnsRead+`WHERE event = $1 ORDER BY order_id, number`, id).Query(func(rows pgx.Rows) (err error) {
+		tickets, err = pgx.CollectRows(rows, scanTicket)
+		return err
+	})
+	q.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.at) })
+	if err := send(ctx, tx, &q); err != nil {
+		return nil, err
+	}
+	if v := in.View; v != nil && v.Stock.Event != in.Event {
+		return nil, fmt.Errorf("the view of Redis is of event %q", v.Stock.Event)
+	}
+	b.layout, b.at = onsale.NewLayout(event), b.at.UTC()
+	b.index(payments, tickets)
+	return b, nil
+}
+
+// index arranges the rows by what the checks look for.
+func (b *books) index(payments []paymentRow, tickets []onsale.Ticket) {
+	b.byID = make(map[onsale.OrderID]*onsale.Order, len(b.orders))
+	for _, o := range b.orders {
+		b.byID[o.ID] = o
+	}
+	b.payments = map[onsale.OrderID][]paymentRow{}
+	for _, p := range payments {
+		b.payments[p.order] = append(b.payments[p.order], p)
+	}
+	b.tickets = map[onsale.OrderID][]onsale.Ticket{}
+	for _, t := range tickets {
+		b.tickets[t.Order] = append(b.tickets[t.Order], t)
+	}
+	b.claimedIn, b.claimsOf = map[string]int64{}, map[onsale.OrderID][]onsale.Line{}
+	for _, c := range b.claims {
+		b.claimedIn[c.section] += int64(c.quantity)
+		b.claimsOf[c.order] = addClaim(b.claimsOf[c.order], c.section, c.seat, c.quantity)
+	}
+	b.indexLedger()
+	b.holds = map[onsale.HoldID]*onsale.HeldRecord{}
+	if b.in.View != nil {
+		for i := range b.in.View.Holds {
+			b.holds[b.in.View.Holds[i].ID] = &b.in.View.Holds[i]
+		}
+	}
+}
+
+// indexLedger keeps the entries of this event. A provider has one for each
+// idempotency key; if it has more, their captures are one order's all the same.
+func (b *books) indexLedger() {
+	if b.in.Ledger == nil {
+		return
+	}
+	b.ledger = map[onsale.OrderID]*onsale.LedgerEntry{}
+	for _, e := range b.in.Ledger {
+		if event, _, ok := e.Order.Parse(); !ok || event != b.in.Event {
+			continue
+		}
+		if first := b.ledger[e.Order]; first != nil {
+			first.Captures += e.Captures
+			first.Refunded += e.Refunded
+			continue
+		}
+		b.ledger[e.Order] = &e
+	}
+}

@@ -1,0 +1,129 @@
+package persist
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"onsale"
+)
+
+// reapAllowance is how long after its deadline a hold may still be written down as
+// held. Its inventory is sellable all that time, since every request reaps what is
+// due before it looks; if none comes, the sweeper does.
+const reapAllowance = 5 * time.Second
+
+// checkHolds is invariant 6: no hold outlives its deadline, and none is granted on
+// inventory that another live hold has. A hold that can expire is in the index that
+// expires it; a seat's letter is that of the hold that has it; and what is counted
+// against a buyer's limit is what the buyer has.
+func checkHolds(b *books, f *findings) {
+	if b.in.View == nil {
+		return
+	}
+	owners := map[seatKey]*onsale.HeldRecord{}
+	for i := range b.in.View.Holds {
+		h := &b.in.View.Holds[i]
+		checkDeadline(b, f, h)
+		if letterOf(h.State) != 0 {
+			checkSeatsHeld(b, f, h, owners)
+		}
+	}
+	checkBuyers(b, f)
+}
+
+func checkDeadline(b *books, f *findings, h *onsale.HeldRecord) {
+	late := b.in.View.Stock.At.Sub(h.ExpiresAt)
+	switch {
+	case h.State != onsale.HoldHeld:
+	case h.Due.IsZero():
+		f.add(onsale.InvariantHolds, "hold "+string(h.ID), "it is held and not in the expiry index: it would never expire", h.ID.Order())
+	case late > reapAllowance:
+		f.add(onsale.InvariantHolds, "hold "+string(h.ID), fmt.Sprintf("it is held %v past its deadline %s",
+			late.Round(time.Millisecond), stamp(h.ExpiresAt)), h.ID.Order())
+	}
+}
+
+// checkSeatsHeld holds a live hold's seats to be its own, and to have its letter.
+func checkSeatsHeld(b *books, f *findings, h *onsale.HeldRecord, owners map[seatKey]*onsale.HeldRecord) {
+	seats := b.in.View.Stock.Seats
+	for _, line := range h.Lines {
+		section := b.layout.Section(line.Section)
+		if section == nil {
+			f.add(onsale.InvariantHolds, "hold "+string(h.ID), fmt.Sprintf("it is of section %q, which the event lacks", line.Section), h.ID.Order())
+			continue
+		}
+		for _, seat := range line.Seats {
+			key := seatKey{place{section: line.Section}, seat}
+			if other := owners[key]; other != nil {
+				f.add(onsale.InvariantHolds, nameSeat(line.Section, seat), fmt.Sprintf("two live holds have it: %s (%s) and %s (%s)",
+					other.ID, other.State, h.ID, h.State), other.ID.Order(), h.ID.Order())
+				continue
+			}
+			owners[key] = h
+			at, known := section.Offset(seat)
+			if !known || at >= len(seats) {
+				f.add(onsale.InvariantHolds, nameSeat(line.Section, seat), fmt.Sprintf("hold %s has it, and the section has no such seat", h.ID), h.ID.Order())
+			} else if letter := seats[at]; letter != letterOf(h.State) {
+				f.add(onsale.InvariantHolds, nameSeat(line.Section, seat), fmt.Sprintf("it is %q, and hold %s, which has it, is %s", letter, h.ID, h.State), h.ID.Order())
+			}
+		}
+	}
+}
+
+// checkBuyers holds the count against each buyer's limit to be what their holds add
+// up to, and within the limit.
+func checkBuyers(b *books, f *findings) {
+	view := b.in.View
+	has := map[onsale.BuyerID]int64{}
+	var remembered, sold int64
+	for i := range view.Holds {
+		h := &view.Holds[i]
+		n := int64(onsale.Quantity(h.Lines))
+		if letterOf(h.State) != 0 {
+			has[h.Buyer] += n
+		}
+		if h.State == onsale.HoldSold {
+			remembered += n
+		}
+	}
+	for _, c := range view.Stock.Counts {
+		sold += c.Sold
+	}
+	// Sold holds are forgotten after a while and stay counted: then a count may be
+	// higher than what the holds add up to, but never lower.
+	exact := remembered == sold
+	buyers := maps.Clone(view.Buyers)
+	for buyer := range has {
+		if _, counted := buyers[buyer]; !counted {
+			if buyers == nil {
+				buyers = map[onsale.BuyerID]int64{}
+			}
+			buyers[buyer] = 0
+		}
+	}
+	limit := int64(b.layout.Event.MaxPerBuyer)
+	for _, buyer := range slices.Sorted(maps.Keys(buyers)) {
+		counted, holds := buyers[buyer], has[buyer]
+		switch {
+		case counted < holds || (exact && counted != holds):
+			f.add(onsale.InvariantHolds, "buyer "+string(buyer), fmt.Sprintf("%d admissions are counted against the limit, the holds have %d", counted, holds))
+		case counted > limit:
+			f.add(onsale.InvariantHolds, "buyer "+string(buyer), fmt.Sprintf("they have %d admissions, the limit is %d", counted, limit))
+		}
+	}
+}
+
+// letterOf is the letter of a live hold's seats, 0 for a hold that has ended.
+func letterOf(state onsale.HoldState) byte {
+	switch state {
+	case onsale.HoldHeld:
+		return onsale.SeatHeld
+	case onsale.HoldPinned:
+		return onsale.SeatPinned
+	case onsale.HoldSold:
+		return onsale.SeatSold
+	}
+	return 0
+}

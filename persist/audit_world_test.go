@@ -1,0 +1,149 @@
+package persist
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"onsale"
+)
+
+// world is an event at rest, the same in every store: some orders ticketed, one
+// declined, one rejected, one hold held, one released. A test breaks one thing in it.
+type world struct {
+	*book
+	in     AuditInput
+	layout *onsale.Layout
+
+	seated   onsale.Purchase // ticketed: stalls, and a floor place
+	standing onsale.Purchase // ticketed: two floor places
+	refused  onsale.Purchase // declined: stalls A-3
+	beaten   onsale.Purchase // rejected: stalls A-1
+	held     *onsale.HeldRecord
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	b := newBook(t)
+	w := &world{book: b, layout: onsale.NewLayout(b.event)}
+	w.seated, w.standing = b.purchase(stalls("A-1", "A-2"), floor(1)), b.purchase(floor(2))
+	w.refused, w.beaten = b.purchase(stalls("A-3")), b.purchase(stalls("A-1"))
+	b.claim(w.seated, w.standing, w.refused, w.beaten)
+	b.finalise(captured(w.seated), captured(w.standing), declined(w.refused))
+
+	now := time.Now().UTC()
+	w.in = AuditInput{Event: b.event.ID, Quiet: true, View: &onsale.HoldsView{
+		Stock: onsale.Stock{Event: b.event.ID, Epoch: 1, Seq: 9, At: now, Sale: onsale.SaleOpen,
+			Counts: []onsale.Counts{{Available: 10}, {Available: 30}}, Seats: w.layout.Empty()},
+		Buyers: map[onsale.BuyerID]int64{},
+	}}
+	other := b.purchase(stalls("C-5", "C-6"), floor(1))
+	w.hold(other, onsale.HoldHeld)
+	w.held = &w.in.View.Holds[0]
+	w.hold(w.seated, onsale.HoldSold)
+	w.hold(w.standing, onsale.HoldSold)
+	w.hold(w.refused, onsale.HoldReleased)
+	w.hold(w.beaten, onsale.HoldReleased)
+	w.held = w.record(other.Hold)
+	for _, p := range []onsale.Purchase{w.seated, w.standing} {
+		w.in.Ledger = append(w.in.Ledger, onsale.LedgerEntry{Order: p.Order, Reference: captured(p).Reference, Outcome: onsale.ChargeCaptured,
+			Amount: p.Amount, Currency: p.Currency, Captures: 1})
+	}
+	w.in.Ledger = append(w.in.Ledger, onsale.LedgerEntry{Order: w.refused.Order, Outcome: onsale.ChargeDeclined, Amount: w.refused.Amount, Currency: "EUR"},
+		onsale.LedgerEntry{Order: "ord_ball_1_00000000000000000000000000", Outcome: onsale.ChargeCaptured, Captures: 3}) // another event's
+	w.fold()
+	return w
+}
+
+// hold puts a hold into Redis's view, counts and seats included.
+func (w *world) hold(p onsale.Purchase, state onsale.HoldState) {
+	w.t.Helper()
+	v := w.in.View
+	h := onsale.HeldRecord{Hold: onsale.Hold{ID: p.Hold, Event: p.Event, State: state, Generation: 1, Lines: p.Lines, Amount: p.Amount,
+		Currency: p.Currency, Buyer: p.Buyer, ExpiresAt: v.Stock.At.Add(time.Minute)}}
+	switch state {
+	case onsale.HoldHeld:
+		h.Due = h.ExpiresAt
+	case onsale.HoldPinned:
+		h.PinnedAt = v.Stock.At.Add(-time.Second)
+	}
+	v.Holds = append(v.Holds, h)
+	if letterOf(state) == 0 {
+		return
+	}
+	v.Buyers[p.Buyer] += int64(onsale.Quantity(p.Lines))
+	for _, line := range p.Lines {
+		s := w.layout.Section(line.Section)
+		count(&v.Stock.Counts[s.Index], onsale.HoldReleased, -line.Quantity)
+		count(&v.Stock.Counts[s.Index], state, line.Quantity)
+		for _, seat := range line.Seats {
+			w.letter(line.Section, seat, letterOf(state))
+		}
+	}
+}
+
+// move takes a hold from one live state to another, in every part of the view.
+func (w *world) move(p onsale.Purchase, to onsale.HoldState) {
+	h := w.record(p.Hold)
+	for _, line := range h.Lines {
+		s := w.layout.Section(line.Section)
+		count(&w.in.View.Stock.Counts[s.Index], h.State, -line.Quantity)
+		count(&w.in.View.Stock.Counts[s.Index], to, line.Quantity)
+		for _, seat := range line.Seats {
+			w.letter(line.Section, seat, letterOf(to))
+		}
+	}
+	h.State = to
+}
+
+func count(c *onsale.Counts, state onsale.HoldState, n int) {
+	switch state {
+	case onsale.HoldHeld:
+		c.Held += int64(n)
+	case onsale.HoldPinned:
+		c.Pinned += int64(n)
+	case onsale.HoldSold:
+		c.Sold += int64(n)
+	default:
+		c.Available += int64(n)
+	}
+}
+
+func (w *world) letter(section, seat string, letter byte) {
+	w.t.Helper()
+	at, ok := w.layout.Section(section).Offset(seat)
+	if !ok {
+		w.t.Fatalf("no seat %s", seat)
+	}
+	w.in.View.Stock.Seats[at] = letter
+}
+
+func (w *world) record(id onsale.HoldID) *onsale.HeldRecord {
+	i := slices.IndexFunc(w.in.View.Holds, func(h onsale.HeldRecord) bool { return h.ID == id })
+	return &w.in.View.Holds[i]
+}
+
+// entry is the provider's entry of a purchase.
+func (w *world) entry(p onsale.Purchase) *onsale.LedgerEntry {
+	i := slices.IndexFunc(w.in.Ledger, func(e onsale.LedgerEntry) bool { return e.Order == p.Order })
+	return &w.in.Ledger[i]
+}
+
+// fold makes the feed what a client that missed nothing has.
+func (w *world) fold() {
+	stock := &w.in.View.Stock
+	feed := &onsale.FeedSnapshot{Type: onsale.FrameSnapshot, Event: stock.Event, Epoch: stock.Epoch, Seq: stock.Seq, At: stock.At, Sale: stock.Sale}
+	for i, s := range w.layout.Sections() {
+		feed.Sections = append(feed.Sections, onsale.FeedSection{ID: s.ID, Counts: stock.Counts[i], Seats: string(stock.Seats[s.Start:s.End])})
+	}
+	w.in.Feed = feed
+}
+
+func (w *world) report() *onsale.AuditReport {
+	w.t.Helper()
+	r, err := w.Audit(w.t.Context(), w.in)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}

@@ -1,0 +1,237 @@
+package persist
+
+// Finalising is one transaction a batch: lock the orders, in one order for
+// everybody, and read what has been captured for them; judge each answer; write
+// what the verdicts say. An order never stays paid: it is paid and ticketed in the
+// same transaction, and both are in its history.
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"onsale"
+)
+
+const (
+	readPayments = `SELECT p.order_id, p.reference, p.state FROM payments p
+		JOIN unnest($1::text[], $2::text[]) AS u (event, id) ON p.event = u.event AND p.order_id = u.id`
+
+	moveOrders = `UPDATE orders SET state = $2, updated_at = $3 WHERE id = ANY ($1::text[])`
+
+	declineOrders = `UPDATE orders o SET state = 'declined', reason = u.reason, updated_at = $3
+		FROM unnest($1::text[], $2::text[]) AS u (id, reason) WHERE o.id = u.id`
+	dropClaims = `DELETE FROM claims c USING unnest($1::text[], $2::text[]) AS u (event, id)
+		WHERE c.event = u.event AND c.order_id = u.id`
+	subtractClaimed = `UPDATE sections s SET claimed = s.claimed - u.quantity
+		FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (event, section, quantity)
+		WHERE s.event = u.event AND s.section = u.section`
+	// A stray payment that is already on record keeps its state: it may be refunded by now.
+	insertPayments = `INSERT INTO payments (event, order_id, reference, state, reason, amount, currency, captured_at, recorded_at)
+		SELECT u.*, $9 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::timestamptz[])
+			AS u (event, order_id, reference, state, reason, amount, currency, captured_at)
+		ORDER BY u.event, u.order_id, u.reference ON CONFLICT (event, order_id, reference) DO NOTHING`
+	insertTickets = `INSERT INTO tickets (event, order_id, number, section, seat, code, issued_at)
+		SELECT u.*, $7 FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[])
+			AS u (event, order_id, number, section, seat, code)`
+)
+
+// Stray is an answer of the provider that the book has no use for: money that
+// bought nothing, recorded as refund_due, or a decline of what was captured. Someone
+// must look at it.
+type Stray struct {
+	Index  int // of the answer in the batch
+	Reason string
+}
+
+// Finalise ends orders as the provider's answers say: a captured order is paid and
+// ticketed, a declined one gives its inventory back. It returns the news of every
+// order that has an end, including those that had it before: repeating a batch
+// changes nothing and tells the same. Answers that fit no open order are returned
+// as strays, again on each repeat; any captured money is recorded. The answers must
+// be wellAnswered. After an error nothing is known, and the same batch must be
+// finalised again.
+func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (news []onsale.OrderNews, strays []Stray, err error) {
+	var events, ids []string
+	seen := map[onsale.OrderID]bool{}
+	for i := range results {
+		if r := &results[i]; !seen[r.Order] {
+			seen[r.Order] = true
+			events, ids = append(events, string(r.Event)), append(ids, string(r.Order))
+		}
+	}
+	err = s.inTx(ctx, "finalise a batch", pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		c := newClosing()
+		if err := c.lock(ctx, tx, events, ids); err != nil {
+			return err
+		}
+		for i := range results {
+			c.apply(i, &results[i])
+		}
+		s.issue(c)
+		news, strays = c.news(ids), c.strays
+		return c.write(ctx, tx)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return news, strays, nil
+}
+
+// closing is a batch of answers on its way into the book.
+type closing struct {
+	orders   map[onsale.OrderID]*bookedOrder
+	captured map[onsale.OrderID]map[string]string // the state of each payment, by reference
+	now      time.Time                            // by Postgres's clock
+
+	tell     map[onsale.OrderID]bool
+	strays   []Stray
+	ticketed []*bookedOrder
+	declined []*bookedOrder
+	dropped  map[place]int64
+	payments paymentColumns
+	tickets  ticketColumns
+}
+
+func newClosing() *closing {
+	return &closing{
+		orders:   map[onsale.OrderID]*bookedOrder{},
+		captured: map[onsale.OrderID]map[string]string{},
+		tell:     map[onsale.OrderID]bool{},
+		dropped:  map[place]int64{},
+	}
+}
+
+func (c *closing) lock(ctx context.Context, tx pgx.Tx, events, ids []string) error {
+	var q pgx.Batch
+	q.Queue(lockBooked, ids).Query(func(rows pgx.Rows) error { return collectBooked(rows, c.orders) })
+	q.Queue(readPayments, events, ids).Query(func(rows pgx.Rows) error {
+		var order, reference, state string
+		_, err := pgx.ForEachRow(rows, []any{&order, &reference, &state}, func() error {
+			c.record(onsale.OrderID(order), reference, state)
+			return nil
+		})
+		return err
+	})
+	q.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&c.now) })
+	err := send(ctx, tx, &q)
+	c.now = c.now.UTC()
+	return err
+}
+
+// apply judges one answer and notes what follows. Later answers of the same batch
+// meet the order as this one leaves it.
+func (c *closing) apply(i int, r *onsale.ChargeResult) {
+	o := c.orders[r.Order]
+	v := judge(o, c.captured[r.Order], r)
+	if v.stray != "" {
+		c.strays = append(c.strays, Stray{Index: i, Reason: v.stray})
+	}
+	if v.payment != "" {
+		c.payments.add(r, v.payment, v.stray)
+		c.record(r.Order, r.Reference, v.payment)
+	}
+	if v.tell {
+		c.tell[r.Order] = true
+	}
+	switch v.next {
+	case onsale.OrderTicketed:
+		o.State, o.UpdatedAt = onsale.OrderTicketed, c.now
+		c.ticketed = append(c.ticketed, o)
+	case onsale.OrderDeclined:
+		o.State, o.Reason, o.UpdatedAt = onsale.OrderDeclined, v.reason, c.now
+		c.declined = append(c.declined, o)
+		addLines(c.dropped, o.Event, o.Lines)
+	}
+}
+
+func (c *closing) record(order onsale.OrderID, reference, state string) {
+	if c.captured[order] == nil {
+		c.captured[order] = map[string]string{}
+	}
+	c.captured[order][reference] = state
+}
+
+// news is what is told of the orders, in the order in which they were first answered.
+func (c *closing) news(ids []string) []onsale.OrderNews {
+	var news []onsale.OrderNews
+	for _, id := range ids {
+		if c.tell[onsale.OrderID(id)] {
+			news = append(news, c.orders[onsale.OrderID(id)].news())
+		}
+	}
+	return news
+}
+
+func (c *closing) write(ctx context.Context, tx pgx.Tx) error {
+	var q pgx.Batch
+	if p := &c.payments; len(p.orders) > 0 {
+		q.Queue(insertPayments, p.events, p.orders, p.references, p.states, p.reasons, p.amounts, p.currencies, p.captured, c.now)
+	}
+	if len(c.ticketed) > 0 {
+		ids := make([]string, len(c.ticketed))
+		for i, o := range c.ticketed {
+			ids[i] = string(o.ID)
+		}
+		q.Queue(moveOrders, ids, string(onsale.OrderPaid), c.now)
+		q.Queue(moveOrders, ids, string(onsale.OrderTicketed), c.now)
+		t := &c.tickets
+		q.Queue(insertTickets, t.events, t.orders, t.numbers, t.sections, t.seats, t.codes, c.now)
+	}
+	if len(c.declined) > 0 {
+		var events, ids, reasons []string
+		for _, o := range c.declined {
+			events, ids, reasons = append(events, string(o.Event)), append(ids, string(o.ID)), append(reasons, o.Reason)
+		}
+		sections := sectionsOf(c.dropped)
+		q.Queue(lockSections, sections.events, sections.sections)
+		q.Queue(declineOrders, ids, reasons, c.now)
+		q.Queue(dropClaims, events, ids)
+		q.Queue(subtractClaimed, sections.events, sections.sections, sections.quantities)
+	}
+	if q.Len() == 0 {
+		return nil
+	}
+	return send(ctx, tx, &q)
+}
+
+// paymentColumns are rows of payments.
+type paymentColumns struct {
+	events, orders, references, states, reasons, currencies []string
+	amounts                                                 []int64
+	captured                                                []time.Time
+}
+
+func (c *paymentColumns) add(r *onsale.ChargeResult, state, reason string) {
+	c.events = append(c.events, string(r.Event))
+	c.orders = append(c.orders, string(r.Order))
+	c.references = append(c.references, r.Reference)
+	c.states = append(c.states, state)
+	c.reasons = append(c.reasons, reason)
+	c.amounts = append(c.amounts, r.Amount)
+	c.currencies = append(c.currencies, r.Currency)
+	c.captured = append(c.captured, r.At)
+}
+
+// wellAnswered returns why an answer can't be taken at all: it names no order of
+// its event, has no definite outcome, a capture can't be told from another one, or
+// it has text that no table can keep.
+func wellAnswered(r *onsale.ChargeResult) error {
+	event, _, ok := r.Order.Parse()
+	switch {
+	case !ok:
+		return errors.New("the order's id is not one")
+	case event != r.Event:
+		return errors.New("the order's id is of another event")
+	case r.Outcome != onsale.ChargeCaptured && r.Outcome != onsale.ChargeDeclined:
+		return errors.New("its outcome is neither captured nor declined")
+	case r.Outcome == onsale.ChargeCaptured && r.Reference == "":
+		return errors.New("the capture has no reference")
+	case strings.ContainsRune(r.Reference+r.Reason+r.Currency, 0):
+		return errors.New("it has a zero byte in it")
+	}
+	return nil
+}

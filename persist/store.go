@@ -1,0 +1,110 @@
+package persist
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"onsale"
+)
+
+const (
+	// DefaultMaxConns is the size of a process's pool.
+	DefaultMaxConns = 25
+	// connectTimeout bounds one attempt to connect.
+	connectTimeout = 5 * time.Second
+	// queryTimeout bounds a read.
+	queryTimeout = 10 * time.Second
+	// batchTimeout bounds one attempt of a settlement transaction, and a read of a whole event.
+	batchTimeout = 30 * time.Second
+)
+
+// Config says how a Store behaves.
+type Config struct {
+	MaxConns int    // connections at the most; default DefaultMaxConns
+	Secret   []byte // the installation's secret, which the key of ticket codes is derived from; needed to Finalise
+}
+
+// Store is the connection to Postgres. Safe for concurrent use.
+type Store struct {
+	pool      *pgxpool.Pool
+	ticketKey ed25519.PrivateKey
+
+	mu      sync.RWMutex
+	layouts map[onsale.EventID]*onsale.Layout // under mu; an event never changes, so never invalid
+}
+
+// Open connects to the Postgres at url and checks that its tables are those of
+// this build. The url may lead to a PgBouncer in transaction mode. An error is one
+// line that says what to do.
+func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
+	pc, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, badURL(err)
+	}
+	pc.MaxConns = int32(cfg.MaxConns)
+	if pc.MaxConns <= 0 {
+		pc.MaxConns = DefaultMaxConns
+	}
+	pc.ConnConfig.ConnectTimeout = connectTimeout
+	// Behind PgBouncer in transaction mode consecutive statements may meet different
+	// servers, so nothing prepared by name may be relied on. Descriptions are the
+	// same on every server: they are cached here, and each execution parses an
+	// unnamed statement. "exec" would do too, but guesses types and speaks text.
+	pc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	pc.ConnConfig.StatementCacheCapacity = 0
+
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("open the Postgres pool: %w", err)
+	}
+	s := &Store{
+		pool:      pool,
+		ticketKey: onsale.TicketKey(cfg.Secret),
+		layouts:   map[onsale.EventID]*onsale.Layout{},
+	}
+	if err := s.checkVersion(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close waits for what is under way and closes every connection.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ping returns a CodeUnavailable refusal if Postgres doesn't answer.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := s.pool.Ping(ctx); err != nil {
+		return failed("ping Postgres", err)
+	}
+	return nil
+}
+
+// Layout returns the layout of an event. It is read once and then kept, since an
+// event never changes: its sale and epoch must be taken from Event instead. An
+// event that doesn't exist is refused with CodeUnknownEvent.
+func (s *Store) Layout(ctx context.Context, id onsale.EventID) (*onsale.Layout, error) {
+	s.mu.RLock()
+	l := s.layouts[id]
+	s.mu.RUnlock()
+	if l != nil {
+		return l, nil
+	}
+	e, err := s.Event(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	l = onsale.NewLayout(e)
+	s.mu.Lock()
+	s.layouts[id] = l
+	s.mu.Unlock()
+	return l, nil
+}

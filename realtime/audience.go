@@ -1,0 +1,66 @@
+package realtime
+
+import (
+	"slices"
+	"sync"
+
+	"onsale"
+)
+
+// audience finds the connections of a buyer. The zero value is ready.
+type audience struct {
+	mu      sync.Mutex
+	byBuyer map[onsale.BuyerID][]*conn // under mu
+}
+
+// bind makes the connection the buyer's, and nobody else's any more. Called by
+// the connection's reader.
+func (a *audience) bind(c *conn, buyer onsale.BuyerID) {
+	a.unbind(c)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.byBuyer == nil {
+		a.byBuyer = map[onsale.BuyerID][]*conn{}
+	}
+	a.byBuyer[buyer] = append(a.byBuyer[buyer], c)
+	c.buyer = buyer
+}
+
+// unbind makes the connection nobody's. Called by the connection's reader.
+func (a *audience) unbind(c *conn) {
+	if c.buyer == "" {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	rest := slices.DeleteFunc(a.byBuyer[c.buyer], func(other *conn) bool { return other == c })
+	if len(rest) == 0 {
+		delete(a.byBuyer, c.buyer)
+	} else {
+		a.byBuyer[c.buyer] = rest
+	}
+	c.buyer = ""
+}
+
+// of returns the buyer's connections.
+func (a *audience) of(buyer onsale.BuyerID) []*conn {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.byBuyer[buyer])
+}
+
+// TellOrder tells the order's buyer its news, on each of their connections to
+// this gateway that has authenticated. It doesn't block. News that nobody is
+// there to hear is not kept: who comes later asks for the order.
+func (g *Gateway) TellOrder(news onsale.OrderNews) {
+	conns := g.audience.of(news.Buyer)
+	if len(conns) == 0 {
+		return
+	}
+	f := textFrame(kindOrder, onsale.FeedOrder{
+		Type: onsale.FrameOrder, Order: news.Order, Hold: news.Hold, State: news.State, Reason: news.Reason, At: news.At,
+	})
+	for _, c := range conns {
+		c.owe(f)
+	}
+}

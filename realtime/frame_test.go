@@ -1,0 +1,170 @@
+package realtime
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/gorilla/websocket"
+	"pgregory.net/rapid"
+
+	"onsale"
+	"onsale/internal/feedclient"
+)
+
+// Every length that is written another way, and its neighbours.
+func TestFramesOfEveryLengthAreReadAsWritten(t *testing.T) {
+	server, client := net.Pipe()
+	defer client.Close()
+	lengths := []int{0, 1, 125, 126, 127, 65535, 65536, 200_000}
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	writing.Go(func() {
+		defer server.Close()
+		// What follows the answer to an upgrade is the frames.
+		buffer := make([]byte, 4096)
+		n, err := server.Read(buffer)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		request := buffer[:n]
+		key := bytes.SplitN(bytes.SplitN(request, []byte("Sec-WebSocket-Key: "), 2)[1], []byte("\r\n"), 2)[0]
+		side := &readSide{Conn: server}
+		if _, err := (&websocket.Upgrader{}).Upgrade(handshake{side}, upgradeRequest(string(key)), nil); err != nil {
+			t.Error(err)
+			return
+		}
+		for _, n := range lengths {
+			if _, err := server.Write(wire(websocket.TextMessage, bytes.Repeat([]byte("x"), n))); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	dialer := websocket.Dialer{NetDial: func(string, string) (net.Conn, error) { return client, nil }}
+	ws, _, err := dialer.Dial("ws://pipe/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range lengths {
+		kind, data, err := ws.ReadMessage()
+		if err != nil || kind != websocket.TextMessage || len(data) != n {
+			t.Errorf("length %d: read %d of kind %d, %v", n, len(data), kind, err)
+		}
+	}
+}
+
+// A delta is exactly the difference, however different the two stocks are.
+func TestDeltaLeadsFromAnyStockToAnyOther(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h := newHouse(t, "show", 3, 7)
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))
+		older := h.stock.Clone()
+		for range rapid.IntRange(0, 20).Draw(rt, "changes") {
+			h.turn(r, 1+r.IntN(5), true)
+		}
+		var fold feedclient.Fold
+		for _, f := range []*frame{textFrame(kindSnapshot, Snapshot(h.layout, older)), textFrame(kindDelta, diff(h.layout, older, h.stock))} {
+			header := 2
+			if f.wire[1] == 126 {
+				header = 4
+			}
+			parsed, err := feedclient.Parse(f.wire[header:])
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if _, err := fold.Apply(parsed); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		if err := feedclient.Differ(fold.View(), h.view()); err != nil {
+			rt.Fatal(err)
+		}
+		if !same(older, h.stock) {
+			rt.Fatal("the older stock was not made equal to the newer one")
+		}
+	})
+}
+
+func TestDeltaSaysNothingOfWhatDidNotChange(t *testing.T) {
+	h := newHouse(t, "show", 2, 4)
+	older := h.stock.Clone()
+	newer := older.Clone()
+	newer.Seq++
+	newer.Counts[0] = onsale.Counts{Available: 5, Held: 3}
+	for _, at := range []int{1, 2, 6} {
+		newer.Seats[at] = onsale.SeatHeld
+	}
+	d := diff(h.layout, older, newer)
+	if len(d.Sections) != 1 || len(d.Sections["stand"].Seats) != 2 {
+		t.Errorf("%+v, want two runs of one section", d.Sections)
+	}
+}
+
+func TestPositionsStayTrueWhileTheBacklogMovesOn(t *testing.T) {
+	var b *backlog
+	b = b.restart()
+	if _, behind := b.at(0); !behind {
+		t.Error("a new client is owed no snapshot")
+	}
+	var frames []*frame
+	start := b.end()
+	for range 3 * backlogFrames {
+		frames = append(frames, &frame{})
+		b = b.with(frames[len(frames)-1])
+	}
+	for i, want := range frames {
+		f, behind := b.at(start + uint64(i))
+		if old := i < len(frames)-backlogFrames; behind != old || !old && f != want {
+			t.Errorf("frame %d of %d: behind %v", i, len(frames), behind)
+		}
+	}
+	if f, behind := b.at(b.end()); f != nil || behind {
+		t.Error("a client that has everything is owed something")
+	}
+	before := b.end()
+	if b = b.restart(); b.end() <= before {
+		t.Error("a restart leaves a position of before valid")
+	}
+	if _, behind := b.at(before); !behind {
+		t.Error("a restart owes no snapshot to a client that had everything")
+	}
+}
+
+func TestPassMissesNobodyWhoWasThereWhenItBegan(t *testing.T) {
+	var r roster
+	var staying []*conn
+	for i := range 3 * fanOutChunk {
+		c := &conn{}
+		r.add(c)
+		if i%3 == 0 {
+			staying = append(staying, c)
+		}
+	}
+	seen := map[*conn]int{}
+	for from := 0; r.chunk(from, func(c *conn) {
+		seen[c]++
+		if c.place%3 != 0 { // all others leave, and their places are taken, in the middle of the pass
+			r.remove(c)
+			r.add(&conn{})
+		}
+	}); from += fanOutChunk {
+	}
+	for _, c := range staying {
+		if seen[c] != 1 {
+			t.Fatalf("place %d was passed %d times", c.place, seen[c])
+		}
+	}
+	if n := r.places(); n != 3*fanOutChunk {
+		t.Errorf("%d places for %d connections", n, 3*fanOutChunk)
+	}
+}
+
+func upgradeRequest(key string) *http.Request {
+	return &http.Request{Method: http.MethodGet, Header: http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {key},
+	}}
+}

@@ -1,0 +1,248 @@
+// Package realtime is the live feed of an event: what everybody sees of the
+// seats as they go, and what a buyer alone is told of their orders.
+//
+//	Source (a mirror of Redis) ──▶ hub: one an event, conflates on a tick, encodes each frame once
+//	                                 └──▶ conn: one a browser, a position in the hub's frames
+//	Kafka (orders) ──▶ Teller ──▶ audience: the connections of a buyer ──▶ conn
+//
+// The protocol is the one at onsale.FeedProtocol. Its promise: a client that
+// follows the rules ends with exactly the server's view, whatever was lost,
+// conflated or restarted on the way, and a client that doesn't read costs nobody
+// anything but itself.
+package realtime
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/gorilla/websocket"
+
+	"onsale"
+	"onsale/internal/lifecycle"
+)
+
+const (
+	defaultMaxConns     = 100_000
+	defaultTick         = 50 * time.Millisecond
+	defaultHeartbeat    = 20 * time.Second
+	defaultWriteTimeout = 10 * time.Second
+	defaultCloseGrace   = 5 * time.Second
+	defaultLinger       = 30 * time.Second
+	defaultSocketBuffer = 64 << 10
+
+	// lookupTimeout bounds how long an upgrade may wait to learn what the event is.
+	lookupTimeout = 2 * time.Second
+)
+
+// Config says what a gateway serves and within which bounds. Source, Lookup and
+// Verify are required.
+type Config struct {
+	Source Source
+	// Lookup returns an event's layout; its errors are answered before the
+	// upgrade, so an unknown event is an *onsale.Error of code unknown_event.
+	Lookup func(ctx context.Context, event onsale.EventID) (*onsale.Layout, error)
+	// Verify returns whose token it is. It does no I/O.
+	Verify func(token string) (onsale.BuyerID, error)
+
+	// Origins may open feeds besides the server's own host: "https://shop.example".
+	Origins []string
+	// MaxConns bounds the open feeds; default 100,000. Keep it below the limit on open files.
+	MaxConns int
+	// MaxConnsPerIP bounds the open feeds of one IPv4 address or one IPv6 /64
+	// network. Default 0: no bound, as is right behind a proxy and for a bench.
+	MaxConnsPerIP int
+
+	// Tick is the shortest time between two deltas of an event; default 50 ms.
+	Tick time.Duration
+	// Heartbeat is how often a client is pinged; default 20 s. One that has said
+	// nothing for 2¼ heartbeats is gone: 45 s.
+	Heartbeat time.Duration
+	// WriteTimeout is how long a client may leave one frame unread before it is
+	// closed as too slow; default 10 s.
+	WriteTimeout time.Duration
+	// CloseGrace is how long a client may take to answer a close before its socket
+	// is closed all the same; default 5 s.
+	CloseGrace time.Duration
+	// SocketBuffer is how many bytes the kernel may keep for a client that doesn't
+	// read, where its own tuning would go up to megabytes; default 64 KiB.
+	SocketBuffer int
+	// Linger is how long an event that nobody watches any more is still followed; default 30 s.
+	Linger time.Duration
+
+	Metrics *metrics.Set // default: a set of its own
+	Log     *slog.Logger // default: slog.Default()
+}
+
+// WithDefaults returns the config with every unset field at its default.
+func (c Config) WithDefaults() Config {
+	setDefault(&c.MaxConns, defaultMaxConns)
+	setDefault(&c.Tick, defaultTick)
+	setDefault(&c.Heartbeat, defaultHeartbeat)
+	setDefault(&c.WriteTimeout, defaultWriteTimeout)
+	setDefault(&c.CloseGrace, defaultCloseGrace)
+	setDefault(&c.SocketBuffer, defaultSocketBuffer)
+	setDefault(&c.Linger, defaultLinger)
+	setDefault(&c.Log, slog.Default())
+	if c.Metrics == nil {
+		c.Metrics = metrics.NewSet()
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var unset T
+	if *field == unset {
+		*field = value
+	}
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.Source == nil || c.Lookup == nil || c.Verify == nil:
+		return errors.New("realtime: Source, Lookup and Verify must be set")
+	case min(c.MaxConns, c.MaxConnsPerIP, c.SocketBuffer) < 0:
+		return errors.New("realtime: MaxConns, MaxConnsPerIP and SocketBuffer must not be negative")
+	case min(c.Tick, c.Heartbeat, c.WriteTimeout, c.CloseGrace, c.Linger) < 0:
+		return errors.New("realtime: Tick, Heartbeat, WriteTimeout, CloseGrace and Linger must not be negative")
+	}
+	return nil
+}
+
+// peerTimeout is how long a client may be silent: two heartbeats and the time
+// that the second one's answer may take.
+func (c *Config) peerTimeout() time.Duration { return c.Heartbeat*2 + c.Heartbeat/4 }
+
+// Gateway serves the feeds of a process. It is a lifecycle.Part.
+type Gateway struct {
+	cfg      Config
+	meters   *meters
+	upgrader websocket.Upgrader
+	origins  origins
+	gate     gate
+	audience audience
+	writers  sync.Pool // of *writer
+
+	beat  lifecycle.Group // pings, and ends hubs that nobody watches
+	conns sync.WaitGroup  // the readers and drains of all connections; raised under mu, while running
+
+	mu      sync.Mutex
+	running bool                    // under mu
+	hubs    map[onsale.EventID]*hub // under mu
+}
+
+var _ lifecycle.Part = (*Gateway)(nil)
+
+// New returns a gateway that has not started, or an error that names what the
+// config lacks.
+func New(cfg Config) (*Gateway, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		cfg:      cfg,
+		origins:  newOrigins(cfg.Origins),
+		gate:     gate{max: cfg.MaxConns, maxPerNetwork: cfg.MaxConnsPerIP},
+		upgrader: newUpgrader(),
+		hubs:     map[onsale.EventID]*hub{},
+	}
+	g.meters = newMeters(cfg.Metrics, g.gate.open)
+	return g, nil
+}
+
+// Start lets feeds be opened. A gateway that was stopped can't be started again.
+func (g *Gateway) Start(ctx context.Context) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running = true
+	g.beat.Go(ctx, g.keepBeat)
+	return nil
+}
+
+// Stop refuses new feeds, tells every client to come back later, and waits until
+// they are gone: no longer than CloseGrace, and no longer than ctx allows, after
+// which their sockets are cut.
+func (g *Gateway) Stop(ctx context.Context) error {
+	g.mu.Lock()
+	g.running = false
+	hubs := g.hubs
+	g.hubs = map[onsale.EventID]*hub{}
+	g.mu.Unlock()
+
+	eachConn := func(do func(*conn)) {
+		for _, h := range hubs {
+			h.roster.each(0, 1, do)
+		}
+	}
+	eachConn(func(c *conn) { c.shut(onsale.CloseRestarting, restartingReason) })
+	gone := make(chan struct{})
+	go func() { g.conns.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		eachConn((*conn).cut)
+		<-gone // nothing that a connection does can wait once its socket is cut
+	}
+
+	errs := []error{g.beat.Stop(ctx)}
+	for _, h := range hubs {
+		errs = append(errs, h.stop(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// enter counts a connection's goroutine, unless the gateway is stopping.
+func (g *Gateway) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.running {
+		g.conns.Add(1)
+	}
+	return g.running
+}
+
+// watch returns the event's hub, running, and counts the caller among its
+// watchers until it calls unwatch.
+func (g *Gateway) watch(layout *onsale.Layout) (*hub, error) {
+	g.mu.Lock()
+	if !g.running {
+		g.mu.Unlock()
+		return nil, refuseBusy(reasonStopping, onsale.CodeUnavailable, "the feed is restarting: try again", nil)
+	}
+	id := layout.Event.ID
+	h := g.hubs[id]
+	if h == nil {
+		h = newHub(g, layout)
+		g.hubs[id] = h
+	}
+	h.watchers++
+	g.mu.Unlock()
+
+	if err := h.start(); err != nil {
+		g.mu.Lock()
+		h.watchers--
+		if g.hubs[id] == h {
+			delete(g.hubs, id)
+		}
+		g.mu.Unlock()
+		return nil, refuseBusy(reasonSource, onsale.CodeUnavailable, "the event can't be followed right now: try again", err)
+	}
+	return h, nil
+}
+
+func (g *Gateway) unwatch(h *hub) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	h.watchers--
+	h.idleSince = time.Now()
+}
+
+func (g *Gateway) isRunning() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.running
+}

@@ -1,0 +1,53 @@
+package realtime
+
+import (
+	"context"
+	"time"
+)
+
+// heartbeatSteps is into how many steps a heartbeat is divided. At each step the
+// connections in every heartbeatSteps-th place of the rosters are pinged. That
+// spreads the pings evenly, which is what jitter is for, also right after a
+// herd has connected in one second, and it needs neither a timer nor a byte per
+// connection.
+const heartbeatSteps = 20
+
+// keepBeat pings the clients and ends the hubs that nobody has watched for a while.
+func (g *Gateway) keepBeat(ctx context.Context) {
+	ticker := time.NewTicker(max(g.cfg.Heartbeat/heartbeatSteps, time.Millisecond))
+	defer ticker.Stop()
+	for step := 0; ; step = (step + 1) % heartbeatSteps {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		watched, idle := g.sortHubs()
+		for _, h := range idle {
+			if err := h.stop(context.WithoutCancel(ctx)); err != nil {
+				g.cfg.Log.Error("a feed's hub did not stop", "event", h.layout.Event.ID, "error", err)
+			}
+		}
+		w := g.writer()
+		for _, h := range watched {
+			h.roster.each(step, heartbeatSteps, func(c *conn) { c.ping(w) })
+		}
+		g.done(w)
+	}
+}
+
+// sortHubs returns the hubs to be pinged, and forgets and returns those to be stopped.
+func (g *Gateway) sortHubs() (watched, idle []*hub) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id, h := range g.hubs {
+		switch {
+		case h.watchers > 0:
+			watched = append(watched, h)
+		case time.Since(h.idleSince) >= g.cfg.Linger:
+			delete(g.hubs, id)
+			idle = append(idle, h)
+		}
+	}
+	return watched, idle
+}

@@ -1,0 +1,277 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/valyala/fasthttp"
+
+	"onsale"
+	"onsale/internal/feedclient"
+)
+
+// stage is a gateway behind a real server, with the houses it shows.
+type stage struct {
+	*street
+	gateway *Gateway
+	address string
+}
+
+// serve starts a gateway for the houses on loopback. change may be nil.
+func serve(t testing.TB, change func(*Config, *fasthttp.Server), houses ...*house) *stage {
+	t.Helper()
+	s := &stage{street: &street{houses: map[onsale.EventID]*house{}}}
+	for _, h := range houses {
+		s.add(h)
+	}
+	cfg := Config{Source: s, Lookup: s.lookup, Verify: verify, Tick: 2 * time.Millisecond}
+	server := &fasthttp.Server{
+		KeepHijackedConns:     true,
+		MaxIdleWorkerDuration: 20 * time.Millisecond, // its cleaner sleeps that long before it sees that it is to end
+	}
+	if change != nil {
+		change(&cfg, server)
+	}
+	gateway, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.gateway = gateway
+	server.Handler = func(ctx *fasthttp.RequestCtx) {
+		event := onsale.EventID(strings.TrimPrefix(string(ctx.Path()), "/live/"))
+		if err := gateway.ServeHTTP(ctx, event); err != nil {
+			ctx.Response.Header.Set("Code", string(onsale.CodeOf(err)))
+			var refusal *onsale.Error
+			if errors.As(err, &refusal) {
+				ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(refusal.RetryAfter/time.Second)))
+			}
+			ctx.SetStatusCode(fasthttp.StatusTeapot)
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.address = listener.Addr().String()
+	if err := gateway.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := server.Serve(listener); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := gateway.Stop(ctx); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		if err := server.ShutdownWithContext(ctx); err != nil {
+			t.Errorf("shut down: %v", err)
+		}
+		serving.Wait()
+	})
+	return s
+}
+
+// verify takes "token of BUYER".
+func verify(token string) (onsale.BuyerID, error) {
+	buyer, ok := strings.CutPrefix(token, "token of ")
+	if !ok {
+		return "", onsale.Refuse(onsale.CodeUnauthenticated, "sign in")
+	}
+	return onsale.BuyerID(buyer), nil
+}
+
+// count is what the gateway has counted under the metric's name.
+func (s *stage) count(name string) int {
+	return int(s.gateway.cfg.Metrics.GetOrCreateCounter(name).Get())
+}
+
+// browser is a client that follows the rules, and can be made to be slow.
+type browser struct {
+	ws    *websocket.Conn
+	house *house
+	done  chan struct{} // closed when the reader has ended
+
+	mu     sync.Mutex
+	resume *sync.Cond // on mu: paused has changed
+	paused bool       // under mu: it doesn't read
+	deaf   bool       // under mu: it will lose the next delta, as no server would
+	lost   bool       // under mu: it has lost one, and no snapshot has come since
+	fold   feedclient.Fold
+	frames map[string]int     // under mu: by type
+	orders []onsale.FeedOrder // under mu
+	breach error              // under mu: the first thing the server did wrong
+	closed int                // under mu: the close code
+}
+
+// dial opens a feed with a small receive buffer.
+func (s *stage) dial(event onsale.EventID) (*websocket.Conn, error) {
+	dialer := websocket.Dialer{
+		Subprotocols: []string{onsale.FeedProtocol},
+		NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			if tcp, ok := c.(*net.TCPConn); ok {
+				err = errors.Join(err, tcp.SetReadBuffer(4<<10))
+			}
+			return c, err
+		},
+	}
+	ws, response, err := dialer.Dial("ws://"+s.address+"/live/"+string(event), nil)
+	if err != nil && response != nil {
+		return nil, &onsale.Error{Code: onsale.Code(response.Header.Get("Code")), Detail: err.Error(),
+			RetryAfter: time.Duration(atoi(response.Header.Get("Retry-After"))) * time.Second}
+	}
+	return ws, err
+}
+
+func atoi(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
+}
+
+// open opens a feed and reads it until the test ends.
+func (s *stage) open(t testing.TB, h *house) *browser {
+	t.Helper()
+	ws, err := s.dial(h.layout.Event.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &browser{ws: ws, house: h, done: make(chan struct{}), frames: map[string]int{}}
+	b.resume = sync.NewCond(&b.mu)
+	go b.read()
+	t.Cleanup(b.leave)
+	return b
+}
+
+func (b *browser) leave() {
+	b.pause(false)
+	b.ws.Close()
+	<-b.done
+}
+
+func (b *browser) pause(paused bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.paused = paused
+	b.resume.Broadcast()
+}
+
+func (b *browser) read() {
+	defer close(b.done)
+	for {
+		b.mu.Lock()
+		for b.paused {
+			b.resume.Wait()
+		}
+		b.mu.Unlock()
+		_, data, err := b.ws.ReadMessage()
+		b.mu.Lock()
+		if err != nil {
+			if closed := (*websocket.CloseError)(nil); errors.As(err, &closed) {
+				b.closed = closed.Code
+			}
+			b.mu.Unlock()
+			return
+		}
+		if err := b.take(data); err != nil && b.breach == nil {
+			b.breach = err
+		}
+		b.mu.Unlock()
+	}
+}
+
+// take folds a frame. On one connection there is never a gap nor a repetition,
+// unless the browser lost something itself.
+func (b *browser) take(data []byte) error {
+	f, err := feedclient.Parse(data)
+	if err != nil {
+		return err
+	}
+	b.frames[f.Type]++
+	switch f.Type {
+	case onsale.FrameHello:
+		if b.frames[f.Type] > 1 || len(b.frames) > 1 {
+			return errors.New("hello isn't the first frame")
+		}
+		return nil
+	case onsale.FrameOrder:
+		b.orders = append(b.orders, *f.Order)
+		return nil
+	case onsale.FrameDelta:
+		view := b.fold.View()
+		switch {
+		case view == nil:
+			return errors.New("a delta before the snapshot")
+		case b.deaf:
+			b.deaf, b.lost = false, true
+			return nil
+		case !b.lost && (f.Delta.Epoch != view.Epoch || f.Delta.From != view.Seq):
+			return fmt.Errorf("delta of epoch %d from %d to %d, but the client is at %d, %d", f.Delta.Epoch, f.Delta.From, f.Delta.Seq, view.Epoch, view.Seq)
+		}
+	case onsale.FrameSnapshot:
+		b.lost = false
+	}
+	gap, err := b.fold.Apply(f)
+	if err != nil {
+		return err
+	}
+	if gap {
+		return b.ws.WriteJSON(onsale.FeedRequest{Type: onsale.FrameResume})
+	}
+	if !b.fold.Current() {
+		return nil
+	}
+	return errors.Join(feedclient.Check(b.fold.View()), b.house.wasTrue(b.fold.View()))
+}
+
+// sees returns an error unless the browser shows exactly what is true now, and
+// has never been shown anything else than what was true then.
+func (b *browser) sees() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return errors.Join(b.breach, feedclient.Differ(b.fold.View(), b.house.view()))
+}
+
+// finds reports whether the browser needs another delta to find out what it lost.
+func (b *browser) finds() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.deaf || b.lost
+}
+
+func (b *browser) got(frame string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.frames[frame]
+}
+
+// closedWith returns an error unless the server has closed the feed with the code.
+func (b *browser) closedWith(code int) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed != code {
+		return fmt.Errorf("closed with %d, want %d", b.closed, code)
+	}
+	return b.breach
+}
+
+func (b *browser) send(t testing.TB, request onsale.FeedRequest) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.ws.WriteJSON(request); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -100,7 +100,7 @@ func (s *Shop) paymentWebhook(r *request) error {
 	if len(s.WebhookSecret) == 0 {
 		return onsale.Refuse(onsale.CodeForbidden, "no webhook secret is set here")
 	}
-	signature := string(r.ctx.Request.Header.Peek("Onsale-Signature"))
+	signature := string(r.ctx.Request.Header.Peek(payment.SignatureHeader))
 	if err := payment.VerifyWebhook(s.WebhookSecret, signature, r.ctx.PostBody(), time.Now()); err != nil {
 		return onsale.Refuse(onsale.CodeUnauthenticated, "the notice is not signed by the payment provider, or too old")
 	}

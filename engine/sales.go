@@ -38,16 +38,25 @@ const (
 // with a higher epoch. Two at once: the higher epoch wins, the other's steps are
 // refused.
 type Sales struct {
+	cfg   SalesConfig
+	group lifecycle.Group
+
+	mu     sync.Mutex
+	laying map[onsale.EventID]*laying   // under mu: what this process is at
+	amiss  map[onsale.EventID]time.Time // under mu: since when it was seen recovering
+}
+
+// SalesConfig says what a Sales works with. All are required.
+type SalesConfig struct {
 	Store  *persist.Store
 	Desk   *holds.Desk
 	Broker kafka.Broker
 	Log    *slog.Logger
+}
 
-	group lifecycle.Group
-
-	mu     sync.Mutex
-	laying map[onsale.EventID]bool      // under mu: this process is at it
-	amiss  map[onsale.EventID]time.Time // under mu: since when it was seen recovering
+// NewSales returns a Sales.
+func NewSales(cfg SalesConfig) *Sales {
+	return &Sales{cfg: cfg, laying: map[onsale.EventID]*laying{}, amiss: map[onsale.EventID]time.Time{}}
 }
 
 // Start implements lifecycle.Part.
@@ -59,29 +68,29 @@ func (s *Sales) Stop(ctx context.Context) error { return s.group.Stop(ctx) }
 // Create keeps a new event and lays its stock. Creating the same event again is no
 // error. Errors: event_exists.
 func (s *Sales) Create(ctx context.Context, e *onsale.Event) (*onsale.Event, error) {
-	created, err := s.Store.CreateEvent(ctx, e)
+	created, err := s.cfg.Store.CreateEvent(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.Desk.Stock(ctx, onsale.NewLayout(created))
+	_, err = s.cfg.Desk.Stock(ctx, onsale.NewLayout(created))
 	if errors.Is(err, holds.ErrAbsent) {
 		err = s.Lay(ctx, created.ID)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lay the stock of %s: %w", e.ID, err)
 	}
-	return created, nil
+	return s.cfg.Store.Event(ctx, created.ID) // with its epoch
 }
 
 // Change opens, pauses or closes a sale: in Postgres first, then in Redis, which
 // tells everyone. When Redis can't be told the error asks to try again; a repeat
 // finds Postgres changed and tells Redis.
 func (s *Sales) Change(ctx context.Context, id onsale.EventID, next onsale.Sale) (*onsale.Event, error) {
-	e, err := s.Store.SetSale(ctx, id, next)
+	e, err := s.cfg.Store.SetSale(ctx, id, next)
 	if err != nil {
 		return nil, err
 	}
-	err = s.Desk.SetSale(ctx, onsale.NewLayout(e), next)
+	err = s.cfg.Desk.SetSale(ctx, onsale.NewLayout(e), next)
 	if errors.Is(err, holds.ErrAbsent) {
 		err = s.Lay(ctx, id)
 	}
@@ -96,10 +105,7 @@ func (s *Sales) Change(ctx context.Context, id onsale.EventID, next onsale.Sale)
 func (s *Sales) Amiss(id onsale.EventID, recovering bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.laying == nil {
-		s.laying, s.amiss = map[onsale.EventID]bool{}, map[onsale.EventID]time.Time{}
-	}
-	if s.laying[id] {
+	if s.laying[id] != nil {
 		return
 	}
 	if recovering {
@@ -113,41 +119,75 @@ func (s *Sales) Amiss(id onsale.EventID, recovering bool) {
 		}
 	}
 	delete(s.amiss, id)
-	s.laying[id] = true
-	s.group.Go(context.Background(), func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, relayTimeout)
-		defer cancel()
-		s.Log.Warn("redis has lost an event's stock; it is laid anew", "event", id)
-		if err := s.Lay(ctx, id); err != nil && ctx.Err() == nil {
-			s.Log.Error("stock not laid; it is tried again", "event", id, "error", err)
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.laying, id)
-	})
+	s.cfg.Log.Warn("redis has lost an event's stock; it is laid anew", "event", id)
+	s.begin(id)
 }
 
-// Lay lays an event's stock in Redis from what Postgres and Kafka know.
+// Lay lays an event's stock in Redis from what Postgres and Kafka know, or waits
+// for this process's laying of it that is under way.
 func (s *Sales) Lay(ctx context.Context, id onsale.EventID) error {
+	s.mu.Lock()
+	l := s.laying[id]
+	if l == nil {
+		l = s.begin(id)
+	}
+	s.mu.Unlock()
+	select {
+	case <-l.done:
+		return l.err
+	case <-ctx.Done():
+		return fmt.Errorf("lay the stock of %s: %w", id, ctx.Err())
+	}
+}
+
+// laying is one laying of an event's stock, under way or just ended.
+type laying struct {
+	done chan struct{} // closed when it has ended
+	err  error         // set before done is closed
+}
+
+// begin lays an event's stock in the background. The caller has mu.
+func (s *Sales) begin(id onsale.EventID) *laying {
+	l := &laying{done: make(chan struct{}), err: context.Canceled} // if Sales has stopped it never runs
+	s.laying[id] = l
+	started := s.group.Go(context.Background(), func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, relayTimeout)
+		defer cancel()
+		if l.err = s.lay(ctx, id); l.err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+			s.cfg.Log.Error("stock not laid; it is tried again", "event", id, "error", l.err)
+		}
+		s.mu.Lock()
+		delete(s.laying, id)
+		s.mu.Unlock()
+		close(l.done)
+	})
+	if !started {
+		delete(s.laying, id)
+		close(l.done)
+	}
+	return l
+}
+
+func (s *Sales) lay(ctx context.Context, id onsale.EventID) error {
 	start := time.Now()
-	epoch, err := s.Store.RaiseEpoch(ctx, id)
+	epoch, err := s.cfg.Store.RaiseEpoch(ctx, id)
 	if err != nil {
 		return fmt.Errorf("raise the epoch: %w", err)
 	}
-	e, err := s.Store.Event(ctx, id)
+	e, err := s.cfg.Store.Event(ctx, id)
 	if err != nil {
 		return err
 	}
 	l := onsale.NewLayout(e)
-	if err := s.Desk.BeginRebuild(ctx, l, epoch); err != nil {
+	if err := s.cfg.Desk.BeginRebuild(ctx, l, epoch); err != nil {
 		return err
 	}
-	if epoch > 1 { // before the first there were no purchases
-		if err := kafka.Drained(ctx, s.Broker, persist.GroupClaim, onsale.TopicPurchases); err != nil {
+	if epoch > 1 { // before the first epoch nothing could be bought
+		if err := kafka.Drained(ctx, s.cfg.Broker, persist.GroupClaim, onsale.TopicPurchases); err != nil {
 			return fmt.Errorf("wait for the purchases in Kafka: %w", err)
 		}
 	}
-	view, err := s.Store.StockView(ctx, id)
+	view, err := s.cfg.Store.StockView(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -155,9 +195,9 @@ func (s *Sales) Lay(ctx context.Context, id onsale.EventID) error {
 	for i, o := range view.Orders {
 		kept[i] = holds.Kept{Hold: o.Hold, Buyer: o.Buyer, Sold: o.State == onsale.OrderTicketed, Lines: o.Lines}
 	}
-	if err := s.Desk.FinishRebuild(ctx, l, epoch, view.Event.Sale, kept); err != nil {
+	if err := s.cfg.Desk.FinishRebuild(ctx, l, epoch, view.Event.Sale, kept); err != nil {
 		return err
 	}
-	s.Log.Info("stock laid", "event", id, "epoch", epoch, "kept", len(kept), "took", time.Since(start))
+	s.cfg.Log.Info("stock laid", "event", id, "epoch", epoch, "kept", len(kept), "took", time.Since(start))
 	return nil
 }

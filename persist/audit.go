@@ -43,23 +43,27 @@ var checks = []func(*books, *findings){
 // that doesn't exist is refused with CodeUnknownEvent.
 func (s *Store) Audit(ctx context.Context, in AuditInput) (*onsale.AuditReport, error) {
 	var report *onsale.AuditReport
-	err := s.inTx(ctx, "audit "+string(in.Event), snapshot, func(ctx context.Context, tx pgx.Tx) error {
-		b, err := loadBooks(ctx, tx, in)
-		if err != nil {
-			return err
-		}
-		f := examine(b)
-		histories, err := readHistories(ctx, tx, f.culprits())
-		if err != nil {
-			return err
-		}
-		report = f.conclude(b, histories)
-		return nil
+	err := s.inTx(ctx, "audit "+string(in.Event), snapshot, func(ctx context.Context, tx pgx.Tx) (err error) {
+		report, err = auditIn(ctx, tx, in)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return report, nil
+}
+
+func auditIn(ctx context.Context, tx pgx.Tx, in AuditInput) (*onsale.AuditReport, error) {
+	b, err := loadBooks(ctx, tx, in)
+	if err != nil {
+		return nil, err
+	}
+	f := examine(b)
+	histories, err := readHistories(ctx, tx, f.culprits())
+	if err != nil {
+		return nil, err
+	}
+	return f.conclude(b, histories), nil
 }
 
 // examine runs every check and adds the figures up.

@@ -1,8 +1,10 @@
 package persist
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,7 +28,8 @@ type books struct {
 	claimedIn map[string]int64                       // what the claims add up to, by section
 	claimsOf  map[onsale.OrderID][]onsale.Line       // what the claims of each order add up to
 	ledger    map[onsale.OrderID]*onsale.LedgerEntry // nil if the provider's side is unknown
-	holds     map[onsale.HoldID]*onsale.HeldRecord   // empty if Redis's side is unknown
+	held      []*onsale.HeldRecord                   // Redis's holds, by id; none if its side is unknown
+	holds     map[onsale.HoldID]*onsale.HeldRecord
 }
 
 // claimRow is one live claim.
@@ -128,11 +131,15 @@ func (b *books) index(payments []paymentRow, tickets []onsale.Ticket) {
 	}
 	b.indexLedger()
 	b.holds = map[onsale.HoldID]*onsale.HeldRecord{}
-	if b.in.View != nil {
-		for i := range b.in.View.Holds {
-			b.holds[b.in.View.Holds[i].ID] = &b.in.View.Holds[i]
-		}
+	if b.in.View == nil {
+		return
 	}
+	for i := range b.in.View.Holds {
+		h := &b.in.View.Holds[i]
+		b.held = append(b.held, h)
+		b.holds[h.ID] = h
+	}
+	slices.SortStableFunc(b.held, func(x, y *onsale.HeldRecord) int { return cmp.Compare(x.ID, y.ID) })
 }
 
 // indexLedger keeps the entries of this event. A provider has one for each

@@ -84,7 +84,7 @@ func checkEntry(b *books, f *findings, e *onsale.LedgerEntry) {
 	case o.State != onsale.OrderTicketed && o.State != onsale.OrderRefunded && !due && e.Refunded < e.Amount:
 		f.add(onsale.InvariantCharges, subject, fmt.Sprintf("the provider captured %d %s as %s, and the order is %s",
 			e.Amount, e.Currency, e.Reference, o.State), e.Order)
-	case o.State == onsale.OrderTicketed && !known && !due:
+	case o.State == onsale.OrderTicketed && len(payments) > 0 && !known && !due:
 		f.add(onsale.InvariantCharges, subject, fmt.Sprintf("the provider captured it as %s, and the book has another reference", e.Reference), e.Order)
 	case o.State == onsale.OrderTicketed && (e.Amount != o.Amount || e.Currency != o.Currency):
 		f.add(onsale.InvariantCharges, subject, fmt.Sprintf("it costs %d %s and the provider captured %d %s",

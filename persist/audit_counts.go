@@ -21,7 +21,7 @@ func checkCounts(b *books, f *findings) {
 			len(view.Stock.Counts), len(view.Stock.Seats), len(sections), len(b.layout.Empty())))
 		return
 	}
-	byHolds := countHolds(view.Holds)
+	byHolds := countHolds(b.held)
 	for i, s := range sections {
 		counts := view.Stock.Counts[i]
 		var wrong []string
@@ -77,12 +77,12 @@ func compareLetters(seats []byte, counts onsale.Counts, s *onsale.Section) []str
 }
 
 // countHolds adds up the admissions of live holds, by section.
-func countHolds(holds []onsale.HeldRecord) map[string]onsale.Counts {
+func countHolds(holds []*onsale.HeldRecord) map[string]onsale.Counts {
 	sums := map[string]onsale.Counts{}
-	for i := range holds {
-		for _, line := range holds[i].Lines {
+	for _, h := range holds {
+		for _, line := range h.Lines {
 			c, n := sums[line.Section], int64(line.Quantity)
-			switch holds[i].State {
+			switch h.State {
 			case onsale.HoldHeld:
 				c.Held += n
 			case onsale.HoldPinned:

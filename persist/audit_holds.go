@@ -12,7 +12,7 @@ import (
 // reapAllowance is how long after its deadline a hold may still be written down as
 // held. Its inventory is sellable all that time, since every request reaps what is
 // due before it looks; if none comes, the sweeper does.
-const reapAllowance = 5 * time.Second
+const reapAllowance = 10 * time.Second
 
 // checkHolds is invariant 6: no hold outlives its deadline, and none is granted on
 // inventory that another live hold has. A hold that can expire is in the index that
@@ -22,13 +22,24 @@ func checkHolds(b *books, f *findings) {
 	if b.in.View == nil {
 		return
 	}
-	owners := map[seatKey]*onsale.HeldRecord{}
-	for i := range b.in.View.Holds {
-		h := &b.in.View.Holds[i]
+	var keys []seatKey
+	owners := map[seatKey][]*onsale.HeldRecord{}
+	for _, h := range b.held {
 		checkDeadline(b, f, h)
-		if letterOf(h.State) != 0 {
-			checkSeatsHeld(b, f, h, owners)
+		if letterOf(h.State) == 0 {
+			continue
 		}
+		for _, line := range h.Lines {
+			for _, seat := range line.Seats {
+				key := seatKey{place{section: line.Section}, seat}
+				if owners[key] = append(owners[key], h); len(owners[key]) == 1 {
+					keys = append(keys, key)
+				}
+			}
+		}
+	}
+	for _, key := range keys {
+		checkSeatHeld(b, f, key, owners[key])
 	}
 	checkBuyers(b, f)
 }
@@ -39,36 +50,36 @@ func checkDeadline(b *books, f *findings, h *onsale.HeldRecord) {
 	case h.State != onsale.HoldHeld:
 	case h.Due.IsZero():
 		f.add(onsale.InvariantHolds, "hold "+string(h.ID), "it is held and not in the expiry index: it would never expire", h.ID.Order())
+	case h.Due.After(h.ExpiresAt):
+		f.add(onsale.InvariantHolds, "hold "+string(h.ID), fmt.Sprintf("its deadline is %s, the expiry index would wait until %s",
+			stamp(h.ExpiresAt), stamp(h.Due)), h.ID.Order())
 	case late > reapAllowance:
 		f.add(onsale.InvariantHolds, "hold "+string(h.ID), fmt.Sprintf("it is held %v past its deadline %s",
 			late.Round(time.Millisecond), stamp(h.ExpiresAt)), h.ID.Order())
 	}
 }
 
-// checkSeatsHeld holds a live hold's seats to be its own, and to have its letter.
-func checkSeatsHeld(b *books, f *findings, h *onsale.HeldRecord, owners map[seatKey]*onsale.HeldRecord) {
-	seats := b.in.View.Stock.Seats
-	for _, line := range h.Lines {
-		section := b.layout.Section(line.Section)
-		if section == nil {
-			f.add(onsale.InvariantHolds, "hold "+string(h.ID), fmt.Sprintf("it is of section %q, which the event lacks", line.Section), h.ID.Order())
-			continue
-		}
-		for _, seat := range line.Seats {
-			key := seatKey{place{section: line.Section}, seat}
-			if other := owners[key]; other != nil {
-				f.add(onsale.InvariantHolds, nameSeat(line.Section, seat), fmt.Sprintf("two live holds have it: %s (%s) and %s (%s)",
-					other.ID, other.State, h.ID, h.State), other.ID.Order(), h.ID.Order())
-				continue
-			}
-			owners[key] = h
-			at, known := section.Offset(seat)
-			if !known || at >= len(seats) {
-				f.add(onsale.InvariantHolds, nameSeat(line.Section, seat), fmt.Sprintf("hold %s has it, and the section has no such seat", h.ID), h.ID.Order())
-			} else if letter := seats[at]; letter != letterOf(h.State) {
-				f.add(onsale.InvariantHolds, nameSeat(line.Section, seat), fmt.Sprintf("it is %q, and hold %s, which has it, is %s", letter, h.ID, h.State), h.ID.Order())
-			}
-		}
+// checkSeatHeld holds a seat to have one live hold, and that hold's letter.
+func checkSeatHeld(b *books, f *findings, key seatKey, owners []*onsale.HeldRecord) {
+	subject, h := nameSeat(key.section, key.seat), owners[0]
+	if len(owners) > 1 {
+		other := owners[1]
+		f.add(onsale.InvariantHolds, subject, fmt.Sprintf("two live holds have it: %s (%s) and %s (%s)",
+			h.ID, h.State, other.ID, other.State), h.ID.Order(), other.ID.Order())
+		return
+	}
+	section, seats := b.layout.Section(key.section), b.in.View.Stock.Seats
+	if section == nil {
+		f.add(onsale.InvariantHolds, subject, fmt.Sprintf("hold %s has it, and the event has no such section", h.ID), h.ID.Order())
+		return
+	}
+	at, known := section.Offset(key.seat)
+	if !known || at >= len(seats) {
+		f.add(onsale.InvariantHolds, subject, fmt.Sprintf("hold %s has it, and the section has no such seat", h.ID), h.ID.Order())
+		return
+	}
+	if letter := seats[at]; letter != letterOf(h.State) {
+		f.add(onsale.InvariantHolds, subject, fmt.Sprintf("it is %q, and hold %s, which has it, is %s", letter, h.ID, h.State), h.ID.Order())
 	}
 }
 
@@ -78,8 +89,7 @@ func checkBuyers(b *books, f *findings) {
 	view := b.in.View
 	has := map[onsale.BuyerID]int64{}
 	var remembered, sold int64
-	for i := range view.Holds {
-		h := &view.Holds[i]
+	for _, h := range b.held {
 		n := int64(onsale.Quantity(h.Lines))
 		if letterOf(h.State) != 0 {
 			has[h.Buyer] += n

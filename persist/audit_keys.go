@@ -33,12 +33,8 @@ func checkKeys(b *books, f *findings) {
 }
 
 func checkHoldsMatchOrders(b *books, f *findings) {
-	if b.in.View == nil {
-		return
-	}
 	seen := map[onsale.HoldID]bool{}
-	for i := range b.in.View.Holds {
-		h := &b.in.View.Holds[i]
+	for _, h := range b.held {
 		if seen[h.ID] {
 			f.add(onsale.InvariantKeys, "hold "+string(h.ID), "Redis has it twice", h.ID.Order())
 			continue

@@ -29,11 +29,7 @@ func checkOrders(b *books, f *findings) {
 		f.report.LostOrders += n
 		f.add(onsale.InvariantOrders, "topic "+onsale.TopicPurchases, fmt.Sprintf("%d accepted purchases were never claimed or rejected", n))
 	}
-	if b.in.View == nil {
-		return
-	}
-	for i := range b.in.View.Holds {
-		h := &b.in.View.Holds[i]
+	for _, h := range b.held {
 		if h.State == onsale.HoldPinned && b.byID[h.ID.Order()] == nil && b.in.View.Stock.At.Sub(h.PinnedAt) > orphanAllowance {
 			f.add(onsale.InvariantOrders, "hold "+string(h.ID), "it is pinned, and no order of it was ever recorded", h.ID.Order())
 		}

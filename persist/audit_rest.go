@@ -16,8 +16,7 @@ func checkRest(b *books, f *findings) {
 		return
 	}
 	late := map[onsale.OrderID]bool{} // ticketed, and their hold does not know: said once, not seat by seat
-	for i := range view.Holds {
-		h := &view.Holds[i]
+	for _, h := range b.held {
 		o := b.byID[h.ID.Order()]
 		if h.State != onsale.HoldPinned || o == nil || !o.State.Final() {
 			continue

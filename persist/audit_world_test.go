@@ -1,17 +1,21 @@
 package persist
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"onsale"
 )
 
 // world is an event at rest, the same in every store: some orders ticketed, one
-// declined, one rejected, one hold held, one released. A test breaks one thing in it.
+// declined, one rejected, one hold held, two released. A test breaks one thing in it.
 type world struct {
 	*book
+	tx     pgx.Tx // where Postgres is broken and audited; nil: nothing is broken there
 	in     AuditInput
 	layout *onsale.Layout
 
@@ -31,7 +35,43 @@ func newWorld(t *testing.T) *world {
 	b.claim(w.seated, w.standing, w.refused, w.beaten)
 	b.finalise(captured(w.seated), captured(w.standing), declined(w.refused))
 
-	now := time.Now().UTC()
+	w.readStores()
+	return w
+}
+
+// broken runs a test on the world with something broken, and mends it again.
+func (w *world) broken(spoil, test func(w *world)) {
+	w.t.Helper()
+	tx, err := w.pool.Begin(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() {
+		if err := tx.Rollback(context.Background()); err != nil {
+			w.t.Error(err)
+		}
+	}()
+	damaged := *w
+	damaged.tx = tx
+	damaged.readStores()
+	damaged.corrupt(`SET LOCAL session_replication_role = replica`) // no trigger stands in the way
+	spoil(&damaged)
+	test(&damaged)
+}
+
+// corrupt changes the tables of a world that is being broken.
+func (w *world) corrupt(statements ...string) {
+	w.t.Helper()
+	for _, statement := range statements {
+		if _, err := w.tx.Exec(w.t.Context(), statement); err != nil {
+			w.t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// readStores makes what Redis, the provider and a feed say of the orders.
+func (w *world) readStores() {
+	b, now := w.book, time.Now().UTC()
 	w.in = AuditInput{Event: b.event.ID, Quiet: true, View: &onsale.HoldsView{
 		Stock: onsale.Stock{Event: b.event.ID, Epoch: 1, Seq: 9, At: now, Sale: onsale.SaleOpen,
 			Counts: []onsale.Counts{{Available: 10}, {Available: 30}}, Seats: w.layout.Empty()},
@@ -39,7 +79,6 @@ func newWorld(t *testing.T) *world {
 	}}
 	other := b.purchase(stalls("C-5", "C-6"), floor(1))
 	w.hold(other, onsale.HoldHeld)
-	w.held = &w.in.View.Holds[0]
 	w.hold(w.seated, onsale.HoldSold)
 	w.hold(w.standing, onsale.HoldSold)
 	w.hold(w.refused, onsale.HoldReleased)
@@ -52,7 +91,6 @@ func newWorld(t *testing.T) *world {
 	w.in.Ledger = append(w.in.Ledger, onsale.LedgerEntry{Order: w.refused.Order, Outcome: onsale.ChargeDeclined, Amount: w.refused.Amount, Currency: "EUR"},
 		onsale.LedgerEntry{Order: "ord_ball_1_00000000000000000000000000", Outcome: onsale.ChargeCaptured, Captures: 3}) // another event's
 	w.fold()
-	return w
 }
 
 // hold puts a hold into Redis's view, counts and seats included.
@@ -141,7 +179,11 @@ func (w *world) fold() {
 
 func (w *world) report() *onsale.AuditReport {
 	w.t.Helper()
-	r, err := w.Audit(w.t.Context(), w.in)
+	audit := func() (*onsale.AuditReport, error) { return w.Audit(w.t.Context(), w.in) }
+	if w.tx != nil {
+		audit = func() (*onsale.AuditReport, error) { return auditIn(w.t.Context(), w.tx, w.in) }
+	}
+	r, err := audit()
 	if err != nil {
 		w.t.Fatal(err)
 	}

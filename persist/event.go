@@ -13,8 +13,8 @@ import (
 
 const eventColumns = `SELECT definition, sale, epoch FROM events `
 
-// CreateEvent completes e and stores it as a draft, with epoch 1. A repeat with
-// the same content is fine and returns the event as it is by now; another content
+// CreateEvent completes e and stores it as a draft, with epoch 0: its stock
+// has never been laid. A repeat with the same content is fine and returns the event as it is by now; another content
 // under the same id is refused with CodeEventExists, one that can't be sold with
 // CodeBadEvent.
 func (s *Store) CreateEvent(ctx context.Context, e *onsale.Event) (*onsale.Event, error) {

@@ -23,7 +23,8 @@ func TestUnusablePostgresIsOneLineThatSaysWhatToDo(t *testing.T) {
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wrongPassword := url[:strings.Index(url, "://")+3] + "onsale:geheim" + url[strings.Index(url, "@"):]
+	_, address, _ := strings.Cut(url, "@")
+	wrongPassword := "postgres://onsale:geheim@" + address
 	for _, c := range []struct{ name, url, want string }{
 		{"nobody listens", nobody, "start it"},
 		{"not a url", "postgres://%zz", "write it as"},

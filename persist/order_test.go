@@ -92,7 +92,7 @@ func TestStockViewIsWhatLiveOrdersOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if view.Event.Epoch != 2 || view.Event.Capacity() != 40 {
+	if view.Event.Epoch != 1 || view.Event.Capacity() != 40 {
 		t.Errorf("event %+v", view.Event)
 	}
 	got := map[onsale.OrderID]onsale.Order{}

@@ -60,8 +60,10 @@ func TestEveryClientEndsWithTheServersView(t *testing.T) {
 							browsers[0].leave()
 							browsers = browsers[1:]
 						}
-					case "stall":
+					case "stop reading":
 						any().pause(true)
+					case "stall":
+						stall(t, s, h, any())
 					case "read on":
 						any().pause(false)
 					case "lose a delta":
@@ -94,4 +96,4 @@ func TestEveryClientEndsWithTheServersView(t *testing.T) {
 }
 
 var steps = []string{"delta", "delta", "delta", "burst", "gap", "repeated reset", "epoch", "join", "join", "leave",
-	"stall", "read on", "lose a delta", "resume"}
+	"stop reading", "stall", "read on", "read on", "lose a delta", "resume"}

@@ -157,7 +157,7 @@ func TestClientThatBreaksTheProtocolIsToldSo(t *testing.T) {
 		"unknown type":  {text, `{"type":"snapshot"}`, onsale.CloseBadFrame},
 		"no type":       {text, `{}`, onsale.CloseBadFrame},
 		"binary":        {binary, `{"type":"resume"}`, onsale.CloseBadFrame},
-		"too long":      {text, string(make([]byte, 100<<10)), onsale.CloseBadFrame},
+		"too long":      {text, string(make([]byte, 2*maxRequestBytes)), onsale.CloseBadFrame},
 		"bad token":     {text, `{"type":"auth","token":"forged"}`, onsale.CloseUnauthenticated},
 		"no token":      {text, `{"type":"auth"}`, onsale.CloseUnauthenticated},
 	} {

@@ -1,30 +1,33 @@
 package payment
 
-import "github.com/VictoriaMetrics/metrics"
+import (
+	"github.com/VictoriaMetrics/metrics"
+
+	"onsale/internal/histogram"
+)
 
 // counters is what the worker counts. An order whose charge was put back, or read
 // twice, may be counted as captured or declined twice: the ledger counts money.
 type counters struct {
-	captured *metrics.Counter   // told Kafka: captured
-	declined *metrics.Counter   // told Kafka: declined
-	deferred *metrics.Counter   // put back at the end of the topic
-	dead     *metrics.Counter   // dead-lettered: can never be charged
-	unknown  *metrics.Counter   // attempts without a definite answer
-	seconds  *metrics.Histogram // from the first attempt until Kafka has the result
+	captured *metrics.Counter     // told Kafka: captured
+	declined *metrics.Counter     // told Kafka: declined
+	deferred *metrics.Counter     // put back at the end of the topic
+	dead     *metrics.Counter     // dead-lettered: can never be charged
+	unknown  *metrics.Counter     // attempts without a definite answer
+	seconds  *histogram.Histogram // from the first attempt until Kafka has the result
 }
 
-// newCounters registers the counters in set, or takes those that another worker
-// of the process has registered.
+// newCounters registers the counters in set, which must be no other worker's.
 func newCounters(set *metrics.Set) counters {
 	ended := func(outcome string) *metrics.Counter {
-		return set.GetOrCreateCounter(`onsale_charges_total{outcome="` + outcome + `"}`)
+		return set.NewCounter(`onsale_charges_total{outcome="` + outcome + `"}`)
 	}
 	return counters{
 		captured: ended("captured"),
 		declined: ended("declined"),
 		deferred: ended("deferred"),
 		dead:     ended("dead"),
-		unknown:  set.GetOrCreateCounter("onsale_charge_unknown_total"),
-		seconds:  set.GetOrCreateHistogram("onsale_charge_seconds"),
+		unknown:  set.NewCounter("onsale_charge_unknown_total"),
+		seconds:  histogram.New(set, "onsale_charge_seconds"),
 	}
 }

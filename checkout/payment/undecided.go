@@ -128,7 +128,7 @@ func (u *undecided) decide(ctx context.Context, d *decision) {
 		return result.Outcome, err
 	}, backoff.WithBackOff(pace), backoff.WithMaxElapsedTime(decidingTime))
 	if err == nil {
-		u.counters.seconds.UpdateDuration(began)
+		u.counters.seconds.Since(began)
 		u.count(outcome)
 	}
 	u.end(d, err)

@@ -17,8 +17,6 @@ const (
 	// SignatureHeader carries a notice's signature:
 	// t=<unix seconds>,v1=<hex HMAC-SHA256 of t + "." + the raw body>.
 	SignatureHeader = "Onsale-Signature"
-	// MaxWebhookBytes is the largest notice.
-	MaxWebhookBytes = 16 << 10
 	// webhookTolerance is how far a notice's time may be from ours: what is older
 	// may have been recorded and sent again by someone else.
 	webhookTolerance = 5 * time.Minute

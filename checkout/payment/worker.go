@@ -14,7 +14,7 @@ package payment
 // Their attempts go on in memory meanwhile (undecided.go), and when the copy comes
 // round it joins the decision under way, or asks again under the same key, which
 // gives the same answer. A slow charge thus holds up unrelated ones by patience at
-// the most, and its own result is at no time later than if they had waited.
+// the most, and its own result comes no later than if they had waited.
 //
 // What it costs: while the provider is down, at most maxBatch records each
 // patience go round; and a result may be told twice, which persist ignores.
@@ -50,7 +50,7 @@ type WorkerConfig struct {
 	Producer *kafka.Producer // outlives the worker
 	Provider Provider
 	Parallel int          // questions under way at the provider; default DefaultParallel
-	Metrics  *metrics.Set // default: a set of its own, which nobody reads
+	Metrics  *metrics.Set // no other worker's; default: one that nobody reads
 	Log      *slog.Logger // default slog.Default()
 }
 

@@ -58,7 +58,7 @@ func eventAction(name, usage, argument string, more []cli.Flag, act func(context
 			if err := n.connect(ctx); err != nil {
 				return cantStart(err)
 			}
-			n.sales = &engine.Sales{Store: n.store, Desk: n.desk, Broker: n.broker(), Log: n.log}
+			n.sales = engine.NewSales(engine.SalesConfig{Store: n.store, Desk: n.desk, Broker: n.broker(), Log: n.log})
 			n.add(n.desk, n.sales)
 			if err := n.chain.Start(ctx); err != nil {
 				return err

@@ -53,7 +53,7 @@ func (n *node) start(ctx context.Context, r roles) (err error) {
 	if err := n.connect(ctx); err != nil {
 		return err
 	}
-	n.sales = &engine.Sales{Store: n.store, Desk: n.desk, Broker: n.broker(), Log: n.log}
+	n.sales = engine.NewSales(engine.SalesConfig{Store: n.store, Desk: n.desk, Broker: n.broker(), Log: n.log})
 	n.add(n.desk, n.sales)
 	if r.front || r.feed {
 		if err := n.addMirrors(r.front); err != nil {

@@ -149,7 +149,7 @@ func (p *tab) press(label string) {
 
 // phone makes the tab as small as a phone's, with its density of pixels.
 func (p *tab) phone() {
-	do(p, "shrinking the window", chromedp.EmulateViewport(360, 740, chromedp.EmulateScale(2), chromedp.EmulateMobile))
+	do(p, "shrinking the window", chromedp.EmulateViewport(360, 740, chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch))
 }
 
 // prefer sets a media feature, as "prefers-color-scheme" to "dark".

@@ -69,12 +69,17 @@ func TestFeedFollowsARushExactly(t *testing.T) {
 	seesTheOffice(t, p, o)
 }
 
-func TestFeedComesBackAfterTheServerRestarted(t *testing.T) {
+func TestFeedComesBackWithinTheTimeThatARestartingServerAdvised(t *testing.T) {
 	o := newOffice(t, arena())
 	p := watchFeed(t, o)
+	p.eval(`window.delays = []; const set = window.setTimeout; window.setTimeout = (then, ms) => { delays.push(ms); return set(then, ms); }`)
 	o.closeFeeds(onsale.CloseRestarting)
 	o.others(onsale.SeatAvailable, onsale.SeatHeld, onsale.Line{Section: "floor", Quantity: 3})
 	seesTheOffice(t, p, o)
+	// 0.01 (the feed's dice) of 60 s, of which 30 s is the longest delay.
+	if !value[bool](p, "delays.includes(300)") {
+		t.Errorf("the feed waited %v ms, want 300: its part of what was advised", value[[]float64](p, "delays"))
+	}
 }
 
 func TestStoppedFeedIsClosedForGood(t *testing.T) {

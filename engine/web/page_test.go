@@ -92,7 +92,7 @@ func TestDeclinedPaymentGivesTheSeatsBackAndSaysSo(t *testing.T) {
 	o.advance(onsale.OrderClaimed, onsale.OrderDeclined)
 	p.shows(".panel h2", "The payment was declined")
 	p.shows(".panel", "You were not charged")
-	p.shows(".panel", "insufficient funds")
+	p.shows(".panel", "“insufficient funds”")
 	p.shows(left("floor"), "200")
 	p.shoot("declined")
 	p.press("Choose again")

@@ -181,7 +181,7 @@ func (o *office) settle(order *onsale.Order) {
 		hold.State = onsale.HoldSold
 		o.move(order.Lines, onsale.SeatPinned, onsale.SeatSold)
 	case onsale.OrderDeclined, onsale.OrderRejected:
-		order.Reason, hold.State = "insufficient funds", onsale.HoldReleased
+		order.Reason, hold.State = "insufficient_funds", onsale.HoldReleased
 		o.move(order.Lines, onsale.SeatPinned, onsale.SeatAvailable)
 	}
 	o.tell(order)

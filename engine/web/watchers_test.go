@@ -15,6 +15,9 @@ import (
 
 const frameTimeout = 5 * time.Second
 
+// advice is what a close code's reason says about coming back.
+var advice = map[int]string{onsale.CloseRestarting: `{"retry_within_ms":60000}`}
+
 type watcher struct {
 	conn  *websocket.Conn
 	buyer onsale.BuyerID // under the office's mu; "" until it authenticated
@@ -104,7 +107,7 @@ func (o *office) send(w *watcher, frame any) {
 }
 
 func (o *office) close(w *watcher, code int) {
-	text := websocket.FormatCloseMessage(code, "")
+	text := websocket.FormatCloseMessage(code, advice[code])
 	_ = w.conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(frameTimeout)) // it may be gone already
 	w.conn.Close()
 }

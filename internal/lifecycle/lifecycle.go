@@ -24,22 +24,41 @@ type Part interface {
 // zero value is ready.
 type Group struct {
 	mu      sync.Mutex
-	stopped bool                 // under mu
-	cancels []context.CancelFunc // under mu
+	stopped bool                       // under mu
+	next    int                        // under mu: the number of the next goroutine
+	cancels map[int]context.CancelFunc // under mu: of the goroutines that run
 	wg      sync.WaitGroup
 }
 
 // Go runs f on a goroutine of its own. The context that f gets has the values of
-// ctx, not its end: only Stop cancels it. After Stop, Go does nothing.
-func (g *Group) Go(ctx context.Context, f func(ctx context.Context)) {
+// ctx, not its end: only Stop cancels it. After Stop, Go does nothing and returns false.
+func (g *Group) Go(ctx context.Context, f func(ctx context.Context)) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.stopped {
-		return
+		return false
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	g.cancels = append(g.cancels, cancel)
-	g.wg.Go(func() { f(ctx) })
+	if g.cancels == nil {
+		g.cancels = map[int]context.CancelFunc{}
+	}
+	id := g.next
+	g.next++
+	g.cancels[id] = cancel
+	g.wg.Go(func() {
+		defer g.ended(id)
+		f(ctx)
+	})
+	return true
+}
+
+func (g *Group) ended(id int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if cancel := g.cancels[id]; cancel != nil {
+		cancel()
+		delete(g.cancels, id)
+	}
 }
 
 // Stop cancels every goroutine's context and waits for them all. It returns an

@@ -14,11 +14,11 @@ import (
 
 // The bounds of a child's life.
 const (
-	startTimeout = 60 * time.Second       // until it answers; crash recovery of a big folder takes its time
-	stopGrace    = 15 * time.Second       // between the polite signal and SIGKILL; below onsale.StopTimeout
-	killWait     = 3 * time.Second        // between SIGKILL and giving up on a process that the kernel can't end
-	probeEvery   = 20 * time.Millisecond  // between two questions whether it answers
-	probeTimeout = 500 * time.Millisecond // for one such question
+	startTimeout = 60 * time.Second      // until it answers; crash recovery of a big folder takes its time
+	stopGrace    = 15 * time.Second      // between the polite signal and SIGKILL; below onsale.StopTimeout
+	killWait     = 3 * time.Second       // between SIGKILL and giving up on a process that the kernel can't end
+	probeEvery   = 20 * time.Millisecond // between two questions whether it answers
+	probeTimeout = 2 * time.Second       // for one such question
 )
 
 // errPortInUse says that another process listens on the port.

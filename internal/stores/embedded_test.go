@@ -2,6 +2,8 @@ package stores_test
 
 import (
 	"log/slog"
+	"net/url"
+	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -19,6 +21,19 @@ func connect(t *testing.T, url string) error {
 	return conn.Close(t.Context())
 }
 
+func portOf(t *testing.T, address string) int {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
 func TestMissingRedisIsReplacedByAnEmbeddedOne(t *testing.T) {
 	t.Cleanup(stores.HideRedis())
 	t.Setenv("PATH", t.TempDir())
@@ -28,6 +43,8 @@ func TestMissingRedisIsReplacedByAnEmbeddedOne(t *testing.T) {
 	if !r.Embedded() || r.PID() != 0 {
 		t.Fatal("no one can tell that it is no measure")
 	}
+	second := stores.NewRedis(stores.RedisConfig{Folder: t.TempDir(), Port: portOf(t, r.URL()), Log: slog.New(slog.DiscardHandler)})
+	wantRefusal(t, second.Start(t.Context()), "in use: choose another one")
 	option, err := rueidis.ParseURL(r.URL())
 	if err != nil {
 		t.Fatal(err)

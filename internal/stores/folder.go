@@ -29,12 +29,9 @@ func DefaultFolder() (string, error) {
 	if err != nil && os.Geteuid() != 0 {
 		return "", fmt.Errorf("there is no cache folder for this user (%w): choose a data folder with --data", err)
 	}
-	a, errAccount := postgresAccount()
-	if errAccount != nil {
-		return "", errAccount
-	}
 	folder := filepath.Join(cache, folderName)
-	if err != nil || a.mayEnter(folder) != nil {
+	a, errAccount := postgresAccount()
+	if err != nil || errAccount != nil || a.mayEnter(folder) != nil {
 		return rootFolder, nil
 	}
 	return folder, nil

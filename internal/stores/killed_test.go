@@ -20,6 +20,13 @@ import (
 func TestKilledParentTakesItsServersAlongAndLosesNothing(t *testing.T) {
 	folder := storestest.Folder(t)
 	servers, kill := startParent(t, folder)
+	t.Cleanup(func() {
+		for _, pid := range []int{servers.RedisPID, servers.PostgresPID} {
+			if alive(pid) { // only if the promise is broken
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
 
 	if err := redisDo(t, servers.Redis, "SET", "kept", "yes"); err != nil {
 		t.Fatal(err)
@@ -109,6 +116,23 @@ func TestServerThatDiesIsReportedAndStartsAgain(t *testing.T) {
 	}
 }
 
+func TestKafkaComesBackWhereItWas(t *testing.T) {
+	k := storestest.PrivateKafka(t)
+	before := k.Seeds()
+	produceThreeCommitTwo(t, before)
+	for range 2 {
+		if err := k.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := k.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := consume(t, before); len(left) != 1 || left[0] != "three" {
+		t.Errorf("left after two commits of three records: %q", left)
+	}
+}
+
 func TestCtrlCReachesUsAlone(t *testing.T) {
 	r := storestest.PrivateRedis(t)
 	group, err := syscall.Getpgid(r.PID())
@@ -183,7 +207,9 @@ func consume(t *testing.T, seeds []string) (values []string) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	fetches := client.PollFetches(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	fetches := client.PollFetches(ctx)
 	if err := fetches.Err(); err != nil {
 		t.Fatal(err)
 	}

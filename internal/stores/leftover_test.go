@@ -12,13 +12,13 @@ import (
 
 func TestLeftoverServerIsEndedBeforeTheNextStarts(t *testing.T) {
 	folder := storestest.Folder(t)
-	r, p := redisIn(folder), postgresIn(folder)
+	r, p := redisIn(folder), fastPostgresIn(folder)
 	start(t, r)
 	start(t, p)
 	query(t, p.URL(), "CREATE TABLE kept (x int)")
 	leftovers := []int{r.PID(), p.PID()}
 
-	again, pagain := redisIn(folder), postgresIn(folder)
+	again, pagain := redisIn(folder), fastPostgresIn(folder)
 	start(t, again)
 	start(t, pagain)
 	for _, pid := range leftovers {
@@ -34,7 +34,7 @@ func TestLeftoverServerIsEndedBeforeTheNextStarts(t *testing.T) {
 
 func TestStrangerWithTheNumberOfALeftoverIsLeftAlone(t *testing.T) {
 	folder := storestest.Folder(t)
-	p := postgresIn(folder)
+	p := fastPostgresIn(folder)
 	start(t, p) // makes the folders
 	if err := p.Stop(t.Context()); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestStrangerWithTheNumberOfALeftoverIsLeftAlone(t *testing.T) {
 		}
 	}
 	start(t, redisIn(folder))
-	start(t, postgresIn(folder))
+	start(t, fastPostgresIn(folder))
 	if !alive(stranger.Process.Pid) {
 		t.Fatal("a process that only has the number of an old server was ended")
 	}
@@ -76,7 +76,7 @@ func TestHalfMadeClusterIsMadeAnew(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(half, "PG_VERSION"), []byte("15\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := postgresIn(folder)
+	p := fastPostgresIn(folder)
 	start(t, p)
 	query(t, p.URL(), "SELECT 1")
 }

@@ -50,6 +50,11 @@ func postgresIn(folder string) *stores.Postgres {
 	return stores.NewPostgres(stores.PostgresConfig{Folder: filepath.Join(folder, "postgres")})
 }
 
+// fastPostgresIn is for what doesn't ask whether anything survives.
+func fastPostgresIn(folder string) *stores.Postgres {
+	return stores.NewPostgres(stores.PostgresConfig{Folder: filepath.Join(folder, "postgres"), Fast: true})
+}
+
 func kafkaIn(folder string) *stores.Kafka {
 	return stores.NewKafka(stores.KafkaConfig{Folder: filepath.Join(folder, "kafka")})
 }
@@ -148,10 +153,13 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// eventually fails the test unless ok comes true within ten seconds.
+// patience is how long a test waits for what must come true.
+const patience = 10 * time.Second
+
+// eventually fails the test unless ok comes true within patience.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -159,7 +167,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("not within ten seconds: %s", what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func TestPortInUseIsToldInOneLine(t *testing.T) {
 		"postgres": stores.NewPostgres(stores.PostgresConfig{Folder: filepath.Join(folder, "postgres"), Port: port, Fast: true}),
 		"kafka":    stores.NewKafka(stores.KafkaConfig{Folder: filepath.Join(folder, "kafka"), Port: port}),
 	} {
-		wantRefusal(t, part.Start(t.Context()), name, strconv.Itoa(port), "in use")
+		wantRefusal(t, part.Start(t.Context()), name, strconv.Itoa(port), "in use: choose another one")
 	}
 }
 
@@ -120,7 +120,7 @@ func TestDefaultFolderIsOneThatPostgresMayEnter(t *testing.T) {
 
 func TestOtherUsersOfTheMachineAreKeptOut(t *testing.T) {
 	folder := storestest.Folder(t)
-	r, p := redisIn(folder), postgresIn(folder)
+	r, p := redisIn(folder), fastPostgresIn(folder)
 	start(t, r)
 	start(t, p)
 	for _, url := range []string{r.URL(), p.URL()} {

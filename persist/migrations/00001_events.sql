@@ -7,7 +7,7 @@ CREATE TABLE events (
     id         text COLLATE "C" PRIMARY KEY,
     definition jsonb       NOT NULL, -- the event as created, without its sale and epoch
     sale       text        NOT NULL DEFAULT 'draft' CHECK (sale IN ('draft', 'open', 'paused', 'closed')),
-    epoch      bigint      NOT NULL DEFAULT 1 CHECK (epoch >= 1),
+    epoch      bigint      NOT NULL DEFAULT 0 CHECK (epoch >= 0),
     created_at timestamptz NOT NULL DEFAULT now()
 );
 

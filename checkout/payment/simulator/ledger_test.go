@@ -62,8 +62,11 @@ func TestTornLastLineWasNeverACharge(t *testing.T) {
 		if _, ok := l.find(last); ok {
 			t.Fatalf("cut at %d: the torn line counts", cut)
 		}
-		// What comes next must not be glued to the torn rest.
+		// What comes next is not glued to the torn rest, and none of that is left.
 		next := record(t, l)
+		if now, err := os.ReadFile(torn); err != nil || bytes.Count(now, []byte("\n")) != 2 || now[len(now)-1] != '\n' {
+			t.Fatalf("cut at %d, the file is %q, %v", cut, now, err)
+		}
 		again := open(t, torn)
 		for _, order := range []onsale.OrderID{first, next} {
 			if e, ok := again.find(order); !ok || e.captures != 1 {

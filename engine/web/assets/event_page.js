@@ -8,6 +8,7 @@ import { el, setText } from './element.js';
 import { BEHIND, CONNECTING, Feed, LIVE } from './feed.js';
 import { Problem } from './http.js';
 import { AVAILABLE, Layout } from './layout.js';
+import { Marks } from './marks.js';
 import { CHOOSING, Purchase } from './purchase.js';
 import { PurchasePanel } from './purchase_panel.js';
 import { SectionCard } from './section_card.js';
@@ -33,7 +34,7 @@ class EventPage {
   #panel;
   #feed;
   #cards = new Map(); // section id → SectionCard
-  #marked = new Map(); // section id → the seats that were refused last
+  #marks;
   #badge = el('span', { class: 'badge' });
   #live = el('span', { class: 'live' });
   #left = el('strong', {}, '…');
@@ -49,12 +50,13 @@ class EventPage {
       .map((section) => [section.id, new Layout(section.rows)]));
     this.#selection = new Selection(event.max_per_buyer);
     this.#purchase = new Purchase(event.id);
+    this.#marks = new Marks(this.#layouts);
     this.#panel = new PurchasePanel(event, this.#purchase, this.#selection);
     this.#feed = new Feed({ url: api.feedURL(event.id), token: currentToken, renewToken: () => token(currentToken()),
       onTime: observe, onOrder: (frame) => this.#purchase.hear(frame), onStock: this.#changed, onStatus: this.#changed });
     const context = { event, selection: this.#selection,
       isMine: (section, seat) => this.#isMine(section, seat),
-      isMarked: (section, seat) => this.#marked.get(section)?.has(seat) ?? false };
+      isMarked: (section, seat) => this.#marks.has(section, seat) };
     for (const section of event.sections) this.#cards.set(section.id, new SectionCard(section, context));
     this.element = this.#build();
   }
@@ -101,6 +103,7 @@ class EventPage {
     const { stock, status } = this.#feed;
     const sale = stock.known ? stock.sale : this.#event.sale;
     const open = sale === 'open' && this.#purchase.stage === CHOOSING;
+    this.#marks.review(stock);
     if (open && stock.known) this.#dropTaken(stock);
     setText(this.#badge, SALES[sale].badge);
     this.#badge.dataset.sale = sale;
@@ -130,7 +133,7 @@ class EventPage {
   #purchaseChanged() {
     const { stage, problem, hold } = this.#purchase;
     if (stage !== CHOOSING) {
-      this.#marked.clear();
+      this.#marks.clear();
       this.#feed.authenticate(); // the session may be new
     }
     if (hold && this.#selection.total > 0) this.#selection.clear();
@@ -141,7 +144,7 @@ class EventPage {
   #mark(problem) {
     this.#refused = problem;
     this.#marking = true;
-    this.#marked.set(problem.section, new Set(problem.seats));
+    this.#marks.set(problem.section, problem.seats);
     for (const seat of problem.seats) this.#selection.remove(problem.section, seat);
     this.#marking = false;
   }

@@ -108,7 +108,7 @@ export class Feed {
 
   #fold(frame) {
     const verdict = this.stock.apply(frame);
-    if (verdict === GAP) this.#resume();
+    
     if (verdict !== APPLIED) return;
     if (frame.type === 'snapshot') {
       this.#attempts = 0;
@@ -126,18 +126,18 @@ export class Feed {
     this.#expect(SNAPSHOT_WAIT_MS, () => this.#reconnect());
   }
 
-  async #closed({ code }) {
+  async #closed({ code, reason }) {
     this.#socket = this.#told = null;
     clearTimeout(this.#timer);
     if (code === UNAUTHENTICATED) await this.#config.renewToken?.();
-    if (this.#running && this.#socket === null) this.#reconnect();
+    if (this.#running && this.#socket === null) this.#reconnect(advised(reason));
   }
 
-  #reconnect() {
+  // reconnect comes back after a random part of the time: the server's, if it said one.
+  #reconnect(withinMs = FIRST_DELAY_MS * 2 ** this.#attempts) {
     this.#disconnect();
     this.#setStatus(this.stock.known ? BEHIND : CONNECTING);
-    const longest = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.#attempts);
-    this.#expect(longest * this.#config.random(), () => this.#connect());
+    this.#expect(Math.min(LONGEST_DELAY_MS, withinMs) * this.#config.random(), () => this.#connect());
   }
 
   // wake: the machine slept or changed networks, so the socket may be dead and
@@ -161,5 +161,15 @@ export class Feed {
     if (this.status === status) return;
     this.status = status;
     this.#config.onStatus?.(status);
+  }
+}
+
+// advised is the time that a closing server asks its clients to spread themselves
+// over, or undefined: {"retry_within_ms":5000}, in the reason of close code 4503.
+function advised(reason) {
+  try {
+    return JSON.parse(reason).retry_within_ms;
+  } catch {
+    return undefined; // no advice
   }
 }

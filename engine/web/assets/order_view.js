@@ -2,7 +2,7 @@
 
 import { el, setText } from './element.js';
 import { lineList } from './line_list.js';
-import { FINAL, money, seat } from './words.js';
+import { capital, FINAL, money, seat } from './words.js';
 
 const STEPS = [['accepted', 'Accepted'], ['claimed', 'Confirmed'], ['paid', 'Paid'], ['ticketed', 'Tickets']];
 
@@ -27,7 +27,7 @@ function steps(state) {
 
 function ticketList(tickets, nameOf) {
   return el('ul', { class: 'tickets', 'aria-label': 'Tickets' }, tickets.map((ticket) => el('li', { class: 'ticket' },
-    el('p', { class: 'ticket-place' }, el('strong', {}, nameOf(ticket.section)), ticket.seat ? seat(ticket.seat) : 'any place'),
+    el('p', { class: 'ticket-place' }, el('strong', {}, nameOf(ticket.section)), ticket.seat ? capital(seat(ticket.seat)) : 'Any place'),
     el('p', { class: 'code' }, ticket.code),
     copyButton(ticket.code))));
 }

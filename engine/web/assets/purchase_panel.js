@@ -91,8 +91,7 @@ export class PurchasePanel {
     const lines = this.#selection.lines();
     const amount = lines.reduce((sum, line) =>
       sum + this.#sections.get(line.section).price * (line.quantity ?? line.seats.length), 0);
-    return [`${tickets(total)} chosen`, lineList(lines, this.#nameOf),
-      el('p', { class: 'total' }, el('span', {}, 'Total'), el('strong', {}, money(amount, this.#event.currency))),
+    return [`${tickets(total)} chosen · ${money(amount, this.#event.currency)}`, lineList(lines, this.#nameOf),
       el('div', { class: 'actions' },
         this.#button(`Hold ${tickets(total)}`, 'primary', () => this.#purchase.ask(lines)),
         this.#button('Clear', 'quiet', () => this.#selection.clear()))];
@@ -119,7 +118,7 @@ export class PurchasePanel {
   #ordered() {
     const { order, tickets: issued } = this.#purchase;
     const { title, advice } = ORDERS[order.state];
-    const reason = order.state === 'declined' && order.reason ? ` The bank says: “${order.reason}”.` : '';
+    const reason = order.state === 'declined' && order.reason ? ` The bank says: “${order.reason.replaceAll('_', ' ')}”.` : '';
     return [title, el('p', {}, advice + reason), orderView(order, issued, this.#nameOf),
       FINAL.has(order.state) && this.#button(order.state === 'ticketed' ? 'Buy more' : 'Choose again', 'quiet',
         () => this.#purchase.finish())];
@@ -128,7 +127,7 @@ export class PurchasePanel {
   #waiting(text) {
     const { waitMs } = this.#purchase;
     return el('p', { class: 'waiting' }, waitMs > 0
-      ? `Very busy right now. Trying again by itself in ${count(Math.ceil(waitMs / 1000))} s; you keep your place.` : text);
+      ? `Very busy right now. Trying again by itself in ${count(Math.ceil(waitMs / 1000))} s.` : text);
   }
 
   #notice() {

@@ -23,6 +23,7 @@ export class SeatMap {
   #canvas = el('canvas', { role: 'img' });
   #hall = el('div', {}, this.#canvas); // as large as all the seats; the canvas sticks to what is seen of it
   #cell = LARGEST_CELL;
+  #centred = false; // a hall wider than its window begins in its middle, where the best seats are
   #frame = 0; // the animation frame that will draw; 0 if none is due
   #resized = new ResizeObserver(() => this.#fit());
   #scheme = window.matchMedia('(prefers-color-scheme: dark)');
@@ -78,6 +79,8 @@ export class SeatMap {
     const height = rows.length * this.#cell + TOP + MARGIN;
     this.#hall.style.width = `${width}px`;
     this.#hall.style.height = `${height}px`;
+    if (!this.#centred) this.element.scrollLeft = (width - this.element.clientWidth) / 2;
+    this.#centred = true;
     this.#size(this.element.clientWidth, this.element.clientHeight);
     this.draw();
   }

@@ -5,7 +5,7 @@ import { announce, el, setText } from './element.js';
 import { AVAILABLE, Layout } from './layout.js';
 import { SeatList } from './seat_list.js';
 import { lookOf, SeatMap } from './seat_map.js';
-import { count, money, seat as seatWords } from './words.js';
+import { capital, count, money, seat as seatWords } from './words.js';
 
 export class SeatPicker {
   element;
@@ -65,8 +65,7 @@ export class SeatPicker {
     const { id } = this.#section;
     if (this.#context.selection.has(id, seat)) return 'chosen';
     if (this.#context.isMine(id, seat)) return 'mine';
-    const look = lookOf(this.#seats?.[offset]);
-    return look !== 'available' && this.#context.isMarked(id, seat) ? 'marked' : look;
+    return this.#context.isMarked(id, seat) ? 'marked' : lookOf(this.#seats?.[offset]);
   }
 
   #pick(seat) {
@@ -77,7 +76,7 @@ export class SeatPicker {
       selection.remove(id, seat);
       announce(`Not chosen any more: ${seatWords(seat)}.`);
     } else if (this.#seats?.[this.#layout.offset(seat)] !== AVAILABLE) {
-      announce(`Taken: ${seatWords(seat)}.`);
+      this.#say(this.#describe(seat));
     } else if (selection.add(id, seat)) {
       announce(`Chosen: ${seatWords(seat)}, ${money(price, this.#context.event.currency)}.`);
     } else {
@@ -86,8 +85,11 @@ export class SeatPicker {
   }
 
   #point(seat) {
-    setText(this.#caption, seat === null ? 'Press a free seat to choose it.' :
-      `${seatWords(seat)}: ${WORDS[this.#look(seat, this.#layout.offset(seat))]}`);
+    setText(this.#caption, seat === null ? 'Press a free seat to choose it.' : this.#describe(seat));
+  }
+
+  #describe(seat) {
+    return `${capital(seatWords(seat))}: ${WORDS[this.#look(seat, this.#layout.offset(seat))]}`;
   }
 
   #say(text) {

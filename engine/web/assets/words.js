@@ -31,8 +31,20 @@ export function seat(name) {
   return `row ${row}, seat ${place}`;
 }
 
+/** A text as the beginning of a sentence. */
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** Many seats, row by row: "row A, seats 1, 2 and 5 and row B, seat 4". */
+export function seats(names) {
+  const rows = Map.groupBy(names, (name) => name.split('-')[0]);
+  return list([...rows].map(([row, inRow]) => {
+    const places = inRow.map((name) => Number(name.split('-')[1])).sort((a, b) => a - b).map(String);
+    return `row ${row}, ${places.length === 1 ? 'seat' : 'seats'} ${list(places)}`;
+  }));
+}
+
 /** "a", "a and b", "a, b and c". */
-export const list = (texts) => new Intl.ListFormat(LANGUAGE, { type: 'conjunction' }).format(texts);
+const list = (texts) => new Intl.ListFormat(LANGUAGE, { type: 'conjunction' }).format(texts);
 
 /** A sale's state: what the badge says, and what a buyer who can't buy is told. */
 export const SALES = {
@@ -63,12 +75,10 @@ export function explain(problem, nameOf) {
   return words(problem, section);
 }
 
-const seats = (problem) => (problem.seats.length > 0 ? list(problem.seats.map(seat)) : 'a seat that you chose');
-
 const REFUSALS = {
   seat_taken: (p, section) => ({
     title: p.seats.length > 1 ? 'Some of your seats have just been taken' : 'One of your seats has just been taken',
-    advice: `Someone was quicker for ${seats(p)} in ${section}. It is marked on the map. Your other seats are still chosen: pick another one, or hold what is left.`,
+    advice: `Someone was quicker for ${seats(p.seats)} in ${section}; the map marks it with a cross. What else you chose is still chosen: add another seat, or hold the rest.`,
   }),
   sold_out: (p, section) => (p.available > 0
     ? { title: `Only ${count(p.available)} left in ${section}`, advice: 'Take fewer tickets, or choose another section.' }

@@ -36,12 +36,13 @@ const KafkaVariable = "ONSALE_TEST_KAFKA"
 const timeout = 60 * time.Second
 
 // Main runs the tests, stops the servers, and exits: with the tests' code, or
-// with 1 if a goroutine or a server was left running.
-func Main(m *testing.M) {
+// with 1 if a goroutine or a server was left running. The options excuse
+// goroutines of libraries that can't be stopped.
+func Main(m *testing.M, options ...goleak.Option) {
 	code := m.Run()
 	err := shared.stop()
 	if err == nil && code == 0 {
-		err = goleak.Find()
+		err = goleak.Find(options...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -51,8 +52,9 @@ func Main(m *testing.M) {
 }
 
 // Redis returns the URL of the binary's Redis, for rueidis.ParseURL, and a
-// namespace that no other test uses: begin every key and channel with it. The
-// data of others is there too: no FLUSHALL. Needs Main.
+// namespace that no other test uses: begin every key and channel with it. It is
+// also good for an event's id. The data of others is there too: no FLUSHALL.
+// Needs Main.
 func Redis(t testing.TB) (url, namespace string) {
 	t.Helper()
 	return shared.startRedis(t).URL(), unique()
@@ -131,10 +133,10 @@ func KafkaPrefix(testing.TB) string { return unique() + "." }
 // calls makes unique unique within the process.
 var calls atomic.Int64
 
-// unique returns a short name of a-z, 0-9 and '_' that nothing else has, on no
-// server that outlives us either.
+// unique returns a name of at most 40 letters and digits that nothing else has,
+// on no server that outlives us either. It begins with a letter.
 func unique() string {
-	return fmt.Sprintf("t%x_%d_%d", time.Now().UnixNano(), os.Getpid(), calls.Add(1))
+	return fmt.Sprintf("t%xp%dn%d", time.Now().UnixNano(), os.Getpid(), calls.Add(1))
 }
 
 // servers are those that a test binary shares.

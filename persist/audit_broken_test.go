@@ -1,0 +1,279 @@
+package persist
+
+// Ways to break each promise, one at a time.
+
+import (
+	"time"
+
+	"onsale"
+)
+
+// broken is one broken promise: what breaks it, and what must be found.
+type broken struct {
+	name      string
+	spoil     func(w *world)
+	invariant onsale.Invariant
+	subject   func(w *world) string
+	detail    string   // that the finding says
+	history   string   // that its history says; "" if there is none to know
+	figures   [3]int64 // oversold, lost, double charges
+}
+
+func section(id string) func(*world) string { return func(*world) string { return "section " + id } }
+func ofOrder(p func(*world) onsale.Purchase) func(*world) string {
+	return func(w *world) string { return "order " + string(p(w).Order) }
+}
+func ofHold(p func(*world) onsale.Purchase) func(*world) string {
+	return func(w *world) string { return "hold " + string(p(w).Hold) }
+}
+func seated(w *world) onsale.Purchase   { return w.seated }
+func standing(w *world) onsale.Purchase { return w.standing }
+func refused(w *world) onsale.Purchase  { return w.refused }
+
+var brokenInPostgres = []broken{
+	{name: "a seat is claimed twice", invariant: onsale.InvariantClaims, figures: [3]int64{1, 0, 0},
+		spoil: func(w *world) {
+			w.forOrder(w.standing, `DROP INDEX claims_one_per_seat`, `UPDATE sections SET claimed = 3 WHERE section = 'stalls'`,
+				`INSERT INTO claims VALUES ('gala', %s, 'stalls', 'A-1', 1)`,
+				`UPDATE orders SET lines = '[{"section":"floor","quantity":2},{"section":"stalls","quantity":1,"seats":["A-1"]}]' WHERE id = %s`,
+				`INSERT INTO tickets VALUES ('gala', %s, 3, 'stalls', 'A-1', '', now())`)
+			w.in.View, w.in.Feed = nil, nil // Redis would tell too
+		},
+		subject: func(*world) string { return "seat stalls/A-1" }, detail: "claimed by", history: "paid → ticketed"},
+	{name: "a section is claimed beyond its capacity", invariant: onsale.InvariantClaims, figures: [3]int64{1, 0, 0},
+		spoil: func(w *world) {
+			w.corrupt(`UPDATE events SET definition = jsonb_set(definition, '{sections,0,capacity}', '2')`)
+			w.in.View, w.in.Feed = nil, nil // Redis would tell too
+		},
+		subject: section("floor"), detail: "3 admissions are claimed, 2 exist"},
+	{name: "a counter is not what is claimed", invariant: onsale.InvariantClaims,
+		spoil:   func(w *world) { w.corrupt(`UPDATE sections SET claimed = 4 WHERE section = 'floor'`) },
+		subject: section("floor"), detail: "counter says 4 claimed, its claims add up to 3"},
+	{name: "a claim of an order that ended without it", invariant: onsale.InvariantClaims,
+		spoil: func(w *world) {
+			w.forOrder(w.refused, `INSERT INTO claims VALUES ('gala', %s, 'stalls', 'A-3', 1)`, `UPDATE sections SET claimed = 3 WHERE section = 'stalls'`)
+		},
+		subject: ofOrder(refused), detail: "it is declined and still claims 1 of stalls [A-3]", history: "claimed → declined (card_declined)"},
+	{name: "an order without a claim", invariant: onsale.InvariantClaims,
+		spoil: func(w *world) {
+			w.forOrder(w.seated, `DELETE FROM claims WHERE order_id = %s AND seat = 'A-2'`, `UPDATE sections SET claimed = 1 WHERE section = 'stalls'`)
+			w.in.View, w.in.Feed = nil, nil // Redis has sold a seat that is nobody's
+		},
+		subject: ofOrder(seated), detail: "claims 1 of floor, 1 of stalls [A-1]", history: "claimed → paid"},
+	{name: "a claim of a seat that does not exist", invariant: onsale.InvariantClaims,
+		spoil: func(w *world) {
+			w.forOrder(w.seated, `UPDATE claims SET seat = 'Z-9' WHERE seat = 'A-2'`,
+				`UPDATE orders SET lines = '[{"section":"floor","quantity":1},{"section":"stalls","quantity":2,"seats":["A-1","Z-9"]}]' WHERE id = %s`,
+				`UPDATE tickets SET seat = 'Z-9' WHERE seat = 'A-2'`)
+			w.in.View, w.in.Feed = nil, nil
+		},
+		subject: func(*world) string { return "seat stalls/Z-9" }, detail: "no such seat", history: "accepted → claimed"},
+
+	{name: "a ticketed order that nobody paid", invariant: onsale.InvariantCharges,
+		spoil:   func(w *world) { w.forOrder(w.standing, `DELETE FROM payments WHERE order_id = %s`) },
+		subject: ofOrder(standing), detail: "no payment of it is on record", history: "paid → ticketed"},
+	{name: "a payment without its order", invariant: onsale.InvariantCharges, figures: [3]int64{0, 0, 1},
+		spoil: func(w *world) {
+			w.forOrder(w.refused, `INSERT INTO payments VALUES ('gala', %s, 'ch_x', 'settled', '', 4000, 'EUR', now(), now())`)
+		},
+		subject: ofOrder(refused), detail: "it is paid by ch_x and is declined", history: "declined"},
+	{name: "a payment of another amount", invariant: onsale.InvariantCharges,
+		spoil:   func(w *world) { w.forOrder(w.standing, `UPDATE payments SET amount = 1 WHERE order_id = %s`) },
+		subject: ofOrder(standing), detail: "it costs 5000 EUR and 1 EUR were captured", history: "claimed → paid"},
+	{name: "a refund that is due", invariant: onsale.InvariantCharges, figures: [3]int64{0, 0, 1},
+		spoil: func(w *world) {
+			w.forOrder(w.refused, `INSERT INTO payments VALUES ('gala', %s, 'ch_late', 'refund_due', 'order_ended', 4000, 'EUR', now(), now())`)
+		},
+		subject: ofOrder(refused), detail: "ch_late bought nothing (order_ended) and are not refunded", history: "declined"},
+	{name: "two payments settle an order", invariant: onsale.InvariantKeys, figures: [3]int64{0, 0, 1},
+		spoil: func(w *world) {
+			w.forOrder(w.standing, `DROP INDEX payments_one_settles`,
+				`INSERT INTO payments SELECT event, order_id, 'ch_x', state, reason, amount, currency, captured_at, recorded_at FROM payments WHERE order_id = %s`)
+		},
+		subject: ofOrder(standing), detail: "2 payments settle it", history: "paid → ticketed"},
+	{name: "a ticket too few", invariant: onsale.InvariantKeys,
+		spoil:   func(w *world) { w.forOrder(w.standing, `DELETE FROM tickets WHERE order_id = %s AND number = 2`) },
+		subject: ofOrder(standing), detail: "2 of floor, and its tickets are of 1 of floor", history: "paid → ticketed"},
+	{name: "a ticket of another seat", invariant: onsale.InvariantKeys,
+		spoil: func(w *world) {
+			w.forOrder(w.seated, `UPDATE tickets SET seat = 'C-1' WHERE order_id = %s AND seat = 'A-2'`)
+		},
+		subject: ofOrder(seated), detail: "its tickets are of 1 of floor, 2 of stalls [A-1 C-1]", history: "ticketed"},
+	{name: "tickets of an order that was declined", invariant: onsale.InvariantKeys,
+		spoil: func(w *world) {
+			w.forOrder(w.refused, `INSERT INTO tickets VALUES ('gala', %s, 1, 'stalls', 'A-3', '', now())`)
+		},
+		subject: ofOrder(refused), detail: "it is declined and has 1 tickets", history: "declined"},
+	{name: "an order that never ended", invariant: onsale.InvariantOrders, figures: [3]int64{0, 1, 0},
+		spoil: func(w *world) {
+			w.refused = w.purchase(floor(1))
+			w.forOrder(w.refused, `SET LOCAL session_replication_role = origin`, // with its history
+				`INSERT INTO orders VALUES (%s, 'gala', 'buy_x', 'claimed', '', '[{"section":"floor","quantity":1}]', 2500, 'EUR', '', now(), now())`,
+				`INSERT INTO claims VALUES ('gala', %s, 'floor', '', 1)`, `UPDATE sections SET claimed = claimed + 1 WHERE section = 'floor'`)
+		},
+		subject: ofOrder(refused), detail: "still claimed", history: "accepted → claimed"},
+}
+
+var brokenInRedis = []broken{
+	{name: "the counts do not add up", invariant: onsale.InvariantCounts,
+		spoil:   func(w *world) { w.in.View.Stock.Counts[0].Available--; w.fold() },
+		subject: section("floor"), detail: "add up to 9 of 10"},
+	{name: "a count is negative", invariant: onsale.InvariantCounts,
+		spoil: func(w *world) {
+			c := &w.in.View.Stock.Counts[0]
+			c.Available, c.Held = c.Available+c.Held+1, -1
+			w.fold()
+		},
+		subject: section("floor"), detail: "a count is negative"},
+	{name: "a seat is held by nobody", invariant: onsale.InvariantCounts,
+		spoil:   func(w *world) { w.letter("stalls", "C-9", onsale.SeatHeld); w.fold() },
+		subject: section("stalls"), detail: "the seats 25 available, 3 held"},
+	{name: "a seat has an unknown letter", invariant: onsale.InvariantCounts,
+		spoil:   func(w *world) { w.letter("stalls", "C-9", 'x'); w.fold() },
+		subject: section("stalls"), detail: "row C has a seat 'x'"},
+	{name: "a hold is not counted", invariant: onsale.InvariantCounts,
+		spoil: func(w *world) {
+			c := &w.in.View.Stock.Counts[0]
+			c.Available, c.Held = c.Available+1, c.Held-1
+			w.fold()
+		},
+		subject: section("floor"), detail: "the counts say 0 held, 0 pinned, 3 sold; the holds 1, 0, 3"},
+
+	{name: "a pin that has no order", invariant: onsale.InvariantOrders,
+		spoil: func(w *world) {
+			p := w.purchase(floor(1))
+			w.hold(p, onsale.HoldPinned)
+			w.record(p.Hold).PinnedAt = w.in.View.Stock.At.Add(-orphanAllowance - time.Second)
+			w.held = w.record(p.Hold)
+			w.fold()
+		},
+		subject: func(w *world) string { return "hold " + string(w.held.ID) }, detail: "no order of it was ever recorded", history: "is pinned since"},
+	{name: "purchases that were never settled", invariant: onsale.InvariantOrders, figures: [3]int64{0, 2, 0},
+		spoil:   func(w *world) { w.in.Unsettled = 2 },
+		subject: func(*world) string { return "topic " + onsale.TopicPurchases }, detail: "2 accepted purchases"},
+
+	{name: "a hold that is not its order's", invariant: onsale.InvariantKeys,
+		spoil:   func(w *world) { w.record(w.refused.Hold).Buyer = w.seated.Buyer },
+		subject: ofHold(refused), detail: "the order is of", history: "is released"},
+	{name: "a hold that Redis has twice", invariant: onsale.InvariantKeys,
+		spoil:   func(w *world) { w.in.View.Holds = append(w.in.View.Holds, *w.record(w.refused.Hold)) },
+		subject: ofHold(refused), detail: "Redis has it twice", history: "declined"},
+
+	{name: "a hold that outlives its deadline", invariant: onsale.InvariantHolds,
+		spoil: func(w *world) {
+			w.held.ExpiresAt = w.in.View.Stock.At.Add(-reapAllowance - time.Second)
+			w.held.Due = w.held.ExpiresAt
+		},
+		subject: func(w *world) string { return "hold " + string(w.held.ID) }, detail: "it is held 11s past its deadline", history: "is held until"},
+	{name: "a hold that would never expire", invariant: onsale.InvariantHolds,
+		spoil:   func(w *world) { w.held.Due = time.Time{} },
+		subject: func(w *world) string { return "hold " + string(w.held.ID) }, detail: "not in the expiry index"},
+	{name: "a hold that would expire too late", invariant: onsale.InvariantHolds,
+		spoil:   func(w *world) { w.held.Due = w.held.Due.Add(time.Second) },
+		subject: func(w *world) string { return "hold " + string(w.held.ID) }, detail: "the expiry index would wait until"},
+	{name: "a seat in two live holds", invariant: onsale.InvariantHolds,
+		spoil: func(w *world) {
+			w.held.Lines[0].Seats[1] = "A-2"
+			w.letter("stalls", "C-6", onsale.SeatAvailable)
+			w.letter("stalls", "C-7", onsale.SeatHeld)
+			w.fold()
+		},
+		subject: func(*world) string { return "seat stalls/A-2" }, detail: "two live holds have it", history: "paid → ticketed"},
+	{name: "a hold without its seat", invariant: onsale.InvariantHolds,
+		spoil: func(w *world) {
+			w.letter("stalls", "C-6", onsale.SeatAvailable)
+			w.letter("stalls", "C-7", onsale.SeatHeld)
+			w.fold()
+		},
+		subject: func(*world) string { return "seat stalls/C-6" }, detail: "it is 'a', and hold"},
+	{name: "a buyer whose count is too low", invariant: onsale.InvariantHolds,
+		spoil:   func(w *world) { w.in.View.Buyers[w.seated.Buyer]-- },
+		subject: func(w *world) string { return "buyer " + string(w.seated.Buyer) }, detail: "2 admissions are counted against the limit, the holds have 3"},
+	{name: "a buyer whose count is too high", invariant: onsale.InvariantHolds,
+		spoil:   func(w *world) { w.in.View.Buyers[w.refused.Buyer]++ },
+		subject: func(w *world) string { return "buyer " + string(w.refused.Buyer) }, detail: "1 admissions are counted against the limit, the holds have 0"},
+	{name: "a buyer over the limit", invariant: onsale.InvariantHolds,
+		spoil: func(w *world) {
+			p := w.purchase(floor(5))
+			p.Buyer = w.held.Buyer
+			w.hold(p, onsale.HoldHeld)
+			w.fold()
+		},
+		subject: func(w *world) string { return "buyer " + string(w.held.Buyer) }, detail: "they have 8 admissions, the limit is 6"},
+	{name: "a sale that Redis forgot", invariant: onsale.InvariantHolds,
+		spoil: func(w *world) {
+			w.move(w.seated, onsale.HoldReleased)
+			w.letter("stalls", "A-1", onsale.SeatSold) // one of its seats, to have one culprit
+			w.letter("stalls", "A-2", onsale.SeatAvailable)
+			w.in.View.Stock.Counts[1].Sold++
+			w.in.View.Stock.Counts[1].Available--
+			w.in.View.Stock.Counts[0].Sold++
+			w.in.View.Stock.Counts[0].Available--
+			w.fold()
+		},
+		subject: func(*world) string { return "seat stalls/A-2" }, detail: "it is 'a' in Redis, and ticketed to", history: "paid → ticketed"},
+	{name: "a sale that Postgres does not have", invariant: onsale.InvariantHolds,
+		spoil: func(w *world) {
+			w.letter("stalls", "B-7", onsale.SeatSold)
+			w.in.View.Stock.Counts[1].Sold++
+			w.in.View.Stock.Counts[1].Available--
+			w.fold()
+		},
+		subject: func(*world) string { return "seat stalls/B-7" }, detail: "Postgres has no ticketed order for it"},
+	{name: "more places sold than ticketed", invariant: onsale.InvariantHolds,
+		spoil: func(w *world) {
+			w.in.View.Stock.Counts[0].Sold++
+			w.in.View.Stock.Counts[0].Available--
+			w.fold()
+		},
+		subject: section("floor"), detail: "Redis has sold 4, Postgres has ticketed 3"},
+	{name: "a pin that outlives its order", invariant: onsale.InvariantHolds,
+		spoil: func(w *world) {
+			w.move(w.seated, onsale.HoldPinned)
+			w.fold()
+		},
+		subject: ofHold(seated), detail: "still pinned, and its order is ticketed", history: "paid → ticketed"},
+}
+
+var brokenElsewhere = []broken{
+	{name: "the provider took the money twice", invariant: onsale.InvariantCharges, figures: [3]int64{0, 0, 1},
+		spoil:   func(w *world) { w.entry(w.seated).Captures = 2 },
+		subject: ofOrder(seated), detail: "the provider took its money 2 times", history: "paid → ticketed"},
+	{name: "the provider captured a declined order", invariant: onsale.InvariantCharges, figures: [3]int64{0, 0, 1},
+		spoil:   func(w *world) { e := w.entry(w.refused); e.Outcome, e.Captures = onsale.ChargeCaptured, 1 },
+		subject: ofOrder(refused), detail: "and the order is declined", history: "claimed → declined"},
+	{name: "the provider captured for no order", invariant: onsale.InvariantCharges, figures: [3]int64{0, 0, 1},
+		spoil: func(w *world) {
+			w.in.Ledger = append(w.in.Ledger, onsale.LedgerEntry{Order: "ord_gala_1_00000000000000000000000000", Reference: "ch_x", Outcome: onsale.ChargeCaptured, Amount: 1, Captures: 1})
+		},
+		subject: func(*world) string { return "order ord_gala_1_00000000000000000000000000" }, detail: "the book has no such order"},
+	{name: "the provider captured another amount", invariant: onsale.InvariantCharges,
+		spoil:   func(w *world) { w.entry(w.seated).Amount++ },
+		subject: ofOrder(seated), detail: "and the provider captured"},
+	{name: "the provider has another reference", invariant: onsale.InvariantCharges,
+		spoil:   func(w *world) { w.entry(w.seated).Reference = "ch_x" },
+		subject: ofOrder(seated), detail: "the book has another reference"},
+	{name: "the provider declined what is ticketed", invariant: onsale.InvariantCharges,
+		spoil:   func(w *world) { e := w.entry(w.seated); e.Outcome, e.Captures = onsale.ChargeDeclined, 0 },
+		subject: ofOrder(seated), detail: "the provider says that its charge is declined"},
+	{name: "the provider knows of no charge", invariant: onsale.InvariantCharges,
+		spoil:   func(w *world) { w.entry(w.seated).Order = "ord_ball_1_00000000000000000000000000" },
+		subject: ofOrder(seated), detail: "the provider knows of no charge"},
+
+	{name: "a feed that missed a seat", invariant: onsale.InvariantFeed,
+		spoil: func(w *world) {
+			seats := []byte(w.in.Feed.Sections[1].Seats)
+			seats[12] = onsale.SeatSold
+			w.in.Feed.Sections[1].Seats = string(seats)
+		},
+		subject: func(*world) string { return "feed of gala, section stalls" }, detail: "it says that seat B-2 is 's', Redis 'a'"},
+	{name: "a feed that missed a count", invariant: onsale.InvariantFeed,
+		spoil:   func(w *world) { w.in.Feed.Sections[0].Held++ },
+		subject: func(*world) string { return "feed of gala, section floor" }, detail: "2 held"},
+	{name: "a feed that was left behind", invariant: onsale.InvariantFeed,
+		spoil:   func(w *world) { w.in.Feed.Seq-- },
+		subject: func(*world) string { return "feed of gala" }, detail: "it stands at gala epoch 1 seq 8, Redis at gala epoch 1 seq 9"},
+	{name: "a feed that missed the pause", invariant: onsale.InvariantFeed,
+		spoil:   func(w *world) { w.in.Feed.Sale = onsale.SalePaused },
+		subject: func(*world) string { return "feed of gala" }, detail: "the sale is paused, Redis open"},
+}

@@ -20,8 +20,7 @@ KAFKA_FLAGS ?= -race -p 1 -count 1 -timeout 10m
 
 .PHONY: demo
 demo: ## show a whole sale on this machine (ARGS="--port N --data DIR --storm N --exit")
-	@deploy/install postgres
-	@deploy/install redis || echo "make demo: without redis-server Onsale uses a stand-in: not for benchmarks"
+	@deploy/install redis postgres || { deploy/install postgres && echo "make demo: going on without redis-server"; }
 	@$(MAKE) --no-print-directory build
 	@exec build/onsale demo $(ARGS)
 

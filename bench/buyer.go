@@ -43,12 +43,9 @@ type buyer struct {
 	keys  int       // Idempotency-Keys used
 }
 
-// visit is the whole life of a buyer who arrives at the given time.
+// visit is the whole life of a buyer who arrives at the given time, and is counted as active.
 func (b *buyer) visit(ctx context.Context, arrival time.Time) {
-	m := &b.rush.m
-	m.arrived.Add(1)
-	m.active.Add(1)
-	defer m.active.Add(-1)
+	defer b.rush.m.active.Add(-1)
 	b.due = arrival
 	if !b.signIn(ctx) || !b.openFeed(ctx) {
 		return

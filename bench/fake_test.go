@@ -133,7 +133,11 @@ func (f *fake) getEvent(w http.ResponseWriter, _ *http.Request) {
 	f.answer(w, 200, f.event)
 }
 
-func (f *fake) audit(w http.ResponseWriter, _ *http.Request) {
+func (f *fake) audit(w http.ResponseWriter, r *http.Request) {
+	if bearer(r) != operatorToken {
+		f.refuse(w, 403, onsale.CodeForbidden)
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answer(w, 200, onsale.AuditReport{Event: f.event.ID, At: time.Now(), Violations: f.breaks.audit})

@@ -29,7 +29,7 @@ type rush struct {
 	m      measured
 	ledger *ledger
 	layout *onsale.Layout // of the event; set by prepare, before there are buyers
-	ours   bool           // the event was made for this rush alone; set by prepare
+	ours   bool           // the event was made for this rush alone, and is there; set by prepare
 
 	phase    atomic.Value    // a Phase
 	stormed  time.Duration   // how long it took until the last buyer had left; set when they have
@@ -71,13 +71,26 @@ func Rush(ctx context.Context, cfg RushConfig) (*Report, error) {
 
 	report, err := r.run(ctx)
 	stopTelling()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), onsale.StopTimeout)
-	defer cancel()
-	if stopErr := r.feeds.Stop(stop); stopErr != nil {
-		err = errors.Join(err, fmt.Errorf("closing the feeds: %w", stopErr))
-	}
+	err = errors.Join(err, r.leave(ctx))
 	r.enter(PhaseDone)
 	return report, err
+}
+
+// leave closes the feeds, and the event if it was made for the rush, even if the rush
+// was stopped.
+func (r *rush) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), onsale.StopTimeout)
+	defer cancel()
+	var errs []error
+	if err := r.feeds.Stop(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("closing the feeds: %w", err))
+	}
+	if r.ours {
+		if err := r.moveSale(ctx, "close"); err != nil {
+			errs = append(errs, fmt.Errorf("closing the event of the rush: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (r *rush) run(ctx context.Context) (*Report, error) {
@@ -91,12 +104,6 @@ func (r *rush) run(ctx context.Context) (*Report, error) {
 	audit, err := r.judge(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("checking the outcome: %w", err)
-	}
-	if r.ours {
-		// Everything is checked; an event that stays open is a nuisance, not a failure.
-		if err := r.moveSale(ctx, "close"); err != nil {
-			r.trouble(fmt.Errorf("closing the event of the rush: %w", err))
-		}
 	}
 	report := r.report(audit)
 	return report, report.Err()
@@ -116,6 +123,8 @@ func (r *rush) storm(ctx context.Context) {
 		if !waitUntil(ctx, arrival) {
 			break
 		}
+		r.m.arrived.Add(1)
+		r.m.active.Add(1)
 		crowd.Go(func() { r.buyer(i).visit(ctx, arrival) })
 	}
 	r.enter(PhaseSettling)

@@ -175,6 +175,9 @@ func TestStoppedRushLeavesNothingRunning(t *testing.T) {
 	if report != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("%+v, %v", report, err)
 	}
+	if f.event.Sale != onsale.SaleClosed {
+		t.Errorf("the event of the stopped rush is %s", f.event.Sale)
+	}
 }
 
 func TestUnreachableTargetIsOneErrorAndNoReport(t *testing.T) {
@@ -185,6 +188,25 @@ func TestUnreachableTargetIsOneErrorAndNoReport(t *testing.T) {
 	var wrong *ConfigError
 	if report != nil || !errors.As(err, &wrong) {
 		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+func TestWrongOperatorIsFoundOutBeforeTheStorm(t *testing.T) {
+	for name, event := range map[string]onsale.EventID{"own event": "", "given event": "house"} {
+		t.Run(name, func(t *testing.T) {
+			cfg := quick(newFake(t, breakage{}), 5)
+			cfg.AdminToken, cfg.Event = "someone", event
+			cfg.Progress = func(p Progress) {
+				if p.Arrived > 0 {
+					t.Error("the storm began")
+				}
+			}
+			_, err := Rush(t.Context(), cfg)
+			var wrong *ConfigError
+			if !errors.As(err, &wrong) {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
 

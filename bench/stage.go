@@ -20,6 +20,9 @@ func (r *rush) prepare(ctx context.Context) error {
 		return wrong("target: nothing answers as Onsale does at %s: start onsale serve or onsale demo there, or give another --target (%v)", r.cfg.Target, err)
 	}
 	event, err := r.findOrCreate(ctx)
+	if code := onsale.CodeOf(err); code == onsale.CodeForbidden || code == onsale.CodeUnauthenticated {
+		return wrong("admin token: %s doesn't know this one as its operator's: give the token that it was started with", r.cfg.Target)
+	}
 	if err != nil {
 		return err
 	}
@@ -27,6 +30,7 @@ func (r *rush) prepare(ctx context.Context) error {
 		return fmt.Errorf("reading event %s: %w", event.ID, err)
 	}
 	r.layout = onsale.NewLayout(event)
+	r.ours = r.cfg.Event == "" && r.cfg.Create == nil
 	if event.Sale == onsale.SaleDraft && r.cfg.Event == "" {
 		if err := r.moveSale(ctx, "open"); err != nil {
 			return err
@@ -47,13 +51,16 @@ func (r *rush) prepare(ctx context.Context) error {
 func (r *rush) findOrCreate(ctx context.Context) (*onsale.Event, error) {
 	event := new(onsale.Event)
 	if r.cfg.Event != "" {
+		// A token that can't audit is better found out before the storm than after it.
+		if err := r.admin(ctx, "GET", "/v1/admin/events/"+string(r.cfg.Event)+"/audit", nil, nil); err != nil {
+			return nil, err
+		}
 		return event, r.admin(ctx, "GET", "/v1/events/"+string(r.cfg.Event), nil, event)
 	}
-	file := r.cfg.Create
-	if file == nil {
-		file, r.ours = arena(r.cfg.Users), true
+	if r.cfg.Create != nil {
+		return event, r.admin(ctx, "POST", "/v1/admin/events", r.cfg.Create, event)
 	}
-	return event, r.admin(ctx, "POST", "/v1/admin/events", file, event)
+	return event, r.admin(ctx, "POST", "/v1/admin/events", arena(r.cfg.Users), event)
 }
 
 // moveSale opens or closes the event's sale.

@@ -131,10 +131,10 @@ func TestACheckoutRepeatedIsTheSameOrderKafka(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	h.refused(410, onsale.CodeHoldEnded, h.do("DELETE", "/v1/holds/"+string(hold.ID), buyer, ""))
 	if report := h.audit(); report.Orders[onsale.OrderTicketed] != 1 {
 		t.Errorf("report %+v", report)
 	}
+	h.refused(410, onsale.CodeHoldEnded, h.do("DELETE", "/v1/holds/"+string(hold.ID), buyer, ""))
 }
 
 func TestTheSameIdempotencyKeyIsTheSameHold(t *testing.T) {

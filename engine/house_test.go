@@ -19,6 +19,8 @@ import (
 	"github.com/getkin/kin-openapi/routers/legacy"
 	"github.com/redis/rueidis"
 
+	"go.uber.org/goleak"
+
 	"onsale"
 	"onsale/checkout"
 	"onsale/checkout/payment"
@@ -31,7 +33,11 @@ import (
 	"onsale/realtime"
 )
 
-func TestMain(m *testing.M) { storestest.Main(m) }
+func TestMain(m *testing.M) {
+	storestest.Main(m, // fasthttp's own: one notices Stop within ten seconds, one never ends
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+}
 
 const (
 	testSecret     = "a secret of at least thirty-two bytes"

@@ -12,13 +12,13 @@ import (
 
 func TestLeftoverServerIsEndedBeforeTheNextStarts(t *testing.T) {
 	folder := storestest.Folder(t)
-	r, p := redisIn(folder), fastPostgresIn(folder)
+	r, p := redisIn(folder), postgresIn(folder)
 	start(t, r)
 	start(t, p)
 	query(t, p.URL(), "CREATE TABLE kept (x int)")
 	leftovers := []int{r.PID(), p.PID()}
 
-	again, pagain := redisIn(folder), fastPostgresIn(folder)
+	again, pagain := redisIn(folder), postgresIn(folder)
 	start(t, again)
 	start(t, pagain)
 	for _, pid := range leftovers {

@@ -20,7 +20,7 @@ type PostgresConfig struct {
 	Folder   string       // where everything of it is; made if need be
 	Port     int          // on loopback; 0: a free one, the same at every Start
 	Binaries string       // the folder of initdb and postgres; "": the newest that is found
-	Fast     bool         // for tests: forget durability. Default: all that is committed survives
+	Fast     bool         // for tests: a crash of it loses commits. Default: all that is committed survives
 	Log      *slog.Logger // default: slog.Default()
 }
 

@@ -108,7 +108,7 @@ export class Feed {
 
   #fold(frame) {
     const verdict = this.stock.apply(frame);
-    
+    if (verdict === GAP) this.#resume();
     if (verdict !== APPLIED) return;
     if (frame.type === 'snapshot') {
       this.#attempts = 0;

@@ -91,6 +91,7 @@ func (b *buyer) openFeed(ctx context.Context) bool {
 		b.think()
 		return true
 	case <-ctx.Done():
+		b.rush.m.errors.Add(1)
 		return b.giveUp(ctx, "opening the feed", errors.Join(errors.New("no snapshot in time"), b.feed.lastError()))
 	}
 }

@@ -121,12 +121,16 @@ func TestFiftySettlersNeverSellASeatTwiceNorTheLastPlaceTwice(t *testing.T) {
 		var batch []onsale.Purchase
 		random := rand.New(rand.NewPCG(uint64(n), 1))
 		for i := range each {
-			if i%2 == 0 {
-				batch = append(batch, b.purchase(floor(1+random.IntN(3))))
-				continue
-			}
 			seat := 1 + random.IntN(9)
-			batch = append(batch, b.purchase(stalls(fmt.Sprintf("A-%d", seat), fmt.Sprintf("A-%d", seat+1)), floor(1)))
+			pair := stalls(fmt.Sprintf("A-%d", seat), fmt.Sprintf("A-%d", seat+1))
+			switch i % 3 {
+			case 0:
+				batch = append(batch, b.purchase(floor(1+random.IntN(3))))
+			case 1:
+				batch = append(batch, b.purchase(pair))
+			default:
+				batch = append(batch, b.purchase(pair, floor(1)))
+			}
 		}
 		wg.Go(func() {
 			charges, news, err := b.Claim(t.Context(), batch)

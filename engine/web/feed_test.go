@@ -3,11 +3,11 @@ package web_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"strings"
 	"testing"
 
 	"onsale"
+	"onsale/internal/feedclient"
 )
 
 // watchFeed opens a feed of its own in a page, as window.feed.
@@ -28,8 +28,8 @@ func seesTheOffice(t *testing.T, p *tab, o *office) {
 	want := o.view()
 	p.eventually("the feed has caught up", fmt.Sprintf("feed.status === 'live' && feed.stock.seq >= %d", want.Seq))
 	got := value[onsale.FeedSnapshot](p, viewOf+"(feed.stock)")
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("the browser sees %+v, want %+v", got, want)
+	if err := feedclient.Differ(&got, &want); err != nil {
+		t.Errorf("the browser's view differs from the office's: %v", err)
 	}
 }
 

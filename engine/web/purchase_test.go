@@ -154,6 +154,20 @@ func TestCountdownFollowsTheServersClock(t *testing.T) {
 	p.eventually("two minutes are left", "/^(2:00|1:5\\d)$/.test(document.querySelector('.clock')?.innerText)")
 }
 
+func TestClockIsNeverBehindATimeThatTheServerStated(t *testing.T) {
+	p := openTab(t, newOffice(t, arena()).url, "/")
+	// The first statement travelled slowly, the second fast, the third slowly again; the last isn't a time.
+	behind := value[float64](p, `import('/assets/clock.js').then(({ observe, now, until }) => {
+		const base = Date.now() + 3_600_000;
+		for (const ms of [-5_000, 0, -2_000]) observe(new Date(base + ms).toISOString());
+		observe('soon');
+		return Math.abs(now() - base) + until(new Date(base - 1).toISOString());
+	})`)
+	if behind > 1000 {
+		t.Errorf("the clock is %.0f ms off the greatest time it was told", behind)
+	}
+}
+
 func TestRefusalsAreExplainedInHumanWords(t *testing.T) {
 	one, none := int64(1), int64(0)
 	cases := []struct {

@@ -88,7 +88,7 @@ func TestSeatIsChosenOnTheMapHeldAndSold(t *testing.T) {
 	p.shoot("map")
 	p.press("Hold 2 tickets")
 	p.shows(".panel h2", "Held for you")
-	if got := string(o.view().Sections[1].Seats[4*33+15 : 4*33+17]); got != "hh" {
+	if got := o.view().Sections[1].Seats[4*33+15 : 4*33+17]; got != "hh" {
 		t.Errorf("the office has E-16 and E-17 as %q, want hh", got)
 	}
 	p.prefer("prefers-color-scheme", "dark")

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -21,11 +22,11 @@ var statuses = map[onsale.Code]int{
 }
 
 func refused(w http.ResponseWriter, err error) {
+	var refusal *onsale.Error
 	status, known := statuses[onsale.CodeOf(err)]
-	if !known {
+	if !errors.As(err, &refusal) || !known {
 		panic("the office has no status for " + err.Error())
 	}
-	refusal := err.(*onsale.Error)
 	fields, err := json.Marshal(refusal)
 	if err != nil {
 		panic(err)

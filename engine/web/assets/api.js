@@ -13,7 +13,7 @@ export const getEvent = (event, options) => exchange('GET', `/v1/events/${encode
 
 /** lines: [{section, quantity}] or [{section, seats}]. A repeat under the same key is the same hold. */
 export const createHold = (event, lines, key, options) => asBuyer('POST',
-  `/v1/events/${encodeURIComponent(event)}/holds`, { patienceMs: PATIENCE_MS, ...options, key, body: { line: lines } });
+  `/v1/events/${encodeURIComponent(event)}/holds`, { patienceMs: PATIENCE_MS, ...options, key, body: { lines } });
 
 export const getHold = (hold, options) => asBuyer('GET', `/v1/holds/${encodeURIComponent(hold)}`, options);
 

@@ -13,7 +13,7 @@ VERSION ?= $(or $(if $(wildcard .git),$(shell git describe --tags --always --dir
 # Two test binaries at a time: each starts servers of its own. The time-out is for one package.
 TEST_FLAGS  ?= -race -p 2 -timeout 10m
 # What speaks Kafka, one package after the other: they share one broker.
-KAFKA_PACKAGES := ./internal/kafka/... ./persist/... ./checkout/... ./cmd/...
+KAFKA_PACKAGES := ./internal/kafka/... ./persist/... ./checkout/... ./engine ./cmd/...
 KAFKA_FLAGS ?= -race -p 1 -count 1 -timeout 10m
 
 ##@ Use
@@ -30,9 +30,9 @@ build: ## build build/onsale: one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o build/onsale ./cmd/onsale
 
 .PHONY: bench-rush
-bench-rush: build ## storm a running Onsale; the report is build/bench/rush.json (ARGS="--target URL …")
-	@mkdir -p build/bench
-	build/onsale bench rush --users 2000 --over 5s --json build/bench/rush.json $(ARGS)
+bench-rush: build ## a storm of 2,000 buyers; the report is build/bench/rush.json (ARGS="--target URL …" for a running Onsale)
+	@deploy/install redis postgres
+	build/onsale bench rush --users 2000 --over 5s --json build/bench/rush.json $(or $(ARGS),--embedded)
 
 ##@ Prove
 

@@ -39,6 +39,7 @@ func rushCommand() *cli.Command {
 			&cli.StringFlag{Name: "event", Usage: "storm this open event, by its `ID` (default: one made for the rush)"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` that decides who does what and when"},
 			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
+			&cli.BoolFlag{Name: "embedded", Usage: "storm an Onsale of its own, started for the rush, instead of a target"},
 			&cli.BoolFlag{Name: "yes-i-own-this", Usage: "the target may be another machine, because it is mine"},
 		},
 		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
@@ -48,18 +49,30 @@ func rushCommand() *cli.Command {
 	}
 }
 
-func runRush(ctx context.Context, c *cli.Command) error {
+func runRush(ctx context.Context, c *cli.Command) (err error) {
 	if c.Args().Present() {
 		return cli.Exit(fmt.Sprintf("rush takes flags only, not %q: see onsale bench rush --help", c.Args().First()), exitUsage)
 	}
 	if c.Int("users") == 0 || c.Duration("over") == 0 || c.Uint64("seed") == 0 { // which RushConfig takes for "the default"
 		return cli.Exit("--users, --over and --seed must not be 0; for all buyers at once say --over 1ms", exitUsage)
 	}
-	report, err := Rush(ctx, RushConfig{
+	cfg := RushConfig{
 		Users: c.Int("users"), Over: c.Duration("over"), Target: c.String("target"), FeedTarget: c.String("feed"),
 		AdminToken: c.String("admin-token"), Event: onsale.EventID(c.String("event")), Seed: c.Uint64("seed"),
 		Remote: c.Bool("yes-i-own-this"), Progress: NewProgressWriter(c.Root().ErrWriter),
-	})
+	}
+	if c.Bool("embedded") {
+		if c.IsSet("target") || c.IsSet("feed") || c.IsSet("event") {
+			return cli.Exit("--embedded starts its own Onsale: leave --target, --feed and --event away", exitUsage)
+		}
+		own, startErr := startEmbedded(ctx, c.Root().ErrWriter)
+		if startErr != nil {
+			return startErr
+		}
+		defer func() { err = errors.Join(err, own.stop()) }()
+		cfg.Target, cfg.AdminToken = own.URL, own.AdminToken
+	}
+	report, err := Rush(ctx, cfg)
 	var wrong *ConfigError
 	if errors.As(err, &wrong) {
 		return cli.Exit(wrong.Text, exitUsage)

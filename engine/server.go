@@ -211,7 +211,7 @@ func servePage(ctx *fasthttp.RequestCtx, path string) {
 	h := &ctx.Response.Header
 	h.Set(fasthttp.HeaderETag, etag)
 	h.Set(fasthttp.HeaderCacheControl, web.CacheControl(path))
-	h.Set("Content-Security-Policy", "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'")
+	h.Set(fasthttp.HeaderContentSecurityPolicy, web.ContentSecurityPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	if string(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch)) == etag {

@@ -15,7 +15,10 @@ import (
 	"onsale/internal/feedclient"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// fasthttp's clock for the Date header runs for as long as the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+}
 
 const patience = 20 * time.Second
 

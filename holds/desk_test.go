@@ -22,7 +22,7 @@ func TestAHoldTakesAllItsLinesOrNothing(t *testing.T) {
 	h.wantCounts("stand", onsale.Counts{Available: 8, Held: 2})
 
 	_, err := h.hold("buy_b", "", floor(3), stand("A-2"))
-	refused := wantCode(t, err, onsale.CodeSeatTaken)
+	refused := wantRefusal(t, err, onsale.CodeSeatTaken)
 	if len(refused.Seats) != 1 || refused.Seats[0] != "A-2" || refused.Section != "stand" {
 		t.Errorf("refusal %+v", refused)
 	}
@@ -35,12 +35,12 @@ func TestSoldOutSaysWhatIsLeft(t *testing.T) {
 	h.mustHold("buy_a", floor(4))
 	h.mustHold("buy_b", floor(4))
 	_, err := h.hold("buy_c", "", floor(3))
-	if refused := wantCode(t, err, onsale.CodeSoldOut); *refused.Available != 2 || refused.Section != "floor" {
+	if refused := wantRefusal(t, err, onsale.CodeSoldOut); *refused.Available != 2 || refused.Section != "floor" {
 		t.Errorf("refusal %+v", refused)
 	}
 	h.mustHold("buy_c", floor(2))
 	_, err = h.hold("buy_d", "", floor(1))
-	if refused := wantCode(t, err, onsale.CodeSoldOut); *refused.Available != 0 {
+	if refused := wantRefusal(t, err, onsale.CodeSoldOut); *refused.Available != 0 {
 		t.Errorf("refusal %+v", refused)
 	}
 }
@@ -50,7 +50,7 @@ func TestOneBuyerNeverHasMoreThanTheLimit(t *testing.T) {
 	h := newHouse(t, nil)
 	hold := h.mustHold("buy_a", floor(3))
 	_, err := h.hold("buy_a", "", floor(2))
-	if refused := wantCode(t, err, onsale.CodeBuyerLimit); *refused.Available != 1 {
+	if refused := wantRefusal(t, err, onsale.CodeBuyerLimit); *refused.Available != 1 {
 		t.Errorf("refusal %+v", refused)
 	}
 	// Released admissions don't count; sold ones do.
@@ -259,7 +259,7 @@ func TestAFullQueueIsAnAnswer(t *testing.T) {
 		ops[i] = newOperation("look", "hld", "buy")
 	}
 	err := b.submit(ops...)
-	if refused := wantCode(t, err, onsale.CodeOverloaded); refused.RetryAfter <= 0 {
+	if refused := wantRefusal(t, err, onsale.CodeOverloaded); refused.RetryAfter <= 0 {
 		t.Errorf("no Retry-After in %+v", refused)
 	}
 }
@@ -299,7 +299,7 @@ func TestWhileRecoveringEveryRequestIsToldToComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := h.hold("buy_b", "", floor(1))
-	if refused := wantCode(t, err, onsale.CodeRecovering); refused.RetryAfter <= 0 {
+	if refused := wantRefusal(t, err, onsale.CodeRecovering); refused.RetryAfter <= 0 {
 		t.Errorf("no Retry-After in %+v", refused)
 	}
 	wantCode(t, h.desk.Settle(t.Context(), h.layout.Event.ID, testEpoch, []Settlement{{Hold: hold.ID}}), onsale.CodeRecovering)

@@ -2,6 +2,7 @@ package holds
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -112,12 +113,21 @@ func (h *house) wantCounts(section string, want onsale.Counts) {
 	}
 }
 
-func wantCode(t *testing.T, err error, want onsale.Code) *onsale.Error {
+func wantCode(t *testing.T, err error, want onsale.Code) {
 	t.Helper()
 	if onsale.CodeOf(err) != want {
 		t.Fatalf("got %v, want %s", err, want)
 	}
-	refused, _ := err.(*onsale.Error)
+}
+
+// wantRefusal is wantCode for who looks at what the refusal says.
+func wantRefusal(t *testing.T, err error, want onsale.Code) *onsale.Error {
+	t.Helper()
+	wantCode(t, err, want)
+	var refused *onsale.Error
+	if !errors.As(err, &refused) {
+		t.Fatalf("%v is not a refusal", err)
+	}
 	return refused
 }
 

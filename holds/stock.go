@@ -122,7 +122,7 @@ func decodeDelta(l *onsale.Layout, text string) (*onsale.Delta, error) {
 		if run.Offset < 0 || run.Offset+len(run.States) > length {
 			return nil, fmt.Errorf("a delta of %s has seats at %d", l.Event.ID, run.Offset)
 		}
-		out.Seats = append(out.Seats, onsale.SeatRun{Offset: run.Offset, States: run.States})
+		out.Seats = append(out.Seats, onsale.SeatRun(run))
 	}
 	return out, nil
 }

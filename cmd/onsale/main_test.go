@@ -51,7 +51,7 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own port
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ export class Stock {
 
   #advance(delta) {
     if (this.behind || (delta.epoch === this.epoch && delta.seq <= this.seq)) return IGNORED;
-    if (delta.epoch !== this.epoch ||  !this.#fits(delta)) {
+    if (delta.epoch !== this.epoch || delta.from !== this.seq || !this.#fits(delta)) {
       this.behind = true;
       return GAP;
     }

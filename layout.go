@@ -33,17 +33,20 @@ type SectionLayout struct {
 	Start int // offset of its first byte in the seat string; its end for a general section
 	End   int // offset after its last byte
 
-	rowStart map[string]int // row id → offset of its first seat
+	rows map[string]rowPlace
 }
+
+// rowPlace is where a row's first seat stands, and how many seats it has.
+type rowPlace struct{ start, seats int }
 
 // NewLayout returns the layout of a completed event. It keeps the event, which
 // must not change afterwards.
 func NewLayout(e *Event) *Layout {
 	l := &Layout{Event: e, sections: make(map[string]*SectionLayout, len(e.Sections))}
 	for i := range e.Sections {
-		s := &SectionLayout{Section: &e.Sections[i], Index: i, Start: l.length, rowStart: map[string]int{}}
+		s := &SectionLayout{Section: &e.Sections[i], Index: i, Start: l.length, rows: make(map[string]rowPlace, len(e.Sections[i].Rows))}
 		for _, r := range s.Rows {
-			s.rowStart[r.ID] = l.length
+			s.rows[r.ID] = rowPlace{l.length, r.Seats}
 			l.length += r.Seats + 1
 		}
 		s.End = l.length
@@ -58,6 +61,9 @@ func (l *Layout) Section(id string) *SectionLayout { return l.sections[id] }
 
 // Sections returns the sections in the event's order.
 func (l *Layout) Sections() []*SectionLayout { return l.inOrder }
+
+// Length is how many bytes the event's seat string has.
+func (l *Layout) Length() int { return l.length }
 
 // Empty returns the seat string of a house with every seat available.
 func (l *Layout) Empty() []byte {
@@ -75,25 +81,20 @@ func (l *Layout) Empty() []byte {
 // Offset returns where seat "ROW-NUMBER" of the section stands in the event's
 // seat string. ok is false if the section has no such seat.
 func (s *SectionLayout) Offset(seat string) (offset int, ok bool) {
-	row, number, ok := strings.Cut(seat, "-")
-	start, known := s.rowStart[row]
+	name, number, ok := strings.Cut(seat, "-")
+	row, known := s.rows[name]
 	n, err := strconv.Atoi(number)
-	if !ok || !known || err != nil || n < 1 || strconv.Itoa(n) != number {
+	if !ok || !known || err != nil || n < 1 || n > row.seats || strconv.Itoa(n) != number {
 		return 0, false
 	}
-	for _, r := range s.Rows {
-		if r.ID == row {
-			return start + n - 1, n <= r.Seats
-		}
-	}
-	return 0, false
+	return row.start + n - 1, true
 }
 
 // Seat is the inverse of Offset: the name of the seat at an offset of the
 // event's seat string, or "" if the section has none there.
 func (s *SectionLayout) Seat(offset int) string {
 	for _, r := range s.Rows {
-		start := s.rowStart[r.ID]
+		start := s.rows[r.ID].start
 		if offset >= start && offset < start+r.Seats {
 			return r.ID + "-" + strconv.Itoa(offset-start+1)
 		}

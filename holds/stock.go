@@ -117,9 +117,8 @@ func decodeDelta(l *onsale.Layout, text string) (*onsale.Delta, error) {
 		}
 		out.Counts[i] = onsale.Counts{Available: c[0], Held: c[1], Pinned: c[2], Sold: c[3]}
 	}
-	length := len(l.Empty())
 	for _, run := range in.Seats {
-		if run.Offset < 0 || run.Offset+len(run.States) > length {
+		if run.Offset < 0 || run.Offset+len(run.States) > l.Length() {
 			return nil, fmt.Errorf("a delta of %s has seats at %d", l.Event.ID, run.Offset)
 		}
 		out.Seats = append(out.Seats, onsale.SeatRun(run))

@@ -86,7 +86,7 @@ export class SeatMap {
   }
 
   #size(width, height) {
-    const scale = 1;
+    const scale = window.devicePixelRatio;
     this.#canvas.width = Math.round(width * scale);
     this.#canvas.height = Math.round(height * scale);
     this.#canvas.style.width = `${width}px`;
@@ -96,7 +96,7 @@ export class SeatMap {
   #paint() {
     const { scrollTop, scrollLeft, clientWidth, clientHeight } = this.element;
     const context = this.#canvas.getContext('2d');
-    const scale = 1;
+    const scale = window.devicePixelRatio;
     const colours = palette(this.element);
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, clientWidth, clientHeight);

@@ -159,3 +159,36 @@ func TestDeadPeersAreGoneAndLivingOnesStay(t *testing.T) {
 	h.newEpoch()
 	eventually(t, living.sees)
 }
+
+func TestClientThatDoesNotAnswerItsCloseIsGoneAllTheSame(t *testing.T) {
+	s := serve(t, func(cfg *Config, _ *fasthttp.Server) { cfg.CloseGrace = 20 * time.Millisecond }, newHouse(t, "show", 1, 10))
+	mute, err := s.dial("show") // nobody reads it, so no close is answered
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	if err := mute.WriteJSON(onsale.FeedRequest{Type: onsale.FrameAuth, Token: "forged"}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if n := s.gateway.gate.open(); n > 0 {
+			return fmt.Errorf("%d feeds are still open", n)
+		}
+		return nil
+	})
+}
+
+// What bounded the one slow write must not end a later one.
+func TestClientThatWasSlowOnceIsServedForGood(t *testing.T) {
+	t.Parallel() // it takes its time
+	h := newHouse(t, "show", 40, 100)
+	s := serve(t, func(cfg *Config, _ *fasthttp.Server) { cfg.SocketBuffer, cfg.WriteTimeout = 1, 2*time.Second }, h)
+	b := s.open(t, h)
+	eventually(t, b.sees)
+	stall(t, s, h, b)
+	b.pause(false)
+	eventually(t, b.sees)
+	<-time.After(s.gateway.cfg.WriteTimeout)
+	h.newEpoch()
+	eventually(t, b.sees)
+}

@@ -20,9 +20,10 @@ import (
 // conflation, and it makes a gap in the source, or a seat that came and went
 // within a tick, nothing special.
 //
-// A tick ends when every socket has been offered the frame, so the ticks grow
-// longer by themselves when there are more connections than the machine can
-// write to in one. Offering never waits (see writer), so no client can stretch it.
+// A tick ends when every socket has been offered the frame, and is followed by a
+// rest of at least restFactor times what that took: however many connections
+// there are, telling them takes a bounded part of the machine, and the rest is for
+// those who buy. Offering never waits (see writer), so no client can stretch it.
 type hub struct {
 	gateway *Gateway
 	layout  *onsale.Layout
@@ -137,12 +138,18 @@ func (h *hub) run(ctx context.Context) {
 			return
 		case <-h.changed:
 		}
-		pause.Reset(h.gateway.cfg.Tick)
+		began := time.Now()
 		if h.publish() {
 			h.fanOut()
 		}
+		took := time.Since(began)
+		pause.Reset(max(h.gateway.cfg.Tick-took, restFactor*took))
 	}
 }
+
+// restFactor bounds the part of the time that an event's fan-out takes to one
+// third: what is conflated in between is told all the same, in fewer frames.
+const restFactor = 2
 
 // publish makes what the source says what is sent. It returns false if nothing
 // has changed.

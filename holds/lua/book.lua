@@ -3,12 +3,13 @@
 -- it all. So a call that fails changes nothing, a record is read and written at
 -- most once however many operations touch it, and one delta tells them all.
 --
--- KEYS  1 meta     hash: epoch, sale, seq, clock, hold_ms, cap, memory_ms, and
---                  "c:<section index>" = "available,held,pinned,sold"
+-- KEYS  1 meta     hash: epoch, sale, seq, clock, hold_ms, cap, memory_ms, orphans,
+--                  rate, extend_ms, and "c:<section index>" = "available,held,pinned,sold"
 --       2 holds    hash: hold id → record, see parse()
 --       3 due      zset: hold id by the millisecond at which it expires or, once it
 --                  has ended, is forgotten. A pinned hold is not in it
---       4 buyers   hash: buyer → admissions held, pinned and sold
+--       4 buyers   hash: buyer → "admissions held, pinned and sold|when the minute of
+--                  its holds began|holds since then"
 --       5 seats    string: a byte a seat, see onsale.Layout
 --       6 pins     zset: hold id by the millisecond at which it was pinned
 -- ARGV  1 epoch    the caller's; another one than the book's changes nothing
@@ -16,18 +17,21 @@
 --       3 most     how many due holds one reaping may take
 --
 -- A hold's states are h(eld), p(inned), s(old), r(eleased) and (e)x(pired). The
--- first three are also its seats' letters; a is available.
+-- first three are also its seats' letters; a is available, and so, for those who ask
+-- for them, are w(heelchair) and c(ompanion) seats.
 
 local META, HOLDS, DUE, BUYERS, SEATS, PINS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local match, gmatch, floor, concat = string.match, string.gmatch, math.floor, table.concat
+local match, gmatch, find, sub, rep = string.match, string.gmatch, string.find, string.sub, string.rep
+local floor, concat = math.floor, table.concat
 local call = redis.call
 
-local head = call('HMGET', META, 'epoch', 'sale', 'seq', 'clock', 'hold_ms', 'cap', 'memory_ms')
+local head = call('HMGET', META, 'epoch', 'sale', 'seq', 'clock', 'hold_ms', 'cap', 'memory_ms', 'orphans', 'rate', 'extend_ms')
 if not head[1] then return {'absent'} end
 if head[1] ~= ARGV[1] then return {'epoch', head[1]} end
 local sale = head[2]
 if sale == 'recovering' then return {'recovering'} end
 local seq, hold_ms, cap, memory_ms = tonumber(head[3]), tonumber(head[5]), tonumber(head[6]), tonumber(head[7])
+local avoid_orphans, rate, extend_ms = head[8] ~= 'allowed', tonumber(head[9]), tonumber(head[10])
 local reap_most = tonumber(ARGV[3])
 
 -- One clock, Redis's own, that never runs backwards for an event.
@@ -40,9 +44,11 @@ local pins = {}                     -- id → new pin time, or false
 local buyers, buyers_changed = {}, {}
 local counts, counts_changed = {}, {}
 local seats, seats_changed = {}, {}
+local views = {} -- sections' seats, read whole; see best.lua
 
 -- A record is "state|generation|deadline|pinned at|buyer|fingerprint|lines"; its
--- lines are "section*quantity" or "section@offset.offset…", joined by commas.
+-- lines are "section*quantity" or "section@offset.offset…", joined by commas. An
+-- offset of an accessible seat is followed by its letter, w or c.
 local function parse(text)
   local state, generation, deadline, pinned, buyer, print, lines =
     match(text, '^(%a)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
@@ -73,14 +79,20 @@ local function put(id, hold)
   holds_changed[id] = true
 end
 
-local function bought_by(buyer)
-  if not buyers[buyer] then buyers[buyer] = tonumber(call('HGET', BUYERS, buyer) or 0) end
-  return buyers[buyer]
+local function buyer_of(name)
+  local b = buyers[name]
+  if not b then
+    local n, began, made = match(call('HGET', BUYERS, name) or '0|0|0', '^(%d+)|(%d+)|(%d+)$')
+    b = {n = tonumber(n), began = tonumber(began), made = tonumber(made)}
+    buyers[name] = b
+  end
+  return b
 end
 
-local function credit(buyer, n)
-  buyers[buyer] = bought_by(buyer) + n
-  buyers_changed[buyer] = true
+local function credit(name, n)
+  local b = buyer_of(name)
+  b.n = b.n + n
+  buyers_changed[name] = true
 end
 
 local function count(section)
@@ -102,36 +114,62 @@ local function seat(offset)
   return letter
 end
 
--- Moves n admissions of a section, and its seats if it has any, from one letter to another.
-local function move(section, n, offsets, from, to)
+-- Moves n admissions of a section, and its seats if it has any, from one state to
+-- another. A seat is {offset, letter}: what it is when it is available.
+local function move(section, n, moved, from, to)
   local c = count(section)
   c[from] = c[from] - n
   c[to] = c[to] + n
   counts_changed[section] = true
-  for i = 1, #offsets do
-    seats[offsets[i]] = to
-    seats_changed[offsets[i]] = true
+  for i = 1, #moved do
+    local offset = moved[i].offset
+    seats[offset] = to == 'a' and moved[i].letter or to
+    seats_changed[offset] = true
   end
 end
 
--- Moves all that a hold has; returns how many admissions that is.
-local function move_hold(hold, from, to)
-  local total = 0
-  for section, kind, rest in gmatch(hold.lines, '(%d+)([*@])([%d.]+)') do
-    local offsets, n = {}, tonumber(rest)
-    if kind == '@' then
-      for offset in gmatch(rest, '%d+') do offsets[#offsets + 1] = tonumber(offset) end
-      n = #offsets
+-- Where inventory goes that comes back, by release, expiry or a declined payment: to
+-- everyone. This is the place where an event's waiting list will be asked first.
+local function offer_again(section, n, returned, from)
+  move(section, n, returned, from, 'a')
+  for i = 1, #returned do
+    for _, view in pairs(views) do
+      local place = returned[i].offset - view.base
+      if place >= 1 and place <= #view.text then view.stale = true end
     end
-    move(section, n, offsets, from, to)
+  end
+end
+
+-- Calls f(section, n, seats) for each of a hold's lines; returns the admissions in all.
+local function each_line(hold, f)
+  local total = 0
+  for section, kind, rest in gmatch(hold.lines, '(%d+)([*@])([%d.wc]+)') do
+    local line, n = {}, tonumber(rest)
+    if kind == '@' then
+      for offset, letter in gmatch(rest, '(%d+)([wc]?)') do
+        line[#line + 1] = {offset = tonumber(offset), letter = letter == '' and 'a' or letter}
+      end
+      n = #line
+    end
+    f(section, n, line)
     total = total + n
   end
   return total
 end
 
+-- Moves all that a hold has from its state to another; returns how many admissions that is.
+local function move_hold(hold, from, to)
+  return each_line(hold, function(section, n, line) move(section, n, line, from, to) end)
+end
+
+-- Whether a request means another generation of the hold; 0 means any.
+local function is_stale(hold, generation)
+  return generation ~= '0' and generation ~= hold.generation
+end
+
 -- Ends a hold: its inventory is available again, its record a memory.
 local function give_back(id, hold, state)
-  credit(hold.buyer, -move_hold(hold, hold.state, 'a'))
+  credit(hold.buyer, -each_line(hold, function(section, n, line) offer_again(section, n, line, hold.state) end))
   if hold.state == 'p' then pins[id] = false end
   hold.state = state
   due[id] = now + memory_ms

@@ -19,15 +19,22 @@ local function write_index(key, changes)
   call_in_portions('ZREM', key, removed)
 end
 
-local function write_hash(key, changed, values, empty)
+local function write_hash(key, changed, values, as_text)
   local set, removed = {}, {}
   for field in pairs(changed) do
     local value = values[field]
-    if value == empty then removed[#removed + 1] = field
-    else set[#set + 1] = field; set[#set + 1] = type(value) == 'table' and text_of(value) or value end
+    local text = value and as_text(value)
+    if text then set[#set + 1] = field; set[#set + 1] = text
+    else removed[#removed + 1] = field end
   end
   call_in_portions('HSET', key, set)
   call_in_portions('HDEL', key, removed)
+end
+
+-- A buyer who has nothing, and whose minute is over, is forgotten.
+local function buyer_text(b)
+  if b.n == 0 and b.began + 60000 <= now then return nil end
+  return concat({b.n, string.format('%.0f', b.began), b.made}, '|')
 end
 
 -- Writes the changed seats, and returns them, as runs of neighbours: {{offset, letters}, …}.
@@ -53,8 +60,8 @@ local function close()
   if next(holds_changed) == nil and next(due) == nil then return end
   write_index(DUE, due)
   write_index(PINS, pins)
-  write_hash(HOLDS, holds_changed, holds, false)
-  write_hash(BUYERS, buyers_changed, buyers, 0)
+  write_hash(HOLDS, holds_changed, holds, text_of)
+  write_hash(BUYERS, buyers_changed, buyers, buyer_text)
   local told, meta = {}, {'clock', string.format('%.0f', now)}
   for section in pairs(counts_changed) do
     local c = counts[section]

@@ -3,29 +3,27 @@
 -- A hold that recovery has freed meanwhile takes its inventory again if it is
 -- still there: the order is real, and what Redis shows must follow it.
 --
--- ARGS     id
--- RETURNS  "ok", "unknown" (forgotten, or counted as sold by a rebuild), "lost" (its
+-- ARGS     id, generation (0: any)
+-- RETURNS  "ok", "stale" (another generation), "unknown" (forgotten, or counted as sold by a rebuild), "lost" (its
 --          inventory is someone else's here; Postgres will reject that one)
 
-local function retake(id, hold)
-  for section, kind, rest in gmatch(hold.lines, '(%d+)([*@])([%d.]+)') do
-    if kind == '*' and count(section).a < tonumber(rest) then return false end
-    if kind == '@' then
-      for offset in gmatch(rest, '%d+') do
-        if seat(tonumber(offset)) ~= 'a' then return false end
-      end
-    end
-  end
-  credit(hold.buyer, move_hold(hold, 'a', 's'))
-  return true
+local function retake(hold)
+  local there = true
+  each_line(hold, function(section, n, line)
+    there = there and count(section).a >= n
+    for i = 1, #line do there = there and seat(line[i].offset) == line[i].letter end
+  end)
+  if there then credit(hold.buyer, move_hold(hold, 'a', 's')) end
+  return there
 end
 
-operations.confirm = function(id)
+operations.confirm = function(id, at)
   local hold = holds[id]
   if not hold then return 'unknown' end
+  if is_stale(hold, ARGV[at]) then return 'stale' end
   if hold.state == 's' then return 'ok' end
   if hold.state == 'r' or hold.state == 'x' then
-    if not retake(id, hold) then return 'lost' end
+    if not retake(hold) then return 'lost' end
   else
     move_hold(hold, hold.state, 's')
   end

@@ -20,7 +20,10 @@ local function reap()
       give_back(id, hold, 'x')
     else
       due[id] = false
-      if hold and hold.state ~= 'p' then put(id, false) end
+      if hold and hold.state ~= 'p' then
+        put(id, false)
+        credit(hold.buyer, 0) -- so that a buyer who has nothing is forgotten too
+      end
     end
   end
   more_due = #ids == reap_most

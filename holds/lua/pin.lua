@@ -8,7 +8,7 @@
 operations.pin = function(id, at)
   local hold = holds[id]
   if not hold or hold.buyer ~= ARGV[at] then return 'unknown' end
-  if ARGV[at + 1] ~= '0' and ARGV[at + 1] ~= hold.generation then return 'stale' end
+  if is_stale(hold, ARGV[at + 1]) then return 'stale' end
   if hold.state == 'p' or hold.state == 's' then return 'ok ' .. text_of(hold) end
   if hold.state ~= 'h' then return 'ended ' .. hold.state end
   if hold.deadline <= now then give_back(id, hold, 'x'); return 'ended x' end

@@ -1,12 +1,14 @@
 -- release: the buyer gives a hold back. A repeat finds it released and is
 -- answered the same.
 --
--- ARGS     id, buyer
--- RETURNS  "ok", "unknown" (never was, or is another's), "pinned", "ended <state>"
+-- ARGS     id, buyer, generation (0: any)
+-- RETURNS  "ok", "unknown" (never was, or is another's), "stale" (another generation),
+--          "pinned", "ended <state>"
 
 operations.release = function(id, at)
   local hold = holds[id]
   if not hold or hold.buyer ~= ARGV[at] then return 'unknown' end
+  if is_stale(hold, ARGV[at + 1]) then return 'stale' end
   if hold.state == 'r' then return 'ok' end
   if hold.state == 'p' then return 'pinned' end
   if hold.state ~= 'h' then return 'ended ' .. hold.state end

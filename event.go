@@ -63,7 +63,7 @@ type Section struct {
 	ID       string `json:"id"`
 	Name     string `json:"name"`
 	Kind     Kind   `json:"kind"`
-	Price    int64  `json:"price"`              // in minor units of the event's currency
+	Price    int64  `json:"price"`              // in minor units of the event's currency, up to MaxPrice
 	Capacity int64  `json:"capacity,omitempty"` // general: given; reserved: the sum of its rows
 	Rows     []Row  `json:"rows,omitempty"`     // reserved only, best row first
 	Grid     *Grid  `json:"grid,omitempty"`     // reserved only, in a file: short for equal rows A, B, …, Z, AA, …
@@ -152,8 +152,8 @@ func (s *Section) complete() error {
 	if s.Name == "" {
 		s.Name = s.ID
 	}
-	if s.Price < 0 {
-		return badEvent("section %q: price must not be negative", s.ID)
+	if s.Price < 0 || s.Price > MaxPrice {
+		return badEvent("section %q: price must be from 0 to %d minor units", s.ID, MaxPrice)
 	}
 	switch s.Kind {
 	case General:

@@ -36,8 +36,9 @@ type Config struct {
 
 // Desk answers whoever asks for a hold or about one. Safe for concurrent use.
 type Desk struct {
-	cfg Config
-	wg  sync.WaitGroup // calls in flight
+	cfg   Config
+	wg    sync.WaitGroup // calls in flight
+	runID runID
 
 	mu       sync.Mutex
 	batchers map[onsale.EventID]*batcher // under mu
@@ -107,9 +108,9 @@ type Request struct {
 func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Hold, error) {
 	b := d.batcher(l.Event.ID, l.Event.Epoch)
 	args := holdArgs(l, r)
-	reply, id := "", onsale.HoldID("")
+	reply := ""
 	err := d.inEpoch(b, func(epoch onsale.Epoch) (err error) {
-		id = onsale.NewHoldID(l.Event.ID, epoch)
+		id := onsale.NewHoldID(l.Event.ID, epoch)
 		if r.Key != "" {
 			id = onsale.DeriveHoldID(d.cfg.Secret, l.Event.ID, epoch, r.Buyer, r.Key)
 		}
@@ -124,19 +125,27 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 	if word != "ok" {
 		return onsale.Hold{}, refusal(l, r, word, rest)
 	}
+	var id onsale.HoldID
 	var state string
 	rec := record{buyer: r.Buyer, lines: encodeLines(r.Lines, l)}
-	if _, err := fmt.Sscan(rest, &state, &rec.generation, &rec.deadline); err != nil {
+	if _, err := fmt.Sscan(rest, &id, &state, &rec.generation, &rec.deadline); err != nil {
 		return onsale.Hold{}, fmt.Errorf("read the answer %q to a hold: %w", reply, err)
 	}
 	rec.state = state[0]
 	return rec.hold(id, l)
 }
 
+// keyless is the fingerprint of a request that has no key; book.lua knows it.
+const keyless = "-"
+
 func holdArgs(l *onsale.Layout, r Request) []string {
 	lines := encodeLines(r.Lines, l)
-	sum := sha256.Sum256([]byte(lines))
-	args := []string{"", string(r.Buyer), base64.RawURLEncoding.EncodeToString(sum[:9]), strconv.Itoa(len(r.Lines))}
+	print := keyless
+	if r.Key != "" {
+		sum := sha256.Sum256([]byte(lines))
+		print = base64.RawURLEncoding.EncodeToString(sum[:9])
+	}
+	args := []string{"", string(r.Buyer), print, strconv.Itoa(len(r.Lines))}
 	for _, line := range r.Lines {
 		s := l.Section(line.Section)
 		args = append(args, strconv.Itoa(s.Index), strconv.Itoa(line.Quantity), strconv.Itoa(len(line.Seats)))
@@ -218,36 +227,51 @@ func (d *Desk) byOwner(ctx context.Context, l *onsale.Layout, id onsale.HoldID, 
 
 var errUnknownHold = onsale.Refuse(onsale.CodeUnknownHold, "no such hold of yours")
 
+// Accept notes that Kafka has the purchase of a pinned hold. It doesn't wait: if the
+// note is lost, a repeated checkout merely produces the purchase again.
+func (d *Desk) Accept(l *onsale.Layout, id onsale.HoldID, at time.Time) {
+	op := newOperation("accept", string(id), strconv.FormatInt(at.UnixMilli(), 10))
+	// A full queue, or a desk that stops, loses the note: see above.
+	_ = d.batcher(l.Event.ID, l.Event.Epoch).submit(op)
+}
+
 // Settlement is what an order's end means for its hold.
 type Settlement struct {
-	Hold onsale.HoldID
-	Sold bool // ticketed; false: rejected, declined or refunded
+	Hold     onsale.HoldID
+	Sold     bool           // ticketed; false: rejected, declined, refunded, or never an order
+	Buyer    onsale.BuyerID // of the order, if it is sold
+	Lines    []onsale.Line  // of the order, if it is sold
+	PinnedAt time.Time      // to free it only if it has not been pinned again since; zero: whenever
 }
 
 // Settle confirms or frees the holds of orders that have ended, for one event.
 // Settling again is no error. It returns when all are done; after an error any of
 // them may have been, and all must be settled again.
-func (d *Desk) Settle(ctx context.Context, event onsale.EventID, epoch onsale.Epoch, settlements []Settlement) error {
-	b := d.batcher(event, epoch)
+func (d *Desk) Settle(ctx context.Context, l *onsale.Layout, settlements []Settlement) error {
+	b := d.batcher(l.Event.ID, l.Event.Epoch)
 	return d.inEpoch(b, func(onsale.Epoch) error {
 		ops := make([]*operation, len(settlements))
 		for i, s := range settlements {
-			name := "free"
-			if s.Sold {
-				name = "confirm"
-			}
-			ops[i] = newOperation(name, string(s.Hold))
+			ops[i] = s.operation(l)
 		}
 		if err := b.submit(ops...); err != nil {
 			return err
 		}
 		for _, op := range ops {
+			// Whatever the reply, the hold is as it should be, or recovery will ask again.
 			if _, err := await(ctx, op); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+func (s Settlement) operation(l *onsale.Layout) *operation {
+	if s.Sold {
+		return newOperation("confirm", string(s.Hold), string(s.Buyer), encodeLines(s.Lines, l))
+	}
+	return newOperation("free", string(s.Hold), strconv.FormatInt(toMs(s.PinnedAt), 10))
 }
 
 // ask has one operation done.

@@ -62,9 +62,22 @@ func connect(t *testing.T, url string) rueidis.Client {
 	return client
 }
 
-// rebuild lays the stock in an epoch, with what is kept, and opens the sale.
+// restart makes the stock look as if another run of the server had laid it.
+func (h *house) restart() {
+	h.t.Helper()
+	k := newKeys(h.desk.cfg.Namespace, h.layout.Event.ID)
+	if err := h.client.Do(h.t.Context(), h.client.B().Hset().Key(k.all[0]).FieldValue().FieldValue("run", "another").Build()).Error(); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// rebuild lays the stock in an epoch, as after a restart, with what is kept, and
+// opens the sale.
 func (h *house) rebuild(epoch onsale.Epoch, kept ...Kept) {
 	h.t.Helper()
+	if epoch > testEpoch {
+		h.restart()
+	}
 	if err := h.desk.BeginRebuild(h.t.Context(), h.layout, epoch); err != nil {
 		h.t.Fatal(err)
 	}

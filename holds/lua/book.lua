@@ -5,18 +5,21 @@
 --
 -- KEYS  1 meta     hash: epoch, sale, seq, clock, hold_ms, cap, memory_ms, and
 --                  "c:<section index>" = "available,held,pinned,sold"
---       2 holds    hash: hold id → record, see parse()
+--       2 holds    hash: hold id → record, see parse(); or "@" and the id that the hold
+--                  had before its stock was laid anew
 --       3 due      zset: hold id by the millisecond at which it expires or, once it
---                  has ended, is forgotten. A pinned hold is not in it
+--                  has come to nothing, is forgotten. Pinned and sold holds are not in it
 --       4 buyers   hash: buyer → admissions held, pinned and sold
 --       5 seats    string: a byte a seat, see onsale.Layout
---       6 pins     zset: hold id by the millisecond at which it was pinned
+--       6 pins     zset: hold id by the millisecond at which it was last pinned, or 0 if
+--                  it is owed: what recovery looks into
 -- ARGV  1 epoch    the caller's; another one than the book's changes nothing
 --       2 channel  where the delta is published
 --       3 most     how many due holds one reaping may take
 --
 -- A hold's states are h(eld), p(inned), s(old), r(eleased) and (e)x(pired). The
--- first three are also its seats' letters; a is available.
+-- first three are also its seats' letters; a is available. One that is o(wed) is sold
+-- by Postgres's word while its inventory here is another hold's; see confirm.lua.
 
 local META, HOLDS, DUE, BUYERS, SEATS, PINS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local match, gmatch, floor, concat = string.match, string.gmatch, math.floor, table.concat
@@ -41,18 +44,23 @@ local buyers, buyers_changed = {}, {}
 local counts, counts_changed = {}, {}
 local seats, seats_changed = {}, {}
 
--- A record is "state|generation|deadline|pinned at|buyer|fingerprint|lines"; its
+-- What a request without an idempotency key has as its fingerprint. It can't be
+-- repeated, so its hold is remembered only as long as a message may be under way.
+local KEYLESS, KEYLESS_MEMORY_MS = '-', 60000
+
+-- A record is "state|generation|deadline|pinned at|accepted at|buyer|fingerprint|lines"; its
 -- lines are "section*quantity" or "section@offset.offset…", joined by commas.
 local function parse(text)
-  local state, generation, deadline, pinned, buyer, print, lines =
-    match(text, '^(%a)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
+  local state, generation, deadline, pinned, accepted, buyer, print, lines =
+    match(text, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
+  if not state then return {was = match(text, '^@(.+)$')} end
   return {state = state, generation = generation, deadline = tonumber(deadline), pinned = tonumber(pinned),
-    buyer = buyer, print = print, lines = lines}
+    accepted = accepted, buyer = buyer, print = print, lines = lines}
 end
 
 local function text_of(hold)
   return concat({hold.state, hold.generation, string.format('%.0f', hold.deadline), string.format('%.0f', hold.pinned),
-    hold.buyer, hold.print, hold.lines}, '|')
+    hold.accepted, hold.buyer, hold.print, hold.lines}, '|')
 end
 
 -- Reads the records that are not in the book yet, in one command.
@@ -66,6 +74,16 @@ local function fetch(ids)
   for i = 1, #missing do
     if texts[i] then holds[missing[i]] = parse(texts[i]) end
   end
+end
+
+-- The hold's id and record, under the id that it had before if its stock was laid anew since.
+local function find_hold(id)
+  local hold = holds[id]
+  if hold and hold.was then
+    fetch({hold.was})
+    return hold.was, holds[hold.was]
+  end
+  return id, hold
 end
 
 local function put(id, hold)
@@ -134,7 +152,7 @@ local function give_back(id, hold, state)
   credit(hold.buyer, -move_hold(hold, hold.state, 'a'))
   if hold.state == 'p' then pins[id] = false end
   hold.state = state
-  due[id] = now + memory_ms
+  due[id] = now + (hold.print == KEYLESS and KEYLESS_MEMORY_MS or memory_ms)
   put(id, hold)
 end
 

@@ -2,8 +2,9 @@
 --
 -- ARGS     id, buyer, fingerprint of the request's body, number of lines, and per
 --          line: section index, quantity, number of seats, the seats' offsets
--- RETURNS  "ok <state> <generation> <deadline>" also for a repeat of the same request,
---          whatever the hold has become since
+-- RETURNS  "ok <id> <state> <generation> <deadline>" also for a repeat of the same
+--          request, whatever the hold has become since. The id is another one if the
+--          hold was granted before its stock was laid anew
 --          "key_reused"                       the id has another body
 --          "not_on_sale <sale>"
 --          "buyer_limit <left to the buyer>"
@@ -47,10 +48,11 @@ end
 
 operations.hold = function(id, at)
   local buyer, print = ARGV[at], ARGV[at + 1]
-  local hold = holds[id]
+  local id, hold = find_hold(id)
   if hold then
-    if hold.print ~= print or hold.buyer ~= buyer then return 'key_reused' end
-    return concat({'ok', hold.state, hold.generation, string.format('%.0f', hold.deadline)}, ' ')
+    -- Of a hold that was kept when its stock was laid anew, the request is not known.
+    if hold.buyer ~= buyer or (hold.print ~= '' and hold.print ~= print) then return 'key_reused' end
+    return concat({'ok', id, hold.state, hold.generation, string.format('%.0f', hold.deadline)}, ' ')
   end
   if sale ~= 'open' then return 'not_on_sale ' .. sale end
 
@@ -66,8 +68,8 @@ operations.hold = function(id, at)
 
   for i = 1, #lines do move(lines[i].section, lines[i].n, lines[i].offsets, 'a', 'h') end
   credit(buyer, total)
-  hold = {state = 'h', generation = '1', deadline = now + hold_ms, pinned = 0, buyer = buyer, print = print, lines = text}
+  hold = {state = 'h', generation = '1', deadline = now + hold_ms, pinned = 0, accepted = '0', buyer = buyer, print = print, lines = text}
   put(id, hold)
   due[id] = hold.deadline
-  return concat({'ok', 'h', '1', string.format('%.0f', hold.deadline)}, ' ')
+  return concat({'ok', id, 'h', '1', string.format('%.0f', hold.deadline)}, ' ')
 end

@@ -25,6 +25,10 @@ const (
 	CodeEventExists      Code = "event_exists"       // 409: another event has the id
 	CodeSoldOut          Code = "sold_out"           // 409: fewer left than asked for; says how many
 	CodeSeatTaken        Code = "seat_taken"         // 409: says which seats
+	CodeNotTogether      Code = "not_together"       // 409: enough are left, but not next to each other
+	CodeAccessible       Code = "accessible_only"    // 409: wheelchair and companion seats, kept for those who ask for them
+	CodeTooOften         Code = "too_often"          // 429: too many holds in a minute; Retry-After
+	CodeNotExtendable    Code = "not_extendable"     // 409: the event allows no extension, or it was used
 	CodeBuyerLimit       Code = "buyer_limit"        // 409: more than one buyer may have; says how many are left to them
 	CodeNotOnSale        Code = "not_on_sale"        // 409: draft, paused or closed
 	CodeHoldPinned       Code = "hold_pinned"        // 409: a payment is being decided, it can't be released

@@ -3,6 +3,7 @@ package onsale
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -53,9 +54,14 @@ type Event struct {
 	Currency    string    `json:"currency"`               // ISO 4217, three capitals
 	HoldSeconds int       `json:"hold_seconds,omitempty"` // default 120
 	MaxPerBuyer int       `json:"max_per_buyer"`          // held and sold together; default 6
-	Sections    []Section `json:"sections"`
-	Sale        Sale      `json:"sale,omitempty"`  // set by Onsale, never by the file
-	Epoch       Epoch     `json:"epoch,omitempty"` // set by Onsale, never by the file
+
+	HoldsPerMinute int  `json:"holds_per_minute,omitempty"` // one buyer's; default 20
+	ExtendSeconds  int  `json:"extend_seconds,omitempty"`   // a hold may be extended once by it; default 0: it may not
+	AllowOrphans   bool `json:"allow_orphans,omitempty"`    // best available may leave a lone single seat
+
+	Sections []Section `json:"sections"`
+	Sale     Sale      `json:"sale,omitempty"`  // set by Onsale, never by the file
+	Epoch    Epoch     `json:"epoch,omitempty"` // set by Onsale, never by the file
 }
 
 // Section is a priced part of an event.
@@ -63,10 +69,13 @@ type Section struct {
 	ID       string `json:"id"`
 	Name     string `json:"name"`
 	Kind     Kind   `json:"kind"`
-	Price    int64  `json:"price"`              // in minor units of the event's currency
+	Price    int64  `json:"price"`              // in minor units of the event's currency, up to MaxPrice
 	Capacity int64  `json:"capacity,omitempty"` // general: given; reserved: the sum of its rows
 	Rows     []Row  `json:"rows,omitempty"`     // reserved only, best row first
-	Grid     *Grid  `json:"grid,omitempty"`     // reserved only, in a file: short for equal rows A, B, …, Z, AA, …
+
+	Wheelchair []string `json:"wheelchair,omitempty"` // seats "ROW-NUMBER" kept for wheelchairs
+	Companion  []string `json:"companion,omitempty"`  // seats kept for who comes with them
+	Grid       *Grid    `json:"grid,omitempty"`       // reserved only, in a file: short for equal rows A, B, …, Z, AA, …
 }
 
 // Row is a row of seats numbered from 1.
@@ -87,7 +96,11 @@ var (
 	currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
 )
 
-const defaultMaxPerBuyer = 6
+const (
+	defaultMaxPerBuyer    = 6
+	defaultHoldsPerMinute = 20
+	maxHoldsPerMinute     = 1_000_000
+)
 
 // Complete fills in defaults, spells out grids as rows, and checks the whole.
 // It returns a bad_event refusal that names the first thing to mend.
@@ -97,6 +110,9 @@ func (e *Event) Complete() error {
 	}
 	if e.MaxPerBuyer == 0 {
 		e.MaxPerBuyer = defaultMaxPerBuyer
+	}
+	if e.HoldsPerMinute == 0 {
+		e.HoldsPerMinute = defaultHoldsPerMinute
 	}
 	if e.Sale == "" {
 		e.Sale = SaleDraft
@@ -137,6 +153,10 @@ func (e *Event) check() error {
 		return badEvent("starts_at is missing: write it as 2027-06-05T20:00:00Z")
 	case hold < MinHoldTime || hold > MaxHoldTime:
 		return badEvent("hold_seconds must be from %.0f to %.0f", MinHoldTime.Seconds(), MaxHoldTime.Seconds())
+	case e.ExtendSeconds < 0 || hold+e.ExtendTime() > MaxHoldTime:
+		return badEvent("hold_seconds and extend_seconds together must be %.0f at the most", MaxHoldTime.Seconds())
+	case e.HoldsPerMinute < 1 || e.HoldsPerMinute > maxHoldsPerMinute:
+		return badEvent("holds_per_minute must be from 1 to %d", maxHoldsPerMinute)
 	case e.MaxPerBuyer < 1 || e.MaxPerBuyer > MaxPerBuyer:
 		return badEvent("max_per_buyer must be from 1 to %d", MaxPerBuyer)
 	case len(e.Sections) == 0 || len(e.Sections) > MaxSections:
@@ -152,12 +172,12 @@ func (s *Section) complete() error {
 	if s.Name == "" {
 		s.Name = s.ID
 	}
-	if s.Price < 0 {
-		return badEvent("section %q: price must not be negative", s.ID)
+	if s.Price < 0 || s.Price > MaxPrice {
+		return badEvent("section %q: price must be from 0 to %d minor units", s.ID, MaxPrice)
 	}
 	switch s.Kind {
 	case General:
-		if len(s.Rows) > 0 || s.Grid != nil {
+		if len(s.Rows) > 0 || s.Grid != nil || len(s.Wheelchair)+len(s.Companion) > 0 {
 			return badEvent("section %q: a general section has a capacity, not rows", s.ID)
 		}
 		if s.Capacity < 1 || s.Capacity > MaxCapacity {
@@ -198,6 +218,27 @@ func (s *Section) completeRows() error {
 		return badEvent("section %q: capacity %d, but its rows have %d seats", s.ID, s.Capacity, sum)
 	}
 	s.Capacity = sum
+	return s.completeAccessible()
+}
+
+// completeAccessible checks that each accessible seat exists and is named once.
+func (s *Section) completeAccessible() error {
+	seats := map[string]int{}
+	for _, r := range s.Rows {
+		seats[r.ID] = r.Seats
+	}
+	seen := map[string]bool{}
+	for _, seat := range append(append([]string(nil), s.Wheelchair...), s.Companion...) {
+		row, number, _ := strings.Cut(seat, "-")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 || n > seats[row] || strconv.Itoa(n) != number {
+			return badEvent("section %q: there is no seat %q for wheelchair or companion", s.ID, seat)
+		}
+		if seen[seat] {
+			return badEvent("section %q: seat %q is wheelchair or companion twice", s.ID, seat)
+		}
+		seen[seat] = true
+	}
 	return nil
 }
 
@@ -211,6 +252,9 @@ func rowName(i int) string {
 
 // HoldTime is how long a hold of this event lives.
 func (e *Event) HoldTime() time.Duration { return time.Duration(e.HoldSeconds) * time.Second }
+
+// ExtendTime is by how much a hold may be extended, once; 0 if it may not.
+func (e *Event) ExtendTime() time.Duration { return time.Duration(e.ExtendSeconds) * time.Second }
 
 // Capacity is how many admissions the event has in all.
 func (e *Event) Capacity() int64 {

@@ -46,6 +46,7 @@ type Hold struct {
 	Amount     int64     `json:"amount"` // minor units
 	Currency   string    `json:"currency"`
 	Buyer      BuyerID   `json:"-"`
+	AcceptedAt time.Time `json:"-"` // when its checkout was accepted; zero if it wasn't, as far as Redis was told
 }
 
 // CheckLines completes the lines of a request against an event's layout: it sets

@@ -94,6 +94,12 @@ func (id HoldID) Parse() (event EventID, epoch Epoch, ok bool) {
 	return parseScoped(string(id), holdPrefix)
 }
 
+// In returns the id that the same request would have in another epoch.
+func (id HoldID) In(epoch Epoch) HoldID {
+	event, _, _ := id.Parse()
+	return holdID(event, epoch, string(id[strings.LastIndexByte(string(id), '_')+1:]))
+}
+
 // Order returns the id of the only order this hold can become.
 func (id HoldID) Order() OrderID {
 	return OrderID(orderPrefix + strings.TrimPrefix(string(id), holdPrefix))

@@ -2,6 +2,7 @@ package onsale
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,11 +12,20 @@ import (
 // by a RowEnd, so that seats that touch in the string touch in the hall.
 const (
 	SeatAvailable byte = 'a'
-	SeatHeld      byte = 'h'
-	SeatPinned    byte = 'p'
-	SeatSold      byte = 's'
-	RowEnd        byte = '|'
+	// Available, for those who ask for them alone.
+	SeatWheelchair byte = 'w'
+	SeatCompanion  byte = 'c'
+
+	SeatHeld   byte = 'h'
+	SeatPinned byte = 'p'
+	SeatSold   byte = 's'
+	RowEnd     byte = '|'
 )
+
+// IsAvailable reports whether a seat with this letter can be held.
+func IsAvailable(letter byte) bool {
+	return letter == SeatAvailable || letter == SeatWheelchair || letter == SeatCompanion
+}
 
 // Layout says where each section's seats stand in the event's seat string. It
 // is derived from the event alone, so every process derives the same one.
@@ -74,8 +84,30 @@ func (l *Layout) Empty() []byte {
 			end += r.Seats + 1
 			b[end] = RowEnd
 		}
+		s.mark(b, s.Wheelchair, SeatWheelchair)
+		s.mark(b, s.Companion, SeatCompanion)
 	}
 	return b
+}
+
+func (s *SectionLayout) mark(house []byte, seats []string, letter byte) {
+	for _, seat := range seats {
+		if offset, ok := s.Offset(seat); ok { // Complete has checked it
+			house[offset] = letter
+		}
+	}
+}
+
+// Letter is what the seat at an offset is when it is available.
+func (s *SectionLayout) Letter(offset int) byte {
+	name := s.Seat(offset)
+	switch {
+	case slices.Contains(s.Wheelchair, name):
+		return SeatWheelchair
+	case slices.Contains(s.Companion, name):
+		return SeatCompanion
+	}
+	return SeatAvailable
 }
 
 // Offset returns where seat "ROW-NUMBER" of the section stands in the event's

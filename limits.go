@@ -9,6 +9,9 @@ const (
 	MaxSections = 200
 	// MaxSeatsPerEvent is how many reserved seats one event may have: a byte each, in one Redis string.
 	MaxSeatsPerEvent = 200_000
+	// MaxPrice is the highest price of an admission, in minor units: so low that no
+	// order's amount overflows, nor loses a unit in a browser's or Redis's numbers.
+	MaxPrice = 100_000_000_000
 	// MaxCapacity is the largest general-admission section.
 	MaxCapacity = 1_000_000
 	// MaxPerBuyer is the largest per-buyer limit an event may set, and so the largest hold.
@@ -31,11 +34,15 @@ const (
 	// request still finds its answer. It is longer than any hold can live.
 	HoldMemory = time.Hour
 
-	// ProduceTimeout is how long a purchase may take to be acknowledged by Kafka.
-	// After it the answer is 503, and the record is never sent again.
+	// ProduceTimeout is how long the acknowledgement of a purchase by Kafka is waited
+	// for. After it the answer is 503 and the purchase is in doubt: a record that was
+	// sent and not answered is sent again until its fate is known, so it may land
+	// later, at any time.
 	ProduceTimeout = 10 * time.Second
-	// OrphanAge is how old a pin without an order must be before recovery may
-	// free it: far longer than a produce can be under way.
+	// OrphanAge is how old a pin without an order must be before recovery may free
+	// it: far longer than an acknowledgement is waited for. A purchase that lands even
+	// later is claimed if its inventory is still free, else rejected before any
+	// charge; Redis then learns of it by the order's news.
 	OrphanAge = 60 * time.Second
 	// SessionTime is how long a guest's token is good for. It covers the longest
 	// hold and the wait for its order.

@@ -65,6 +65,7 @@ type OrderNews struct {
 	Hold   HoldID     `json:"hold"`
 	Event  EventID    `json:"event"`
 	Buyer  BuyerID    `json:"buyer"`
+	Lines  []Line     `json:"lines"`
 	State  OrderState `json:"state"`
 	Reason string     `json:"reason,omitempty"`
 	At     time.Time  `json:"at"`

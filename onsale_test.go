@@ -81,7 +81,8 @@ func TestAnEventThatCantBeSoldSaysWhatToMend(t *testing.T) {
 		"sections":       func(e *Event) { e.Sections = nil },
 		"twice":          func(e *Event) { e.Sections[1].ID = "floor" },
 		"section id":     func(e *Event) { e.Sections[0].ID = "the floor" },
-		"price":          func(e *Event) { e.Sections[0].Price = -1 },
+		"price must be":  func(e *Event) { e.Sections[0].Price = -1 },
+		"minor units":    func(e *Event) { e.Sections[0].Price = MaxPrice + 1 },
 		"kind":           func(e *Event) { e.Sections[0].Kind = "standing" },
 		"capacity":       func(e *Event) { e.Sections[0].Capacity = 0 },
 		"not rows":       func(e *Event) { e.Sections[0].Rows = []Row{{"A", 1}} },
@@ -245,9 +246,10 @@ func TestErrorsAreToldApartByCode(t *testing.T) {
 func TestLimitsFitEachOther(t *testing.T) {
 	for promise, holds := range map[string]bool{
 		"an ended hold is remembered longer than it could live": HoldMemory > MaxHoldTime,
-		"a pin is no orphan while its produce may be under way": OrphanAge > 2*ProduceTimeout,
+		"a pin is no orphan while its produce is waited for":    OrphanAge > 2*ProduceTimeout,
 		"a session outlives the longest hold and its order":     SessionTime > MaxHoldTime+OrphanAge,
 		"a hold's lines fit a buyer's body":                     MaxLines*64+MaxPerBuyer*16 < MaxBodyBytes,
+		"an order's amount is exact in a browser and in Redis":  MaxPrice*MaxPerBuyer <= 1<<53,
 		"the default hold time is a legal one":                  MinHoldTime <= DefaultHoldTime && DefaultHoldTime <= MaxHoldTime,
 	} {
 		if !holds {

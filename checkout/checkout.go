@@ -6,7 +6,8 @@
 // in-sync replica of Kafka has the purchase), answer. What a crash leaves:
 //
 //	before the pin       a hold, which expires by itself
-//	pin, no produce      a pinned hold without an order: Recovery frees it
+//	pin, no produce      a pinned hold without an order: Recovery frees it, unless
+//	                     it is pinned again meanwhile
 //	produce, no answer   an order; the buyer who asks again gets the same one,
 //	                     since its id is the hold's
 //	answer               an order
@@ -57,20 +58,22 @@ type Request struct {
 // Errors: those of Desk.Pin; bad_request for the token; overloaded or unavailable
 // when Kafka doesn't acknowledge: the order may or may not be, ask again.
 func (t *Till) Accept(ctx context.Context, l *onsale.Layout, r Request) (onsale.Order, error) {
-	if r.PaymentToken == "" || len(r.PaymentToken) > MaxTokenLength {
-		return onsale.Order{}, onsale.Refuse(onsale.CodeBadRequest, fmt.Sprintf("payment_token must have 1 to %d bytes", MaxTokenLength))
+	if !validToken(r.PaymentToken) {
+		return onsale.Order{}, onsale.Refuse(onsale.CodeBadRequest, fmt.Sprintf("payment_token must have 1 to %d printable ASCII characters", MaxTokenLength))
 	}
 	hold, err := t.desk.Pin(ctx, l, r.Hold, r.Buyer, r.Generation)
 	if err != nil {
 		return onsale.Order{}, err
 	}
-	now := time.Now().UTC()
+	// To the millisecond, as Redis notes it: a repeat is told the same.
+	now := time.Now().UTC().Truncate(time.Millisecond)
 	order := onsale.Order{
 		ID: hold.ID.Order(), Event: hold.Event, Hold: hold.ID, Buyer: r.Buyer, State: onsale.OrderAccepted,
 		Lines: hold.Lines, Amount: hold.Amount, Currency: hold.Currency, AcceptedAt: now, UpdatedAt: now,
 	}
-	if hold.State == onsale.HoldSold {
-		return order, nil // it was accepted before, and has even been ticketed
+	if !hold.AcceptedAt.IsZero() {
+		order.AcceptedAt, order.UpdatedAt = hold.AcceptedAt, hold.AcceptedAt
+		return order, nil
 	}
 	_, epoch, _ := hold.ID.Parse() // Pin has found it
 	purchase := onsale.Purchase{
@@ -84,7 +87,19 @@ func (t *Till) Accept(ctx context.Context, l *onsale.Layout, r Request) (onsale.
 	case err != nil:
 		return onsale.Order{}, onsale.Busy(onsale.CodeUnavailable, "the purchase could not be confirmed; your hold is safe, ask again", retryAfter, err)
 	}
+	t.desk.Accept(l, hold.ID, now)
 	return order, nil
+}
+
+// validToken refuses what a later stage could not store or send on: once a buyer
+// is told 202 there is nobody left to refuse it to.
+func validToken(token string) bool {
+	for _, c := range []byte(token) {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return token != "" && len(token) <= MaxTokenLength
 }
 
 // ReportResult hands a definite answer of the payment provider, that came by

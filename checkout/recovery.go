@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -14,7 +15,7 @@ import (
 const (
 	// recoverEvery is how often pins are looked into.
 	recoverEvery = 15 * time.Second
-	// recoverMost is how many pins of an event are looked into at once.
+	// recoverMost is how many pins are looked into at once.
 	recoverMost = 1000
 	// recoverTimeout bounds one round.
 	recoverTimeout = 60 * time.Second
@@ -23,19 +24,21 @@ const (
 // RecoveryConfig says whom recovery asks.
 type RecoveryConfig struct {
 	Desk   *holds.Desk
-	Events func(ctx context.Context) ([]onsale.EventID, error)
+	Events func() []*onsale.Layout
 	// Drained returns nil once every purchase that was in Kafka when it was called
 	// has been claimed or rejected in Postgres.
 	Drained func(ctx context.Context) error
-	// States returns the states of those of the orders that Postgres has.
-	States func(ctx context.Context, orders []onsale.OrderID) (map[onsale.OrderID]onsale.OrderState, error)
+	// Orders returns those of the orders that Postgres has.
+	Orders func(ctx context.Context, ids []onsale.OrderID) (map[onsale.OrderID]onsale.Order, error)
 	Log    *slog.Logger
 }
 
 // Recovery finds the pins that a crash left without an order, and frees them; and
 // those whose order has ended without Redis being told, and settles them. It
-// never guesses: a pin is freed only when it is older than any produce can be
-// under way, every purchase in Kafka has reached Postgres, and there is no order.
+// never guesses: a pin is freed only when it is old, every purchase in Kafka has
+// reached Postgres, there is no order, and nobody has pinned it again since. Should
+// a purchase arrive after all that, its order is claimed if it can be, and Redis
+// follows when it is confirmed.
 type Recovery struct {
 	cfg   RecoveryConfig
 	group lifecycle.Group
@@ -54,7 +57,7 @@ func (r *Recovery) Start(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if err := r.round(ctx, time.Now().Add(-onsale.OrphanAge)); err != nil && ctx.Err() == nil {
+				if err := r.round(ctx, onsale.OrphanAge); err != nil && ctx.Err() == nil {
 					r.cfg.Log.Warn("recovery of pins failed; it is tried again", "error", err)
 				}
 			}
@@ -66,62 +69,66 @@ func (r *Recovery) Start(ctx context.Context) error {
 // Stop ends a round under way and returns.
 func (r *Recovery) Stop(ctx context.Context) error { return r.group.Stop(ctx) }
 
-// round looks into every hold that was pinned before the given time.
-func (r *Recovery) round(ctx context.Context, before time.Time) error {
+// round looks into every hold that was pinned longer ago than the given age.
+func (r *Recovery) round(ctx context.Context, age time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()
-	events, err := r.cfg.Events(ctx)
-	if err != nil {
-		return fmt.Errorf("list the events: %w", err)
-	}
-	pins := map[onsale.EventID][]onsale.HoldID{}
-	for _, event := range events {
-		ids, err := r.cfg.Desk.Pins(ctx, event, before.UnixMilli(), recoverMost)
-		if err != nil {
-			return err
-		}
-		if len(ids) > 0 {
-			pins[event] = ids
+	var errs []error
+	for _, l := range r.cfg.Events() {
+		if err := r.recover(ctx, l, age); err != nil {
+			errs = append(errs, fmt.Errorf("recover %s: %w", l.Event.ID, err))
 		}
 	}
-	if len(pins) == 0 {
-		return nil
-	}
-	// Read after the pins: a purchase of theirs that is in Kafka is in Postgres then.
-	if err := r.cfg.Drained(ctx); err != nil {
-		return fmt.Errorf("wait for the purchases in Kafka: %w", err)
-	}
-	for event, ids := range pins {
-		if err := r.settle(ctx, event, ids); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
-func (r *Recovery) settle(ctx context.Context, event onsale.EventID, ids []onsale.HoldID) error {
-	orders := make([]onsale.OrderID, len(ids))
-	for i, id := range ids {
-		orders[i] = id.Order()
+// recover looks into an event's pins, a portion at a time. Those that are being
+// decided stay where they are, and are passed over.
+func (r *Recovery) recover(ctx context.Context, l *onsale.Layout, age time.Duration) error {
+	for skip := int64(0); ; {
+		pins, err := r.cfg.Desk.Pins(ctx, l.Event.ID, age, skip, recoverMost)
+		if err != nil || len(pins) == 0 {
+			return err
+		}
+		// After the pins were read: a purchase of theirs that is in Kafka is in Postgres then.
+		if err := r.cfg.Drained(ctx); err != nil {
+			return fmt.Errorf("wait for the purchases in Kafka: %w", err)
+		}
+		deciding, err := r.settle(ctx, l, pins)
+		if err != nil || len(pins) < recoverMost {
+			return err
+		}
+		skip += deciding
 	}
-	states, err := r.cfg.States(ctx, orders)
+}
+
+// settle settles the holds of orders that have ended or never were, and returns
+// how many are still being decided.
+func (r *Recovery) settle(ctx context.Context, l *onsale.Layout, pins []holds.Pinned) (deciding int64, err error) {
+	ids := make([]onsale.OrderID, len(pins))
+	for i, p := range pins {
+		ids[i] = p.Hold.Order()
+	}
+	orders, err := r.cfg.Orders(ctx, ids)
 	if err != nil {
-		return fmt.Errorf("read the orders of pins: %w", err)
+		return 0, fmt.Errorf("read the orders of pins: %w", err)
 	}
 	var settlements []holds.Settlement
-	epoch := onsale.Epoch(0)
-	for i, id := range ids {
-		state, exists := states[orders[i]]
-		if exists && !state.Final() {
-			continue // being decided
+	for i, p := range pins {
+		order, exists := orders[ids[i]]
+		if exists && !order.State.Final() {
+			deciding++
+			continue
 		}
-		_, issued, _ := id.Parse()
-		epoch = max(epoch, issued)
-		settlements = append(settlements, holds.Settlement{Hold: id, Sold: state == onsale.OrderTicketed})
-		r.cfg.Log.Warn("a pin was left behind; it is settled", "hold", id, "order exists", exists, "state", state)
+		s := holds.Settlement{Hold: p.Hold, PinnedAt: p.At}
+		if order.State == onsale.OrderTicketed {
+			s.Sold, s.Buyer, s.Lines = true, order.Buyer, order.Lines
+		}
+		settlements = append(settlements, s)
+		r.cfg.Log.Warn("a pin was left behind; it is settled", "hold", p.Hold, "order exists", exists, "state", order.State)
 	}
 	if len(settlements) == 0 {
-		return nil
+		return deciding, nil
 	}
-	return r.cfg.Desk.Settle(ctx, event, epoch, settlements)
+	return deciding, r.cfg.Desk.Settle(ctx, l, settlements)
 }

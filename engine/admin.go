@@ -56,6 +56,9 @@ func (s *Shop) changeSale(next onsale.Sale) func(*request) error {
 		if err != nil {
 			return err
 		}
+		if err := s.Catalog.Refresh(r.std); err != nil {
+			return err
+		}
 		return r.reply(http.StatusOK, e)
 	}
 }

@@ -43,6 +43,9 @@ func (a *Auditor) Audit(ctx context.Context, id onsale.EventID, wait time.Durati
 		}
 		if late := !time.Now().Before(deadline); in.Quiet || late {
 			in.Quiet = in.Quiet || wait > 0
+			if in.Dead, err = a.dead(ctx, id); err != nil {
+				return nil, err
+			}
 			return a.Store.Audit(ctx, in)
 		}
 		select {
@@ -88,6 +91,43 @@ func (a *Auditor) look(ctx context.Context, l *onsale.Layout) (persist.AuditInpu
 	}
 	in.Quiet = after.Epoch == view.Stock.Epoch && after.Seq == view.Stock.Seq
 	return in, nil
+}
+
+// dead returns the dead letters of the event, of every stage that takes an order
+// towards its end.
+func (a *Auditor) dead(ctx context.Context, id onsale.EventID) (dead []persist.DeadLetter, err error) {
+	for _, topic := range []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults} {
+		records, err := kafka.DeadLetters(ctx, a.Broker, topic)
+		if err != nil {
+			return nil, fmt.Errorf("read the dead letters of %s: %w", topic, err)
+		}
+		for _, r := range records {
+			order, event := buried(topic, r)
+			if event != id {
+				continue
+			}
+			reason, origin := kafka.Reason(r)
+			dead = append(dead, persist.DeadLetter{Order: order, Topic: topic, Origin: origin, Reason: reason, At: r.Timestamp})
+		}
+	}
+	return dead, nil
+}
+
+// buried returns whose order a dead letter is. Its key tells even if its value is
+// what could not be read; but a purchase's key is the event, so its order is then "".
+func buried(topic string, r kafka.Record) (onsale.OrderID, onsale.EventID) {
+	if topic != onsale.TopicPurchases {
+		order := onsale.OrderID(r.Key)
+		event, _, _ := order.Parse()
+		return order, event
+	}
+	purchase, err := kafka.Decode[struct {
+		Order onsale.OrderID `json:"order"`
+	}](r)
+	if err != nil {
+		purchase.Order = ""
+	}
+	return purchase.Order, onsale.EventID(r.Key)
 }
 
 // backlog is how many records the stages have still to handle, of all events.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"onsale"
@@ -16,19 +17,20 @@ func (s *Shop) createHold(r *request) error {
 		return err
 	}
 	var body struct {
-		Lines []onsale.Line `json:"lines"`
+		Lines []onsale.Ask `json:"lines"`
 	}
 	if err := r.read(&body); err != nil {
 		return err
 	}
-	if _, err := l.CheckLines(body.Lines); err != nil {
+	asks, err := l.CheckAsks(body.Lines)
+	if err != nil {
 		return err
 	}
 	key, err := r.key()
 	if err != nil {
 		return err
 	}
-	hold, err := s.Desk.Hold(r.std, l, holds.Request{Buyer: r.buyer, Lines: body.Lines, Key: key})
+	hold, err := s.Desk.Hold(r.std, l, holds.Request{Buyer: r.buyer, Asks: asks, Key: key})
 	if err != nil {
 		return err
 	}
@@ -65,10 +67,44 @@ func (s *Shop) releaseHold(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Desk.Release(r.std, l, id, r.buyer); err != nil {
+	generation, err := r.generation()
+	if err != nil {
+		return err
+	}
+	if err := s.Desk.Release(r.std, l, id, r.buyer, generation); err != nil {
 		return err
 	}
 	return r.noContent()
+}
+
+func (s *Shop) extendHold(r *request) error {
+	id := onsale.HoldID(r.param)
+	l, err := s.heldEvent(r, id)
+	if err != nil {
+		return err
+	}
+	generation, err := r.generation()
+	if err != nil {
+		return err
+	}
+	hold, err := s.Desk.Extend(r.std, l, id, r.buyer, generation)
+	if err != nil {
+		return err
+	}
+	return r.reply(http.StatusOK, hold)
+}
+
+// generation is the hold's generation as the buyer knows it; 0, any, if not said.
+func (r *request) generation() (uint64, error) {
+	text := r.ctx.QueryArgs().Peek("generation")
+	if len(text) == 0 {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(string(text), 10, 64)
+	if err != nil {
+		return 0, onsale.Refuse(onsale.CodeBadRequest, "generation must be a number, as the hold gives it")
+	}
+	return n, nil
 }
 
 func (s *Shop) checkout(r *request) error {

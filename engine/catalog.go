@@ -29,10 +29,14 @@ type Catalog struct {
 	mirrors *holds.Mirrors
 	log     *slog.Logger
 	group   lifecycle.Group
+	align   func(context.Context, *onsale.Layout, onsale.Sale) // nil: see AlignWith
 
 	mu      sync.RWMutex
 	layouts map[onsale.EventID]*onsale.Layout // under mu
 	inOrder []*onsale.Layout                  // under mu, as the store lists them
+
+	sales    map[onsale.EventID]onsale.Sale // under mu: what Postgres said last
+	differed map[onsale.EventID]bool        // under mu: whose sale Redis had otherwise then
 }
 
 // NewCatalog returns a catalog. With mirrors it begins to mirror every event as
@@ -76,6 +80,7 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	c.inOrder = c.inOrder[:0:0]
+	c.sales = make(map[onsale.EventID]onsale.Sale, len(events))
 	var fresh []*onsale.Layout
 	for _, e := range events {
 		l := c.layouts[e.ID]
@@ -85,14 +90,48 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 			fresh = append(fresh, l)
 		}
 		c.inOrder = append(c.inOrder, l)
+		c.sales[e.ID] = e.Sale
 	}
+	inOrder := c.inOrder
 	c.mu.Unlock()
-	for _, l := range fresh {
-		if c.mirrors != nil {
-			c.mirrors.View(l, func(*onsale.Stock) {})
+	if c.mirrors != nil {
+		for _, l := range fresh {
+			c.mirrors.View(l, func(*onsale.Stock) {}) // begins to mirror it
 		}
+		c.compare(ctx, events, inOrder)
 	}
 	return nil
+}
+
+// AlignWith has the catalog call align for a sale that Redis has otherwise than
+// Postgres in two readings on end. To be called before Start.
+func (c *Catalog) AlignWith(align func(context.Context, *onsale.Layout, onsale.Sale)) {
+	c.align = align
+}
+
+// compare looks for sales that Redis has otherwise than Postgres.
+func (c *Catalog) compare(ctx context.Context, events []*onsale.Event, layouts []*onsale.Layout) {
+	if c.align == nil {
+		return
+	}
+	c.mu.RLock()
+	before := c.differed
+	c.mu.RUnlock()
+	differ := map[onsale.EventID]bool{}
+	for i, e := range events {
+		var mirrored onsale.Sale
+		known := c.mirrors.View(layouts[i], func(stock *onsale.Stock) { mirrored = stock.Sale })
+		if !known || mirrored == onsale.SaleRecovering || mirrored == e.Sale {
+			continue
+		}
+		differ[e.ID] = true
+		if before[e.ID] {
+			c.align(ctx, layouts[i], e.Sale)
+		}
+	}
+	c.mu.Lock()
+	c.differed = differ
+	c.mu.Unlock()
 }
 
 // Layout returns a known event's layout, or refuses with unknown_event.
@@ -112,12 +151,16 @@ func (c *Catalog) All() []*onsale.Layout {
 	return c.inOrder
 }
 
-// IDs returns every event's id.
-func (c *Catalog) IDs(context.Context) ([]onsale.EventID, error) {
-	all := c.All()
-	ids := make([]onsale.EventID, len(all))
-	for i, l := range all {
-		ids[i] = l.Event.ID
+// Public returns the layouts of the events that are not drafts. A draft is not
+// listed, but whoever has its id can see and watch it: a crowd gathers before the doors.
+func (c *Catalog) Public() []*onsale.Layout {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var public []*onsale.Layout
+	for _, l := range c.inOrder {
+		if c.sales[l.Event.ID] != onsale.SaleDraft {
+			public = append(public, l)
+		}
 	}
-	return ids, nil
+	return public
 }

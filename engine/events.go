@@ -31,7 +31,7 @@ type eventSummary struct {
 
 func (s *Shop) listEvents(r *request) error {
 	list := []eventSummary{}
-	for _, l := range s.Catalog.All() {
+	for _, l := range s.Catalog.Public() {
 		e := l.Event
 		summary := eventSummary{ID: e.ID, Name: e.Name, Venue: e.Venue, StartsAt: e.StartsAt, Currency: e.Currency,
 			Sale: onsale.SaleRecovering, Capacity: e.Capacity()}
@@ -41,9 +41,7 @@ func (s *Shop) listEvents(r *request) error {
 				summary.Available += c.Available
 			}
 		})
-		if summary.Sale != onsale.SaleDraft {
-			list = append(list, summary)
-		}
+		list = append(list, summary)
 	}
 	return r.reply(http.StatusOK, map[string]any{"events": list})
 }

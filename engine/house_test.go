@@ -94,6 +94,7 @@ func newHouse(t *testing.T) *house {
 	sales := NewSales(SalesConfig{Store: store, Desk: desk, Broker: h.broker, Log: log})
 	mirrors := holds.NewMirrors(desk, client, sales.Amiss, log)
 	catalog := NewCatalog(store, mirrors, log)
+	catalog.AlignWith(sales.Align)
 	sessions := NewSessions([]byte(testSecret))
 	gateway := must(realtime.New(realtime.Config{Source: mirrors, Lookup: catalog.Layout, Verify: sessions.Verify, Metrics: set, Log: log}))
 	h.shop = &Shop{Sessions: sessions, Catalog: catalog, Desk: desk, Mirrors: mirrors, Store: store, Sales: sales,
@@ -103,7 +104,7 @@ func newHouse(t *testing.T) *house {
 	h.server = NewServer(Config{Listen: "127.0.0.1:0", AdminToken: testAdminToken, Sessions: sessions, Shop: h.shop,
 		Gateway: gateway, Ready: ready, Metrics: set, Log: log})
 	h.start(desk, sales, mirrors, catalog,
-		checkout.NewConfirmer(h.broker, h.producer, desk, log),
+		checkout.NewConfirmer(h.broker, h.producer, desk, store.Layout, log),
 		persist.NewSettler(persist.SettlerConfig{Store: store, Broker: h.broker, Producer: h.producer, Log: log}),
 		payment.NewWorker(payment.WorkerConfig{Broker: h.broker, Producer: h.producer, Provider: provider, Log: log}),
 		gateway, realtime.NewTeller(gateway, h.broker, log), h.server)

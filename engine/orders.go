@@ -58,7 +58,7 @@ func (s *Shop) listTickets(r *request) error {
 var errUnknownOrder = onsale.Refuse(onsale.CodeUnknownOrder, "no such order of yours")
 
 // order finds one of the buyer's orders: in Postgres or, between its 202 and its
-// claim, as the hold it has pinned.
+// claim, as the hold that it has pinned and that Redis knows to be accepted.
 func (s *Shop) order(r *request) (*onsale.Order, error) {
 	id := onsale.OrderID(r.param)
 	event, _, ok := id.Parse()
@@ -82,14 +82,16 @@ func (s *Shop) order(r *request) (*onsale.Order, error) {
 	if refused := (*onsale.Error)(nil); errors.As(err, &refused) && refused.RetryAfter > 0 {
 		return nil, err // while stock is rebuilt, an order that isn't claimed yet can't be told from none
 	}
-	if err != nil || hold.State != onsale.HoldPinned {
+	if err != nil || (hold.State != onsale.HoldPinned && hold.AcceptedAt.IsZero()) {
 		// It may have been claimed since Postgres was asked.
 		if order, err := s.Store.Order(r.std, id); err == nil && order.Buyer == r.buyer {
 			return order, nil
 		}
 		return nil, errUnknownOrder
 	}
-	now := time.Now().UTC()
+	if hold.AcceptedAt.IsZero() {
+		return nil, onsale.Busy(onsale.CodeUnavailable, "whether the purchase was accepted isn't known yet; ask again", time.Second, nil)
+	}
 	return &onsale.Order{ID: id, Event: hold.Event, Hold: hold.ID, Buyer: r.buyer, State: onsale.OrderAccepted, Lines: hold.Lines,
-		Amount: hold.Amount, Currency: hold.Currency, AcceptedAt: now, UpdatedAt: now}, nil
+		Amount: hold.Amount, Currency: hold.Currency, AcceptedAt: hold.AcceptedAt, UpdatedAt: hold.AcceptedAt}, nil
 }

@@ -29,6 +29,10 @@ var statusOf = map[onsale.Code]int{
 	onsale.CodeEventExists:      http.StatusConflict,
 	onsale.CodeSoldOut:          http.StatusConflict,
 	onsale.CodeSeatTaken:        http.StatusConflict,
+	onsale.CodeNotTogether:      http.StatusConflict,
+	onsale.CodeAccessible:       http.StatusConflict,
+	onsale.CodeNotExtendable:    http.StatusConflict,
+	onsale.CodeTooOften:         http.StatusTooManyRequests,
 	onsale.CodeBuyerLimit:       http.StatusConflict,
 	onsale.CodeNotOnSale:        http.StatusConflict,
 	onsale.CodeHoldPinned:       http.StatusConflict,
@@ -70,7 +74,7 @@ func refuse(ctx *fasthttp.RequestCtx, err error) onsale.Code {
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("application/problem+json")
 	ctx.Response.Header.Set("Cache-Control", "no-store")
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		seconds := max(1, math.Ceil(e.RetryAfter.Seconds()))
 		ctx.Response.Header.Set("Retry-After", strconv.Itoa(int(seconds)))
 	}

@@ -21,6 +21,9 @@ const (
 	// takeOverAfter is how long stock may be "recovering" in another process's hands
 	// before this one begins anew: that process may be dead.
 	takeOverAfter = 30 * time.Second
+	// layPause is how long to wait before an attempt that failed, or is another
+	// process's, is looked at again.
+	layPause = 200 * time.Millisecond
 )
 
 // Sales creates events, opens and closes their sales, and lays their stock in
@@ -36,14 +39,14 @@ const (
 //
 // A crash between any two leaves Redis refusing, and another process begins anew
 // with a higher epoch. Two at once: the higher epoch wins, the other's steps are
-// refused.
+// refused, and it waits. Stock that was laid in an earlier run of Redis is never
+// trusted, however whole it looks: a restart or a failover may have lost the end.
 type Sales struct {
 	cfg   SalesConfig
 	group lifecycle.Group
 
 	mu     sync.Mutex
-	laying map[onsale.EventID]*laying   // under mu: what this process is at
-	amiss  map[onsale.EventID]time.Time // under mu: since when it was seen recovering
+	laying map[onsale.EventID]*laying // under mu: what this process is at
 }
 
 // SalesConfig says what a Sales works with. All are required.
@@ -56,7 +59,7 @@ type SalesConfig struct {
 
 // NewSales returns a Sales.
 func NewSales(cfg SalesConfig) *Sales {
-	return &Sales{cfg: cfg, laying: map[onsale.EventID]*laying{}, amiss: map[onsale.EventID]time.Time{}}
+	return &Sales{cfg: cfg, laying: map[onsale.EventID]*laying{}}
 }
 
 // Start implements lifecycle.Part.
@@ -72,12 +75,8 @@ func (s *Sales) Create(ctx context.Context, e *onsale.Event) (*onsale.Event, err
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.cfg.Desk.Stock(ctx, onsale.NewLayout(created))
-	if errors.Is(err, holds.ErrAbsent) {
-		err = s.Lay(ctx, created.ID)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("lay the stock of %s: %w", e.ID, err)
+	if err := s.Lay(ctx, created.ID); err != nil {
+		return nil, err
 	}
 	return s.cfg.Store.Event(ctx, created.ID) // with its epoch
 }
@@ -100,31 +99,18 @@ func (s *Sales) Change(ctx context.Context, id onsale.EventID, next onsale.Sale)
 	return e, nil
 }
 
-// Amiss is told by mirrors, again and again, that Redis has no stock of an event,
-// or has been recovering it. It lays the stock in the background.
-func (s *Sales) Amiss(id onsale.EventID, recovering bool) {
+// Amiss is told by mirrors, again and again, that an event's stock in Redis is not
+// whole. It is laid in the background.
+func (s *Sales) Amiss(id onsale.EventID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.laying[id] != nil {
-		return
+	if s.laying[id] == nil {
+		s.begin(id)
 	}
-	if recovering {
-		since, seen := s.amiss[id]
-		if !seen || time.Since(since) > 2*takeOverAfter {
-			s.amiss[id] = time.Now()
-			return
-		}
-		if time.Since(since) < takeOverAfter {
-			return
-		}
-	}
-	delete(s.amiss, id)
-	s.cfg.Log.Warn("redis has lost an event's stock; it is laid anew", "event", id)
-	s.begin(id)
 }
 
-// Lay lays an event's stock in Redis from what Postgres and Kafka know, or waits
-// for this process's laying of it that is under way.
+// Lay sees to it that an event's stock is whole, by laying it from what Postgres
+// and Kafka know if need be. It returns nil when it is, whoever has laid it.
 func (s *Sales) Lay(ctx context.Context, id onsale.EventID) error {
 	s.mu.Lock()
 	l := s.laying[id]
@@ -153,7 +139,7 @@ func (s *Sales) begin(id onsale.EventID) *laying {
 	started := s.group.Go(context.Background(), func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, relayTimeout)
 		defer cancel()
-		if l.err = s.lay(ctx, id); l.err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		if l.err = s.untilWhole(ctx, id); l.err != nil && !errors.Is(ctx.Err(), context.Canceled) {
 			s.cfg.Log.Error("stock not laid; it is tried again", "event", id, "error", l.err)
 		}
 		s.mu.Lock()
@@ -168,6 +154,46 @@ func (s *Sales) begin(id onsale.EventID) *laying {
 	return l
 }
 
+// untilWhole lays the stock, or waits for who is laying it, until it is whole. A
+// laying that has not ended in takeOverAfter is taken over: its process may be dead.
+func (s *Sales) untilWhole(ctx context.Context, id onsale.EventID) error {
+	var theirs onsale.Epoch // of another process's laying
+	var since time.Time
+	for {
+		c, err := s.cfg.Desk.Condition(ctx, id)
+		if err == nil && c.Whole() {
+			return nil
+		}
+		if err == nil && c.Sale == onsale.SaleRecovering && c.SameRun && c.Epoch != theirs {
+			theirs, since = c.Epoch, time.Now()
+		}
+		if err == nil && (c.Sale != onsale.SaleRecovering || !c.SameRun || time.Since(since) > takeOverAfter) {
+			s.cfg.Log.Warn("stock is laid", "event", id, "absent", c.Absent, "same run", c.SameRun, "epoch", c.Epoch, "sale", c.Sale)
+			err = s.lay(ctx, id)
+			if onsale.CodeOf(err) == onsale.CodeUnknownEvent {
+				return err
+			}
+			theirs, since = 0, time.Time{} // what is left recovering now is our own, and begun anew at once
+			if err == nil || errors.Is(err, holds.ErrSuperseded) {
+				continue
+			}
+			since = time.Now().Add(-takeOverAfter)
+			if after, conditionErr := s.cfg.Desk.Condition(ctx, id); conditionErr == nil {
+				theirs = after.Epoch
+			}
+		}
+		if err != nil {
+			s.cfg.Log.Warn("stock not laid yet", "event", id, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("lay the stock of %s: %w", id, errors.Join(ctx.Err(), err))
+		case <-time.After(layPause):
+		}
+	}
+}
+
+// lay lays an event's stock once; see Sales for the steps.
 func (s *Sales) lay(ctx context.Context, id onsale.EventID) error {
 	start := time.Now()
 	epoch, err := s.cfg.Store.RaiseEpoch(ctx, id)
@@ -193,11 +219,19 @@ func (s *Sales) lay(ctx context.Context, id onsale.EventID) error {
 	}
 	kept := make([]holds.Kept, len(view.Orders))
 	for i, o := range view.Orders {
-		kept[i] = holds.Kept{Hold: o.Hold, Buyer: o.Buyer, Sold: o.State == onsale.OrderTicketed, Lines: o.Lines}
+		kept[i] = holds.Kept{Hold: o.Hold, Buyer: o.Buyer, Sold: o.State == onsale.OrderTicketed, Lines: o.Lines, AcceptedAt: o.AcceptedAt}
 	}
 	if err := s.cfg.Desk.FinishRebuild(ctx, l, epoch, view.Event.Sale, kept); err != nil {
 		return err
 	}
 	s.cfg.Log.Info("stock laid", "event", id, "epoch", epoch, "kept", len(kept), "took", time.Since(start))
 	return nil
+}
+
+// Align tells Redis what Postgres says the sale is doing, where a crash between the
+// two, or two operators at once, have left it otherwise.
+func (s *Sales) Align(ctx context.Context, l *onsale.Layout, sale onsale.Sale) {
+	if err := s.cfg.Desk.SetSale(ctx, l, sale); err != nil {
+		s.cfg.Log.Warn("the sale in Redis is not what Postgres says; it is set again soon", "event", l.Event.ID, "sale", sale, "error", err)
+	}
 }

@@ -32,6 +32,7 @@ func (s *Shop) routes() []route {
 		{http.MethodPost, "/v1/events/{event}/holds", buyers, body, s.createHold},
 		{http.MethodGet, "/v1/holds/{hold}", buyers, 0, s.getHold},
 		{http.MethodDelete, "/v1/holds/{hold}", buyers, body, s.releaseHold},
+		{http.MethodPost, "/v1/holds/{hold}/extend", buyers, body, s.extendHold},
 		{http.MethodPost, "/v1/holds/{hold}/checkout", buyers, body, s.checkout},
 		{http.MethodGet, "/v1/orders", buyers, 0, s.listOrders},
 		{http.MethodGet, "/v1/orders/{order}", buyers, 0, s.getOrder},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,18 +172,42 @@ func (b *batcher) send(args []string) ([]rueidis.RedisMessage, error) {
 		if err == nil {
 			return reply, nil
 		}
-		if _, refused := rueidis.IsRedisErr(err); refused {
-			break // Redis answered; the same question has the same answer
+		if e, refused := rueidis.IsRedisErr(err); refused {
+			if passes(e.Error()) {
+				break
+			}
+			return nil, fmt.Errorf("redis refused a script: %w", err) // a defect of the script or its arguments
 		}
 	}
 	return nil, fmt.Errorf("%w: %w", errTransport, err)
 }
 
-// learn takes over the epoch that Redis says it is in. It returns err.
+// passes reports whether what Redis refused with is about the moment: it is loading,
+// out of memory, failing over, or no longer the master.
+func passes(message string) bool {
+	word, _, _ := strings.Cut(message, " ")
+	switch word {
+	case "LOADING", "OOM", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "MISCONF", "NOREPLICAS", "MOVED", "ASK":
+		return true
+	}
+	return false
+}
+
+// learn takes over the epoch that Redis says it is in, unless it is an older one: then
+// Redis has gone back in time, and mirrors will see to it. It returns err.
 func (b *batcher) learn(err error) error {
 	var s status
 	if errors.As(err, &s) && s.word == "epoch" {
-		b.epoch.Store(uint64(s.epoch))
+		b.raise(s.epoch)
 	}
 	return err
+}
+
+func (b *batcher) raise(epoch onsale.Epoch) {
+	for {
+		known := b.epoch.Load()
+		if uint64(epoch) <= known || b.epoch.CompareAndSwap(known, uint64(epoch)) {
+			return
+		}
+	}
 }

@@ -12,8 +12,6 @@ package holds
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -36,8 +34,9 @@ type Config struct {
 
 // Desk answers whoever asks for a hold or about one. Safe for concurrent use.
 type Desk struct {
-	cfg Config
-	wg  sync.WaitGroup // calls in flight
+	cfg   Config
+	wg    sync.WaitGroup // calls in flight
+	runID runID
 
 	mu       sync.Mutex
 	batchers map[onsale.EventID]*batcher // under mu
@@ -94,22 +93,22 @@ func (d *Desk) batcher(event onsale.EventID, epoch onsale.Epoch) *batcher {
 // Request asks for a hold.
 type Request struct {
 	Buyer onsale.BuyerID
-	Lines []onsale.Line // as Layout.CheckLines has completed them
-	Key   string        // the Idempotency-Key, "" if none
+	Asks  []onsale.CheckedAsk // as Layout.CheckAsks has completed them
+	Key   string              // the Idempotency-Key, "" if none
 }
 
-// Hold takes inventory for a buyer: all lines or nothing. The same key and lines
-// give the same hold, whatever it has become since.
+// Hold takes inventory for a buyer: all that is asked for or nothing. The same key
+// and asks give the same hold, whatever it has become since.
 //
-// Errors: not_on_sale, sold_out and seat_taken (with what is left or taken),
-// buyer_limit, key_reused; recovering, overloaded, unavailable (nothing is known
+// Errors: not_on_sale; sold_out, not_together, seat_taken and accessible_only (with
+// what is left or taken); buyer_limit, too_often, key_reused; recovering, overloaded, unavailable (nothing is known
 // to have happened; with a key, asking again is safe).
 func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Hold, error) {
 	b := d.batcher(l.Event.ID, l.Event.Epoch)
-	args := holdArgs(l, r)
-	reply, id := "", onsale.HoldID("")
+	args := holdArgs(r)
+	reply := ""
 	err := d.inEpoch(b, func(epoch onsale.Epoch) (err error) {
-		id = onsale.NewHoldID(l.Event.ID, epoch)
+		id := onsale.NewHoldID(l.Event.ID, epoch)
 		if r.Key != "" {
 			id = onsale.DeriveHoldID(d.cfg.Secret, l.Event.ID, epoch, r.Buyer, r.Key)
 		}
@@ -124,37 +123,31 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 	if word != "ok" {
 		return onsale.Hold{}, refusal(l, r, word, rest)
 	}
+	var id onsale.HoldID
 	var state string
-	rec := record{buyer: r.Buyer, lines: encodeLines(r.Lines, l)}
-	if _, err := fmt.Sscan(rest, &state, &rec.generation, &rec.deadline); err != nil {
+	rec := record{buyer: r.Buyer}
+	if _, err := fmt.Sscan(rest, &id, &state, &rec.generation, &rec.deadline, &rec.lines); err != nil {
 		return onsale.Hold{}, fmt.Errorf("read the answer %q to a hold: %w", reply, err)
 	}
 	rec.state = state[0]
 	return rec.hold(id, l)
 }
 
-func holdArgs(l *onsale.Layout, r Request) []string {
-	lines := encodeLines(r.Lines, l)
-	sum := sha256.Sum256([]byte(lines))
-	args := []string{"", string(r.Buyer), base64.RawURLEncoding.EncodeToString(sum[:9]), strconv.Itoa(len(r.Lines))}
-	for _, line := range r.Lines {
-		s := l.Section(line.Section)
-		args = append(args, strconv.Itoa(s.Index), strconv.Itoa(line.Quantity), strconv.Itoa(len(line.Seats)))
-		for _, seat := range line.Seats {
-			offset, _ := s.Offset(seat) // CheckLines has passed it
-			args = append(args, strconv.Itoa(offset))
-		}
-	}
-	return args
+// Release gives a hold back. Releasing it again is no error. generation 0 means any.
+//
+// Errors: unknown_hold (also another buyer's), hold_ended (expired or sold, or the
+// generation is another), hold_pinned (a payment is being decided).
+func (d *Desk) Release(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID, generation uint64) error {
+	_, err := d.byOwner(ctx, l, id, "release", string(buyer), strconv.FormatUint(generation, 10))
+	return err
 }
 
-// Release gives a hold back. Releasing it again is no error.
+// Extend gives a held hold more time, once, if its event allows it. Extending it
+// again is no error, and gives no more. generation 0 means any.
 //
-// Errors: unknown_hold (also another buyer's), hold_ended (expired or sold),
-// hold_pinned (a payment is being decided).
-func (d *Desk) Release(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID) error {
-	_, err := d.byOwner(ctx, l, id, "release", string(buyer))
-	return err
+// Errors: Release's, and not_extendable.
+func (d *Desk) Extend(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID, generation uint64) (onsale.Hold, error) {
+	return d.recordOf(ctx, l, id, "extend", string(buyer), strconv.FormatUint(generation, 10))
 }
 
 // Pin keeps a hold from expiring while its order is decided. Pinning it again, or
@@ -208,6 +201,8 @@ func (d *Desk) byOwner(ctx context.Context, l *onsale.Layout, id onsale.HoldID, 
 		return "", errUnknownHold
 	case "pinned":
 		return "", onsale.Refuse(onsale.CodeHoldPinned, "the hold is being bought; it can't be released")
+	case "not_extendable":
+		return "", onsale.Refuse(onsale.CodeNotExtendable, "the hold can't be extended, or not again; pay before it ends")
 	case "stale":
 		return "", onsale.Refuse(onsale.CodeHoldEnded, "the hold has changed; read it again")
 	case "ended":
@@ -218,36 +213,51 @@ func (d *Desk) byOwner(ctx context.Context, l *onsale.Layout, id onsale.HoldID, 
 
 var errUnknownHold = onsale.Refuse(onsale.CodeUnknownHold, "no such hold of yours")
 
+// Accept notes that Kafka has the purchase of a pinned hold. It doesn't wait: if the
+// note is lost, a repeated checkout merely produces the purchase again.
+func (d *Desk) Accept(l *onsale.Layout, id onsale.HoldID, at time.Time) {
+	op := newOperation("accept", string(id), strconv.FormatInt(at.UnixMilli(), 10))
+	// A full queue, or a desk that stops, loses the note: see above.
+	_ = d.batcher(l.Event.ID, l.Event.Epoch).submit(op)
+}
+
 // Settlement is what an order's end means for its hold.
 type Settlement struct {
-	Hold onsale.HoldID
-	Sold bool // ticketed; false: rejected, declined or refunded
+	Hold     onsale.HoldID
+	Sold     bool           // ticketed; false: rejected, declined, refunded, or never an order
+	Buyer    onsale.BuyerID // of the order, if it is sold
+	Lines    []onsale.Line  // of the order, if it is sold
+	PinnedAt time.Time      // to free it only if it has not been pinned again since; zero: whenever
 }
 
 // Settle confirms or frees the holds of orders that have ended, for one event.
 // Settling again is no error. It returns when all are done; after an error any of
 // them may have been, and all must be settled again.
-func (d *Desk) Settle(ctx context.Context, event onsale.EventID, epoch onsale.Epoch, settlements []Settlement) error {
-	b := d.batcher(event, epoch)
+func (d *Desk) Settle(ctx context.Context, l *onsale.Layout, settlements []Settlement) error {
+	b := d.batcher(l.Event.ID, l.Event.Epoch)
 	return d.inEpoch(b, func(onsale.Epoch) error {
 		ops := make([]*operation, len(settlements))
 		for i, s := range settlements {
-			name := "free"
-			if s.Sold {
-				name = "confirm"
-			}
-			ops[i] = newOperation(name, string(s.Hold))
+			ops[i] = s.operation(l)
 		}
 		if err := b.submit(ops...); err != nil {
 			return err
 		}
 		for _, op := range ops {
+			// Whatever the reply, the hold is as it should be, or recovery will ask again.
 			if _, err := await(ctx, op); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+func (s Settlement) operation(l *onsale.Layout) *operation {
+	if s.Sold {
+		return newOperation("confirm", string(s.Hold), string(s.Buyer), encodeLines(s.Lines, l))
+	}
+	return newOperation("free", string(s.Hold), strconv.FormatInt(toMs(s.PinnedAt), 10))
 }
 
 // ask has one operation done.

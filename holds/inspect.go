@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"onsale"
@@ -41,6 +42,9 @@ func (d *Desk) Inspect(ctx context.Context, l *onsale.Layout) (*onsale.HoldsView
 	}
 	view := &onsale.HoldsView{Stock: *stock, Buyers: make(map[onsale.BuyerID]int64, len(pairs[2]))}
 	for id, text := range pairs[0] {
+		if strings.HasPrefix(text, "@") {
+			continue // another name of a hold
+		}
 		rec, err := parseRecord(text)
 		if err != nil {
 			return nil, err
@@ -52,7 +56,8 @@ func (d *Desk) Inspect(ctx context.Context, l *onsale.Layout) (*onsale.HoldsView
 		view.Holds = append(view.Holds, onsale.HeldRecord{Hold: h, Due: scoreTime(pairs[1][id]), PinnedAt: scoreTime(pairs[3][id])})
 	}
 	for buyer, text := range pairs[2] {
-		n, err := strconv.ParseInt(text, 10, 64)
+		admissions, _, _ := strings.Cut(text, "|")
+		n, err := strconv.ParseInt(admissions, 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("inspect %s: buyer %s: %w", l.Event.ID, buyer, err)
 		}
@@ -61,20 +66,32 @@ func (d *Desk) Inspect(ctx context.Context, l *onsale.Layout) (*onsale.HoldsView
 	return view, nil
 }
 
-// Pins returns the holds that were pinned before the given moment of Redis's
-// clock, at the most `most` of them, oldest first: what recovery looks into.
-func (d *Desk) Pins(ctx context.Context, event onsale.EventID, beforeMs int64, most int64) ([]onsale.HoldID, error) {
+// Pinned is a hold whose order is being decided, or was left behind.
+type Pinned struct {
+	Hold onsale.HoldID
+	At   time.Time // when it was last pinned, by Redis's clock; zero if it is owed
+}
+
+// Pins returns holds that were pinned longer ago than the given age, by Redis's
+// clock, oldest first: at the most `most` of them, after skipping some.
+func (d *Desk) Pins(ctx context.Context, event onsale.EventID, age time.Duration, skip, most int64) ([]Pinned, error) {
 	k := newKeys(d.cfg.Namespace, event)
 	c := d.cfg.Client
-	ids, err := c.Do(ctx, c.B().Zrangebyscore().Key(k.all[5]).Min("-inf").Max("("+strconv.FormatInt(beforeMs, 10)).Limit(0, most).Build()).AsStrSlice()
+	now, err := c.Do(ctx, c.B().Time().Build()).AsIntSlice()
+	if err != nil || len(now) != 2 {
+		return nil, fmt.Errorf("read redis's clock: %w", err)
+	}
+	before := now[0]*1000 + now[1]/1000 - age.Milliseconds()
+	scores, err := c.Do(ctx, c.B().Zrangebyscore().Key(k.all[5]).Min("-inf").Max(strconv.FormatInt(before, 10)).
+		Withscores().Limit(skip, most).Build()).AsZScores()
 	if err != nil {
 		return nil, fmt.Errorf("read the pins of %s: %w", event, err)
 	}
-	out := make([]onsale.HoldID, len(ids))
-	for i, id := range ids {
-		out[i] = onsale.HoldID(id)
+	pins := make([]Pinned, len(scores))
+	for i, s := range scores {
+		pins[i] = Pinned{Hold: onsale.HoldID(s.Member), At: fromMs(int64(s.Score))}
 	}
-	return out, nil
+	return pins, nil
 }
 
 // scoreTime is a sorted set's score, in milliseconds, as a time; zero for "".

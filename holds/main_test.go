@@ -62,9 +62,22 @@ func connect(t *testing.T, url string) rueidis.Client {
 	return client
 }
 
-// rebuild lays the stock in an epoch, with what is kept, and opens the sale.
+// restart makes the stock look as if another run of the server had laid it.
+func (h *house) restart() {
+	h.t.Helper()
+	k := newKeys(h.desk.cfg.Namespace, h.layout.Event.ID)
+	if err := h.client.Do(h.t.Context(), h.client.B().Hset().Key(k.all[0]).FieldValue().FieldValue("run", "another").Build()).Error(); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// rebuild lays the stock in an epoch, as after a restart, with what is kept, and
+// opens the sale.
 func (h *house) rebuild(epoch onsale.Epoch, kept ...Kept) {
 	h.t.Helper()
+	if epoch > testEpoch {
+		h.restart()
+	}
 	if err := h.desk.BeginRebuild(h.t.Context(), h.layout, epoch); err != nil {
 		h.t.Fatal(err)
 	}
@@ -73,18 +86,19 @@ func (h *house) rebuild(epoch onsale.Epoch, kept ...Kept) {
 	}
 }
 
-// hold asks for lines; the error is the caller's to judge.
-func (h *house) hold(buyer onsale.BuyerID, key string, lines ...onsale.Line) (onsale.Hold, error) {
+// hold asks to hold; the error is the caller's to judge.
+func (h *house) hold(buyer onsale.BuyerID, key string, asks ...onsale.Ask) (onsale.Hold, error) {
 	h.t.Helper()
-	if _, err := h.layout.CheckLines(lines); err != nil {
+	checked, err := h.layout.CheckAsks(asks)
+	if err != nil {
 		return onsale.Hold{}, err
 	}
-	return h.desk.Hold(h.t.Context(), h.layout, Request{Buyer: buyer, Lines: lines, Key: key})
+	return h.desk.Hold(h.t.Context(), h.layout, Request{Buyer: buyer, Asks: checked, Key: key})
 }
 
-func (h *house) mustHold(buyer onsale.BuyerID, lines ...onsale.Line) onsale.Hold {
+func (h *house) mustHold(buyer onsale.BuyerID, asks ...onsale.Ask) onsale.Hold {
 	h.t.Helper()
-	hold, err := h.hold(buyer, "", lines...)
+	hold, err := h.hold(buyer, "", asks...)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -146,7 +160,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func floor(n int) onsale.Line           { return onsale.Line{Section: "floor", Quantity: n} }
-func stand(seats ...string) onsale.Line { return onsale.Line{Section: "stand", Seats: seats} }
+func floor(n int) onsale.Ask           { return onsale.Ask{Section: "floor", Quantity: n} }
+func stand(seats ...string) onsale.Ask { return onsale.Ask{Section: "stand", Seats: seats} }
+func best(n int) onsale.Ask            { return onsale.Ask{Section: "stand", Quantity: n} }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

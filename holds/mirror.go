@@ -43,7 +43,7 @@ type Listener interface {
 type Mirrors struct {
 	desk       *Desk
 	subscriber rueidis.Client
-	onAmiss    func(event onsale.EventID, recovering bool)
+	onAmiss    func(onsale.EventID)
 	log        *slog.Logger
 	group      lifecycle.Group
 
@@ -53,8 +53,8 @@ type Mirrors struct {
 
 // NewMirrors returns the mirrors of a desk's events. The subscriber is a client of
 // its own, so that messages and calls don't wait for each other. onAmiss is told,
-// again and again, while Redis has no stock of a mirrored event, or is recovering it.
-func NewMirrors(desk *Desk, subscriber rueidis.Client, onAmiss func(event onsale.EventID, recovering bool), log *slog.Logger) *Mirrors {
+// again and again, while the stock of a mirrored event is not whole; see Condition.
+func NewMirrors(desk *Desk, subscriber rueidis.Client, onAmiss func(onsale.EventID), log *slog.Logger) *Mirrors {
 	m := &Mirrors{desk: desk, subscriber: subscriber, onAmiss: onAmiss, log: log, mirrors: map[onsale.EventID]*mirror{}}
 	desk.mu.Lock()
 	defer desk.mu.Unlock()
@@ -252,7 +252,7 @@ func (mi *mirror) read(ctx context.Context) {
 	defer cancel()
 	stock, err := mi.owner.desk.Stock(ctx, mi.layout)
 	if errors.Is(err, ErrAbsent) {
-		mi.owner.onAmiss(mi.layout.Event.ID, false)
+		mi.owner.onAmiss(mi.layout.Event.ID)
 		return
 	}
 	if err != nil {
@@ -261,46 +261,41 @@ func (mi *mirror) read(ctx context.Context) {
 	}
 	mi.mu.Lock()
 	defer mi.mu.Unlock()
-	if mi.stock != nil && stock.Epoch == mi.stock.Epoch && stock.Seq <= mi.stock.Seq {
-		return
+	if k := mi.stock; k != nil && (stock.Epoch < k.Epoch || stock.Epoch == k.Epoch && stock.Seq <= k.Seq) {
+		return // what is older is a reading that took long, or a Redis that has gone back: check tells
 	}
 	mi.stock, mi.nextDue = stock, stock.NextDue
-	mi.batcher.epoch.Store(uint64(stock.Epoch))
+	mi.batcher.raise(stock.Epoch)
 	for _, l := range mi.listeners {
 		l.Reset(stock)
 	}
 }
 
-// check reads the event's epoch and seq. A mirror that is behind twice at the same
-// seq has lost its subscription: it reads the whole.
+// check asks whether the stock is whole, and whether the mirror has all of it. One
+// that is behind twice at the same seq has lost its subscription: it reads the whole.
 func (mi *mirror) check(ctx context.Context, behind uint64) uint64 {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	c := mi.owner.desk.cfg.Client
-	head, err := c.Do(ctx, c.B().Hmget().Key(mi.batcher.keys.all[0]).Field("epoch", "seq").Build()).AsStrSlice()
-	if err != nil || len(head) != 2 {
+	c, err := mi.owner.desk.Condition(ctx, mi.layout.Event.ID)
+	if err != nil {
 		return 0 // the next check asks again
 	}
-	if head[0] == "" {
-		mi.owner.onAmiss(mi.layout.Event.ID, false)
-		return 0
-	}
 	mi.mu.Lock()
-	stock := mi.stock
-	same := stock != nil && head[0] == formatUint(uint64(stock.Epoch)) && head[1] == formatUint(stock.Seq)
-	recovering, at := false, uint64(0)
-	if stock != nil {
-		recovering = stock.Sale == onsale.SaleRecovering
-		at = stock.Seq + 1 // never 0, which means "not behind"
+	known, at := mi.stock != nil, uint64(0)
+	gone, same := false, false
+	if known {
+		gone = c.Epoch < mi.stock.Epoch
+		same = c.Epoch == mi.stock.Epoch && c.Seq == mi.stock.Seq
+		at = mi.stock.Seq + 1 // never 0, which means "not behind"
 	}
 	mi.mu.Unlock()
-	if recovering && same {
-		mi.owner.onAmiss(mi.layout.Event.ID, true)
+	if !c.Whole() || gone {
+		mi.owner.onAmiss(mi.layout.Event.ID)
 	}
-	if same {
+	if same || c.Absent {
 		return 0
 	}
-	if stock == nil || behind == at {
+	if !known || behind == at {
 		mi.askReload()
 		return 0
 	}

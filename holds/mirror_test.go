@@ -41,7 +41,7 @@ func (f *folder) has(want *onsale.Stock) bool {
 		reflect.DeepEqual(f.stock.Counts, want.Counts) && string(f.stock.Seats) == string(want.Seats)
 }
 
-func (h *house) mirrors(onAmiss func(onsale.EventID, bool)) *Mirrors {
+func (h *house) mirrors(onAmiss func(onsale.EventID)) *Mirrors {
 	m := NewMirrors(h.desk, h.client, onAmiss, quiet())
 	h.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -77,7 +77,7 @@ func (h *house) stock() *onsale.Stock {
 func TestAMirrorEndsAtExactlyRedissView(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(e *onsale.Event) { e.HoldSeconds = 1 })
-	m := h.mirrors(func(onsale.EventID, bool) {})
+	m := h.mirrors(func(onsale.EventID) {})
 	f := h.watch(m)
 	var wg sync.WaitGroup
 	for i := range 10 {
@@ -92,7 +92,7 @@ func TestAMirrorEndsAtExactlyRedissView(t *testing.T) {
 			case 0:
 				h.sell(hold)
 			case 1:
-				if err := h.desk.Release(t.Context(), h.layout, hold.ID, buyer); err != nil {
+				if err := h.desk.Release(t.Context(), h.layout, hold.ID, buyer, 0); err != nil {
 					t.Error(err)
 				}
 			}
@@ -108,7 +108,7 @@ func TestAMirrorEndsAtExactlyRedissView(t *testing.T) {
 func TestExpiryIsAnnouncedWhenNobodyAsks(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, func(e *onsale.Event) { e.HoldSeconds = 1 })
-	f := h.watch(h.mirrors(func(onsale.EventID, bool) {}))
+	f := h.watch(h.mirrors(func(onsale.EventID) {}))
 	h.mustHold("buy_a", stand("A-1"), floor(2))
 	available := func() bool {
 		f.mu.Lock()
@@ -121,7 +121,7 @@ func TestExpiryIsAnnouncedWhenNobodyAsks(t *testing.T) {
 func TestANewEpochResetsTheMirror(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
-	f := h.watch(h.mirrors(func(onsale.EventID, bool) {}))
+	f := h.watch(h.mirrors(func(onsale.EventID) {}))
 	h.mustHold("buy_a", floor(2))
 	h.rebuild(testEpoch + 1)
 	eventually(t, "the mirror has the new epoch", func() bool { return f.has(h.stock()) })
@@ -130,11 +130,15 @@ func TestANewEpochResetsTheMirror(t *testing.T) {
 func TestALostDeltaIsFoundOut(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
-	f := h.watch(h.mirrors(func(onsale.EventID, bool) {}))
+	f := h.watch(h.mirrors(func(onsale.EventID) {}))
 	// A desk that publishes elsewhere: its deltas are lost to the mirror.
 	mute := NewDesk(h.desk.cfg)
+	asks, err := h.layout.CheckAsks([]onsale.Ask{floor(2)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	mute.batcher("concert", testEpoch).keys.channel = "nowhere"
-	if _, err := mute.Hold(t.Context(), h.layout, Request{Buyer: "buy_a", Lines: []onsale.Line{floor(2)}}); err != nil {
+	if _, err := mute.Hold(t.Context(), h.layout, Request{Buyer: "buy_a", Asks: asks}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the mirror reads the stock anew", func() bool { return f.has(h.stock()) })
@@ -144,7 +148,7 @@ func TestAbsentStockIsReported(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
 	told := make(chan onsale.EventID, 100)
-	f := h.watch(h.mirrors(func(e onsale.EventID, _ bool) {
+	f := h.watch(h.mirrors(func(e onsale.EventID) {
 		select {
 		case told <- e:
 		default:
@@ -159,4 +163,24 @@ func TestAbsentStockIsReported(t *testing.T) {
 	}
 	h.rebuild(testEpoch + 1)
 	eventually(t, "the mirror has the rebuilt stock", func() bool { return f.has(h.stock()) })
+}
+
+func TestARestartedRedisIsReportedHoweverWholeItLooks(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	told := make(chan onsale.EventID, 100)
+	h.watch(h.mirrors(func(e onsale.EventID) {
+		select {
+		case told <- e:
+		default:
+		}
+	}))
+	h.restart()
+	if event := <-told; event != "concert" {
+		t.Errorf("told of %q", event)
+	}
+	c, err := h.desk.Condition(t.Context(), "concert")
+	if err != nil || c.Whole() || c.SameRun || c.Sale != onsale.SaleOpen {
+		t.Errorf("condition %+v, %v", c, err)
+	}
 }

@@ -10,12 +10,13 @@ import (
 )
 
 // record is a hold as book.lua keeps it:
-// "state|generation|deadline|pinned at|buyer|fingerprint|lines".
+// "state|generation|deadline|pinned at|accepted at|buyer|fingerprint|lines".
 type record struct {
-	state      byte // h, p, s, r, x
+	state      byte // h, p, s, r, x, o
 	generation uint64
 	deadline   int64 // ms
-	pinned     int64 // ms, 0 if it isn't
+	pinned     int64 // ms, 0 if it never was
+	accepted   int64 // ms, 0 if it isn't
 	buyer      onsale.BuyerID
 	print      string
 	lines      string // "section*quantity" or "section@offset.offset…", joined by commas
@@ -23,18 +24,20 @@ type record struct {
 
 var stateOf = map[byte]onsale.HoldState{
 	'h': onsale.HoldHeld, 'p': onsale.HoldPinned, 's': onsale.HoldSold, 'r': onsale.HoldReleased, 'x': onsale.HoldExpired,
+	'o': onsale.HoldSold, // owed: sold, whatever Redis has given its inventory to
 }
 
 func parseRecord(text string) (record, error) {
 	f := strings.Split(text, "|")
-	if len(f) != 7 || len(f[0]) != 1 || stateOf[f[0][0]] == "" {
+	if len(f) != 8 || len(f[0]) != 1 || stateOf[f[0][0]] == "" {
 		return record{}, fmt.Errorf("hold record %q has not the form that book.lua writes", text)
 	}
-	r := record{state: f[0][0], buyer: onsale.BuyerID(f[4]), print: f[5], lines: f[6]}
-	var errs [3]error
+	r := record{state: f[0][0], buyer: onsale.BuyerID(f[5]), print: f[6], lines: f[7]}
+	var errs [4]error
 	r.generation, errs[0] = strconv.ParseUint(f[1], 10, 64)
 	r.deadline, errs[1] = strconv.ParseInt(f[2], 10, 64)
 	r.pinned, errs[2] = strconv.ParseInt(f[3], 10, 64)
+	r.accepted, errs[3] = strconv.ParseInt(f[4], 10, 64)
 	for _, err := range errs {
 		if err != nil {
 			return record{}, fmt.Errorf("hold record %q: %w", text, err)
@@ -44,7 +47,7 @@ func parseRecord(text string) (record, error) {
 }
 
 func (r record) String() string {
-	return fmt.Sprintf("%c|%d|%d|%d|%s|%s|%s", r.state, r.generation, r.deadline, r.pinned, r.buyer, r.print, r.lines)
+	return fmt.Sprintf("%c|%d|%d|%d|%d|%s|%s|%s", r.state, r.generation, r.deadline, r.pinned, r.accepted, r.buyer, r.print, r.lines)
 }
 
 // hold spells the record out in an event's words.
@@ -55,7 +58,7 @@ func (r record) hold(id onsale.HoldID, l *onsale.Layout) (onsale.Hold, error) {
 	}
 	h := onsale.Hold{
 		ID: id, Event: l.Event.ID, State: stateOf[r.state], Generation: r.generation, ExpiresAt: fromMs(r.deadline),
-		Lines: lines, Currency: l.Event.Currency, Buyer: r.buyer,
+		Lines: lines, Currency: l.Event.Currency, Buyer: r.buyer, AcceptedAt: fromMs(r.accepted),
 	}
 	for _, line := range lines {
 		h.Amount += l.Section(line.Section).Price * int64(line.Quantity)
@@ -83,6 +86,9 @@ func encodeLines(lines []onsale.Line, l *onsale.Layout) string {
 			}
 			offset, _ := s.Offset(seat) // CheckLines has passed it
 			b = strconv.AppendInt(append(b, separator), int64(offset), 10)
+			if letter := s.Letter(offset); letter != onsale.SeatAvailable {
+				b = append(b, letter)
+			}
 		}
 	}
 	return string(b)
@@ -115,11 +121,11 @@ func decodeLines(text string, l *onsale.Layout) ([]onsale.Line, error) {
 	return lines, nil
 }
 
-// seatNames turns "offset.offset…" into the seats' names.
+// seatNames turns "offset.offset…", with accessible seats' letters or without, into the seats' names.
 func seatNames(s *onsale.SectionLayout, offsets string) ([]string, error) {
 	var names []string
 	for text := range strings.SplitSeq(offsets, ".") {
-		offset, err := strconv.Atoi(text)
+		offset, err := strconv.Atoi(strings.TrimRight(text, "wc"))
 		if err != nil {
 			return nil, err
 		}
@@ -132,11 +138,17 @@ func seatNames(s *onsale.SectionLayout, offsets string) ([]string, error) {
 	return names, nil
 }
 
+// toMs is the inverse of fromMs.
+func toMs(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
 func fromMs(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
 }
-
-func formatUint(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -25,18 +25,31 @@ func refusal(l *onsale.Layout, r Request, word, rest string) error {
 		}
 		return &onsale.Error{Code: onsale.CodeBuyerLimit, Available: &left,
 			Detail: fmt.Sprintf("one buyer may have %d; %d left for you", l.Event.MaxPerBuyer, left)}
-	case "sold_out", "seat_taken":
+	case "too_often":
+		ms, err := strconv.ParseInt(rest, 10, 64)
+		if err != nil {
+			return fmt.Errorf("read the refusal %q: %w", word+" "+rest, err)
+		}
+		return onsale.Busy(onsale.CodeTooOften, "too many holds in a minute; keep the one you have", time.Duration(ms)*time.Millisecond, nil)
+	case "sold_out", "not_together", "seat_taken", "accessible":
 		index, what, _ := strings.Cut(rest, " ")
 		i, err := strconv.Atoi(index)
 		if err != nil || i < 0 || i >= len(l.Sections()) {
 			return fmt.Errorf("read the refusal %q: no such section", word+" "+rest)
 		}
-		if word == "sold_out" {
+		switch word {
+		case "sold_out":
 			return soldOut(l.Sections()[i], what)
+		case "not_together":
+			return notTogether(l.Sections()[i], what)
 		}
 		seats, err := seatNames(l.Sections()[i], what)
 		if err != nil {
 			return fmt.Errorf("read the refusal %q: %w", word+" "+rest, err)
+		}
+		if word == "accessible" {
+			return &onsale.Error{Code: onsale.CodeAccessible, Section: l.Sections()[i].ID, Seats: seats,
+				Detail: "kept for wheelchairs and companions: " + strings.Join(seats, ", ") + "; say accessible if you need them"}
 		}
 		return &onsale.Error{Code: onsale.CodeSeatTaken, Section: l.Sections()[i].ID, Seats: seats,
 			Detail: "taken: " + strings.Join(seats, ", ") + "; pick others"}
@@ -54,4 +67,13 @@ func soldOut(s *onsale.SectionLayout, available string) error {
 		detail = s.Name + " is sold out for now; held admissions may come back"
 	}
 	return &onsale.Error{Code: onsale.CodeSoldOut, Section: s.ID, Available: &left, Detail: detail}
+}
+
+func notTogether(s *onsale.SectionLayout, available string) error {
+	left, err := strconv.ParseInt(available, 10, 64)
+	if err != nil {
+		return fmt.Errorf("read a not-together count: %w", err)
+	}
+	return &onsale.Error{Code: onsale.CodeNotTogether, Section: s.ID, Available: &left,
+		Detail: fmt.Sprintf("%d left in %s, but not next to each other; ask for less, or say split", left, s.Name)}
 }

@@ -21,7 +21,7 @@ import (
 var lua embed.FS
 
 var (
-	applyScript   = newScript("book", "expire", "hold", "release", "pin", "confirm", "free", "look", "close", "apply")
+	applyScript   = newScript("book", "expire", "best", "hold", "release", "pin", "extend", "accept", "confirm", "free", "look", "close", "apply")
 	saleScript    = newScript("sale")
 	rebuildScript = newScript("rebuild")
 	viewScript    = newScript("snapshot", "view")

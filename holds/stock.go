@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/rueidis"
 
@@ -144,107 +143,4 @@ func (d *Desk) SetSale(ctx context.Context, l *onsale.Layout, sale onsale.Sale) 
 		return ErrAbsent
 	}
 	return err
-}
-
-// BeginRebuild empties an event's stock and refuses everything until FinishRebuild,
-// in a new epoch, which fences whatever was issued before. It is an error if
-// another rebuild with the same or a newer epoch was here first.
-func (d *Desk) BeginRebuild(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch) error {
-	return d.rebuildStep(ctx, l, epoch, "begin", strconv.FormatInt(l.Event.HoldTime().Milliseconds(), 10),
-		strconv.Itoa(l.Event.MaxPerBuyer), strconv.FormatInt(d.cfg.Memory.Milliseconds(), 10))
-}
-
-// Kept is inventory that Postgres says is taken: a live claim.
-type Kept struct {
-	Hold  onsale.HoldID
-	Buyer onsale.BuyerID
-	Sold  bool // ticketed; false: its payment is still being decided
-	Lines []onsale.Line
-}
-
-// rebuildChunk is how many holds one call lays: about a millisecond of Redis's time.
-const rebuildChunk = 250
-
-// FinishRebuild lays the stock: everything is available but what is kept. The sale
-// goes on as given.
-func (d *Desk) FinishRebuild(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch, sale onsale.Sale, kept []Kept) error {
-	seats, counts := l.Empty(), make([]onsale.Counts, len(l.Sections()))
-	for i, s := range l.Sections() {
-		counts[i].Available = s.Capacity
-	}
-	now := time.Now().UnixMilli()
-	for len(kept) > 0 {
-		chunk := kept[:min(len(kept), rebuildChunk)]
-		kept = kept[len(chunk):]
-		args := []string{strconv.Itoa(len(chunk))}
-		for _, k := range chunk {
-			if err := lay(l, k, seats, counts); err != nil {
-				return err
-			}
-			rec := record{state: 'p', generation: 1, deadline: now, pinned: now, buyer: k.Buyer, lines: encodeLines(k.Lines, l)}
-			due, pinned := int64(0), now
-			if k.Sold {
-				rec.state, due, pinned = 's', now+d.cfg.Memory.Milliseconds(), 0
-			}
-			args = append(args, string(k.Hold), rec.String(), string(k.Buyer), strconv.Itoa(onsale.Quantity(k.Lines)),
-				strconv.FormatInt(due, 10), strconv.FormatInt(pinned, 10))
-		}
-		if err := d.rebuildStep(ctx, l, epoch, "holds", args...); err != nil {
-			return err
-		}
-	}
-	args := []string{string(sale), string(seats)}
-	for _, c := range counts {
-		args = append(args, formatCounts(c))
-	}
-	if err := d.rebuildStep(ctx, l, epoch, "finish", args...); err != nil {
-		return err
-	}
-	d.batcher(l.Event.ID, epoch).epoch.Store(uint64(epoch))
-	return nil
-}
-
-// lay takes a kept hold's inventory out of what is available.
-func lay(l *onsale.Layout, k Kept, seats []byte, counts []onsale.Counts) error {
-	letter := onsale.SeatPinned
-	if k.Sold {
-		letter = onsale.SeatSold
-	}
-	for _, line := range k.Lines {
-		s := l.Section(line.Section)
-		if s == nil {
-			return fmt.Errorf("lay hold %s: the event has no section %q", k.Hold, line.Section)
-		}
-		c := &counts[s.Index]
-		c.Available -= int64(line.Quantity)
-		if k.Sold {
-			c.Sold += int64(line.Quantity)
-		} else {
-			c.Pinned += int64(line.Quantity)
-		}
-		for _, seat := range line.Seats {
-			offset, ok := s.Offset(seat)
-			if !ok || seats[offset] != onsale.SeatAvailable {
-				return fmt.Errorf("lay hold %s: seat %s of %s is unknown or claimed twice", k.Hold, seat, s.ID)
-			}
-			seats[offset] = letter
-		}
-		if c.Available < 0 {
-			return fmt.Errorf("lay hold %s: more of %s is claimed than it has", k.Hold, s.ID)
-		}
-	}
-	return nil
-}
-
-func (d *Desk) rebuildStep(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch, step string, args ...string) error {
-	k := newKeys(d.cfg.Namespace, l.Event.ID)
-	args = append([]string{strconv.FormatUint(uint64(epoch), 10), k.channel, step}, args...)
-	reply, err := rebuildScript.run(ctx, d.cfg.Client, k, args).ToArray()
-	if err == nil {
-		err = checkStatus(reply)
-	}
-	if err != nil {
-		return fmt.Errorf("rebuild %s, epoch %d, %s: %w", l.Event.ID, epoch, step, err)
-	}
-	return nil
 }

@@ -24,6 +24,7 @@ type AuditInput struct {
 	View      *onsale.HoldsView    // Redis's side; nil if it can't be had: invariants 1, 6 and 7 are then not checked
 	Ledger    []onsale.LedgerEntry // the provider's side; nil if unknown. Entries of other events are ignored
 	Unsettled int64                // purchases in Kafka that GroupClaim has not committed
+	Dead      []DeadLetter         // the dead letters of the stages that are of this event
 	// Quiet says that nothing is under way: no sale traffic, every order drained, and
 	// Redis told of each. Only then can what is still open be called lost, and Redis be
 	// held to agree with Postgres.
@@ -31,6 +32,15 @@ type AuditInput struct {
 	// Feed is what a client that followed the protocol has folded, brought to View's
 	// epoch and sequence number, or left behind if it never got there; nil if there is none.
 	Feed *onsale.FeedSnapshot
+}
+
+// DeadLetter is a record of an order that a stage could not process.
+type DeadLetter struct {
+	Order  onsale.OrderID // "" if the record can't be read and its key doesn't tell
+	Topic  string         // whose stage gave it up, one of the root package's
+	Origin string         // where exactly the record was, as topic/partition@offset
+	Reason string
+	At     time.Time
 }
 
 // checks are the invariants, in their order.

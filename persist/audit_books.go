@@ -25,6 +25,7 @@ type books struct {
 	payments map[onsale.OrderID][]paymentRow
 	tickets  map[onsale.OrderID][]onsale.Ticket // by number
 
+	dead      map[onsale.OrderID][]DeadLetter        // oldest first
 	claimedIn map[string]int64                       // what the claims add up to, by section
 	claimsOf  map[onsale.OrderID][]onsale.Line       // what the claims of each order add up to
 	ledger    map[onsale.OrderID]*onsale.LedgerEntry // nil if the provider's side is unknown
@@ -128,6 +129,10 @@ func (b *books) index(payments []paymentRow, tickets []onsale.Ticket) {
 	for _, c := range b.claims {
 		b.claimedIn[c.section] += int64(c.quantity)
 		b.claimsOf[c.order] = addClaim(b.claimsOf[c.order], c.section, c.seat, c.quantity)
+	}
+	b.dead = map[onsale.OrderID][]DeadLetter{}
+	for _, d := range b.in.Dead {
+		b.dead[d.Order] = append(b.dead[d.Order], d)
 	}
 	b.indexLedger()
 	b.holds = map[onsale.HoldID]*onsale.HeldRecord{}

@@ -236,6 +236,28 @@ var brokenInRedis = []broken{
 }
 
 var brokenElsewhere = []broken{
+	{name: "a purchase that was given up", invariant: onsale.InvariantOrders, figures: [3]int64{0, 1, 0},
+		spoil: func(w *world) {
+			w.refused = w.purchase(floor(1))
+			w.bury(w.refused, onsale.TopicPurchases, "the purchase has no lines")
+			w.bury(w.refused, onsale.TopicPurchases, "the same again")
+		},
+		subject: ofOrder(refused), detail: "a dead letter of onsale.purchases, and the book has no such order", history: "the purchase has no lines"},
+	{name: "a charge that was given up", invariant: onsale.InvariantOrders, figures: [3]int64{0, 1, 0},
+		spoil: func(w *world) {
+			w.refused = w.purchase(floor(1))
+			w.forOrder(w.refused, `SET LOCAL session_replication_role = origin`, // with its history
+				`INSERT INTO orders VALUES (%s, 'gala', 'buy_x', 'claimed', '', '[{"section":"floor","quantity":1}]', 2500, 'EUR', '', now(), now())`,
+				`INSERT INTO claims VALUES ('gala', %s, 'floor', '', 1)`, `UPDATE sections SET claimed = claimed + 1 WHERE section = 'floor'`)
+			w.bury(w.refused, onsale.TopicCharges, "no payment token")
+		},
+		subject: ofOrder(refused), detail: "a dead letter of onsale.charges, and still claimed", history: "no payment token"},
+	{name: "a purchase that can't even be read", invariant: onsale.InvariantOrders, figures: [3]int64{0, 2, 0},
+		spoil: func(w *world) {
+			w.bury(onsale.Purchase{}, onsale.TopicPurchases, "not JSON")
+			w.bury(onsale.Purchase{}, onsale.TopicPurchases, "not JSON either")
+		},
+		subject: func(*world) string { return "topic " + onsale.TopicPurchases }, detail: "2 dead letters", history: "not JSON either"},
 	{name: "the provider took the money twice", invariant: onsale.InvariantCharges, figures: [3]int64{0, 0, 1},
 		spoil:   func(w *world) { w.entry(w.seated).Captures = 2 },
 		subject: ofOrder(seated), detail: "the provider took its money 2 times", history: "paid → ticketed"},

@@ -52,8 +52,8 @@ func (f *findings) culprits() []string {
 	return slices.Compact(ids)
 }
 
-// conclude makes the report: each finding with the history of its orders, and what
-// Redis remembers of their holds.
+// conclude makes the report: each finding with the history of its orders, their
+// dead letters, and what Redis remembers of their holds.
 func (f *findings) conclude(b *books, histories map[onsale.OrderID][]string) *onsale.AuditReport {
 	r := &f.report
 	r.Violations = []onsale.Violation{} // in JSON an empty list, not null
@@ -61,6 +61,9 @@ func (f *findings) conclude(b *books, histories map[onsale.OrderID][]string) *on
 		var history []string
 		for _, id := range n.orders {
 			history = append(history, histories[id]...)
+			for _, d := range b.dead[id] {
+				history = append(history, describeDead(d))
+			}
 			if h := b.holds[id.Hold()]; h != nil {
 				history = append(history, describeHold(h))
 			}
@@ -73,6 +76,10 @@ func (f *findings) conclude(b *books, histories map[onsale.OrderID][]string) *on
 		}
 	}
 	return r
+}
+
+func describeDead(d DeadLetter) string {
+	return fmt.Sprintf("%s dead letter of %s: %s", stamp(d.At), d.Origin, d.Reason)
 }
 
 func describeHold(h *onsale.HeldRecord) string {

@@ -46,6 +46,19 @@ func TestAuditDuringASaleTakesWhatIsUnderWayForThat(t *testing.T) {
 	}
 }
 
+func TestAuditCountsWhatAStageGaveUpAsLostEvenDuringASale(t *testing.T) {
+	w := newWorld(t)
+	w.bury(w.seated, onsale.TopicResults, "double_charge") // ticketed all the same
+	if r := w.report(); !r.OK() || r.LostOrders != 0 {
+		t.Error(r.LostOrders, r.Err())
+	}
+	w.bury(w.purchase(floor(1)), onsale.TopicPurchases, "no lines")
+	w.in.Quiet = false
+	if r := w.report(); r.LostOrders != 1 || len(r.Violations) != 1 {
+		t.Errorf("%d lost, want the dead-lettered purchase: %v", r.LostOrders, r.Err())
+	}
+}
+
 func TestAuditWithoutTheOtherStoresChecksPostgresAlone(t *testing.T) {
 	w := newWorld(t)
 	w.in.View, w.in.Ledger, w.in.Feed = nil, nil, nil

@@ -161,6 +161,11 @@ func (w *world) record(id onsale.HoldID) *onsale.HeldRecord {
 	return &w.in.View.Holds[i]
 }
 
+// bury adds a dead letter of a purchase's order.
+func (w *world) bury(p onsale.Purchase, topic, reason string) {
+	w.in.Dead = append(w.in.Dead, DeadLetter{Order: p.Order, Topic: topic, Origin: topic + "/0@7", Reason: reason, At: time.Now()})
+}
+
 // entry is the provider's entry of a purchase.
 func (w *world) entry(p onsale.Purchase) *onsale.LedgerEntry {
 	i := slices.IndexFunc(w.in.Ledger, func(e onsale.LedgerEntry) bool { return e.Order == p.Order })

@@ -37,7 +37,7 @@ func (o *bookedOrder) charge() onsale.Charge {
 }
 
 func (o *bookedOrder) news() onsale.OrderNews {
-	return onsale.OrderNews{Order: o.ID, Hold: o.Hold, Event: o.Event, Buyer: o.Buyer, State: o.State, Reason: o.Reason, At: o.UpdatedAt}
+	return onsale.OrderNews{Order: o.ID, Hold: o.Hold, Event: o.Event, Buyer: o.Buyer, Lines: o.Lines, State: o.State, Reason: o.Reason, At: o.UpdatedAt}
 }
 
 func collectBooked(rows pgx.Rows, into map[onsale.OrderID]*bookedOrder) error {

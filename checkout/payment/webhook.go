@@ -1,9 +1,11 @@
 package payment
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -29,22 +31,43 @@ type Webhook struct {
 	Order     onsale.OrderID       `json:"order"`
 	Outcome   onsale.ChargeOutcome `json:"outcome"`
 	Reference string               `json:"reference,omitempty"`
-	Amount    int64                `json:"amount,omitempty"`
+	Amount    int64                `json:"amount"` // minor units; below 0 if the notice says none
 	Currency  string               `json:"currency,omitempty"`
 	Reason    string               `json:"reason,omitempty"`
 	At        time.Time            `json:"at,omitzero"`
 }
 
+// noAmount is the amount of a notice that says none: of 0 it must be told apart,
+// since what a captured one leaves out would count as the wrong amount.
+const noAmount = -1
+
+// UnmarshalJSON refuses fields that a notice doesn't have.
+func (w *Webhook) UnmarshalJSON(text []byte) error {
+	type plain Webhook // without this method
+	notice := plain{Amount: noAmount}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&notice); err != nil {
+		return err
+	}
+	*w = Webhook(notice)
+	return nil
+}
+
 // Result returns what the notice says, in the words that the rest of Onsale
-// knows. It refuses, as a bad request, a notice that says nothing definite.
+// knows. It refuses, as a bad request, a notice that says nothing definite, and one
+// of a capture that doesn't say how much money was taken.
 func (w Webhook) Result() (onsale.ChargeResult, error) {
 	event, _, ok := w.Order.Parse()
 	if !ok {
 		return onsale.ChargeResult{}, onsale.Refuse(onsale.CodeBadRequest, "the notice names no order")
 	}
+	if w.Outcome == onsale.ChargeCaptured && (w.Amount < 0 || w.Currency == "") {
+		return onsale.ChargeResult{}, onsale.Refuse(onsale.CodeBadRequest, "a notice of a capture has an amount and a currency")
+	}
 	r := onsale.ChargeResult{
 		Order: w.Order, Event: event, Outcome: w.Outcome, Reference: w.Reference,
-		Amount: w.Amount, Currency: w.Currency, Reason: w.Reason, At: w.At,
+		Amount: max(0, w.Amount), Currency: w.Currency, Reason: w.Reason, At: w.At,
 	}
 	if err := definite(r, w.Order); err != nil {
 		return onsale.ChargeResult{}, onsale.Refuse(onsale.CodeBadRequest, err.Error())

@@ -66,6 +66,10 @@ func TestWebhookSaysADefiniteResultOrNothing(t *testing.T) {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 	for name, text := range map[string]string{
+		"no amount":      strings.Replace(good, `"amount":4200,`, "", 1),
+		"amount null":    strings.Replace(good, "4200", "null", 1),
+		"amount below 0": strings.Replace(good, "4200", "-4200", 1),
+		"no currency":    strings.Replace(good, `"currency":"EUR",`, "", 1),
 		"not an outcome": strings.Replace(good, "captured", "pending", 1),
 		"no reference":   strings.Replace(good, "chg_1", "", 1),
 		"no order":       strings.Replace(good, string(order), "", 1),
@@ -73,6 +77,33 @@ func TestWebhookSaysADefiniteResultOrNothing(t *testing.T) {
 		if _, err := read(t, text).Result(); onsale.CodeOf(err) != onsale.CodeBadRequest {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestWebhookOfADeclineNeedsNoMoney(t *testing.T) {
+	order := onsale.NewHoldID("gala", 1).Order()
+	got, err := read(t, `{"id":"ntc_1","order":"`+string(order)+`","outcome":"declined","reason":"card_declined"}`).Result()
+	want := onsale.ChargeResult{Order: order, Event: "gala", Outcome: onsale.ChargeDeclined, Reason: "card_declined"}
+	if err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+}
+
+func TestWebhookOfAFreeTicketSaysSo(t *testing.T) {
+	free := payment.Webhook{ID: "ntc_1", Order: onsale.NewHoldID("gala", 1).Order(), Outcome: onsale.ChargeCaptured, Reference: "chg_1", Currency: "EUR"}
+	text, err := json.Marshal(free)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := read(t, string(text)).Result(); err != nil || got.Amount != 0 {
+		t.Errorf("%s: %+v, %v", text, got, err)
+	}
+}
+
+func TestWebhookWithAMisspeltFieldIsRefused(t *testing.T) {
+	var w payment.Webhook
+	if err := json.Unmarshal([]byte(`{"id":"ntc_1","ammount":4200}`), &w); err == nil {
+		t.Errorf("taken as %+v", w)
 	}
 }
 

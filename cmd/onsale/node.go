@@ -104,12 +104,15 @@ func (n *node) addMirrors(front bool) error {
 		return err
 	}
 	n.closers = append(n.closers, subscriber.Close)
-	onAmiss := func(onsale.EventID, bool) {}
+	onAmiss := func(onsale.EventID) {}
 	if front {
 		onAmiss = n.sales.Amiss
 	}
 	n.mirrors = holds.NewMirrors(n.desk, subscriber, onAmiss, n.log)
 	n.catalog = engine.NewCatalog(n.store, n.mirrors, n.log)
+	if front {
+		n.catalog.AlignWith(n.sales.Align)
+	}
 	n.add(n.mirrors, n.catalog)
 	return nil
 }
@@ -124,8 +127,8 @@ func (n *node) addSettlement() {
 		n.add(events)
 	}
 	n.add(
-		checkout.NewConfirmer(n.broker(), n.producer, n.desk, n.log),
-		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.IDs, Drained: drained, States: n.store.States, Log: n.log}),
+		checkout.NewConfirmer(n.broker(), n.producer, n.desk, n.store.Layout, n.log),
+		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.All, Drained: drained, Orders: n.store.OrdersByID, Log: n.log}),
 		persist.NewSettler(persist.SettlerConfig{Store: n.store, Broker: n.broker(), Producer: n.producer, Metrics: n.set, Log: n.log}),
 		payment.NewWorker(payment.WorkerConfig{Broker: n.broker(), Producer: n.producer, Provider: n.provider, Metrics: n.set, Log: n.log}),
 	)

@@ -37,6 +37,8 @@ local function view_of(range)
   return view
 end
 
+local nothing = {}
+
 -- The letter at a place of the view, as this call has it; those of `mine` are taken.
 local function letter_at(view, i, mine)
   if mine[view.base + i] then return 'h' end
@@ -72,20 +74,22 @@ local function next_block(view, pattern, mine, avoid_orphans)
 end
 
 -- After a block was taken, what is left of its run may suit another size, whose
--- cursor is further on.
+-- cursor is further on: it is set back to it.
 local function mind_cursors(view, stop)
-  local left = 0
-  while letter_at(view, stop + left, {}) == 'a' and left < 64 do left = left + 1 end
-  if left == 0 then return end
   for key, at in pairs(view.cursors) do
-    if at > stop then view.cursors[key] = stop end
+    if at > stop then
+      local alone = sub(key, -1) == '!' -- a size for which orphans don't matter
+      local n, left = alone and #key - 1 or #key, 0
+      while left < n + 2 and letter_at(view, stop + left, nothing) == 'a' do left = left + 1 end
+      if left == n or left == n + 2 or (alone and left > n) then view.cursors[key] = stop end
+    end
   end
 end
 
 local function note(view, p, n, found, mine)
   for i = p, p + n - 1 do
     local offset = view.base + i
-    found[#found + 1] = {offset = offset, letter = letter_at(view, i, {})}
+    found[#found + 1] = {offset = offset, letter = letter_at(view, i, nothing)}
     mine[offset] = true
   end
 end

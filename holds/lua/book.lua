@@ -3,22 +3,26 @@
 -- it all. So a call that fails changes nothing, a record is read and written at
 -- most once however many operations touch it, and one delta tells them all.
 --
--- KEYS  1 meta     hash: epoch, sale, seq, clock, hold_ms, cap, memory_ms, orphans,
---                  rate, extend_ms, and "c:<section index>" = "available,held,pinned,sold"
---       2 holds    hash: hold id → record, see parse()
+-- KEYS  1 meta     hash: epoch, run, sale, seq, clock, hold_ms, cap, memory_ms,
+--                  orphans, rate, extend_ms, and "c:<section index>" =
+--                  "available,held,pinned,sold"
+--       2 holds    hash: hold id → record, see parse(); or "@" and the id that the hold
+--                  had before its stock was laid anew
 --       3 due      zset: hold id by the millisecond at which it expires or, once it
---                  has ended, is forgotten. A pinned hold is not in it
+--                  has come to nothing, is forgotten. Pinned and sold holds are not in it
 --       4 buyers   hash: buyer → "admissions held, pinned and sold|when the minute of
 --                  its holds began|holds since then"
 --       5 seats    string: a byte a seat, see onsale.Layout
---       6 pins     zset: hold id by the millisecond at which it was pinned
+--       6 pins     zset: hold id by the millisecond at which it was last pinned, or 0 if
+--                  it is owed: what recovery looks into
 -- ARGV  1 epoch    the caller's; another one than the book's changes nothing
 --       2 channel  where the delta is published
 --       3 most     how many due holds one reaping may take
 --
 -- A hold's states are h(eld), p(inned), s(old), r(eleased) and (e)x(pired). The
 -- first three are also its seats' letters; a is available, and so, for those who ask
--- for them, are w(heelchair) and c(ompanion) seats.
+-- for them, are w(heelchair) and c(ompanion) seats. One that is o(wed) is sold by
+-- Postgres's word while its inventory here is another hold's; see confirm.lua.
 
 local META, HOLDS, DUE, BUYERS, SEATS, PINS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local match, gmatch, find, sub, rep = string.match, string.gmatch, string.find, string.sub, string.rep
@@ -46,19 +50,27 @@ local counts, counts_changed = {}, {}
 local seats, seats_changed = {}, {}
 local views = {} -- sections' seats, read whole; see best.lua
 
--- A record is "state|generation|deadline|pinned at|buyer|fingerprint|lines"; its
+-- What a request without an idempotency key has as its fingerprint. It can't be
+-- repeated, so its hold is remembered only as long as a message may be under way.
+local KEYLESS, KEYLESS_MEMORY_MS = '-', 60000
+
+-- The time over which one buyer's holds are counted.
+local MINUTE_MS = 60000
+
+-- A record is "state|generation|deadline|pinned at|accepted at|buyer|fingerprint|lines"; its
 -- lines are "section*quantity" or "section@offset.offset…", joined by commas. An
 -- offset of an accessible seat is followed by its letter, w or c.
 local function parse(text)
-  local state, generation, deadline, pinned, buyer, print, lines =
-    match(text, '^(%a)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
+  local state, generation, deadline, pinned, accepted, buyer, print, lines =
+    match(text, '^(%a)|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
+  if not state then return {was = match(text, '^@(.+)$')} end
   return {state = state, generation = generation, deadline = tonumber(deadline), pinned = tonumber(pinned),
-    buyer = buyer, print = print, lines = lines}
+    accepted = accepted, buyer = buyer, print = print, lines = lines}
 end
 
 local function text_of(hold)
   return concat({hold.state, hold.generation, string.format('%.0f', hold.deadline), string.format('%.0f', hold.pinned),
-    hold.buyer, hold.print, hold.lines}, '|')
+    hold.accepted, hold.buyer, hold.print, hold.lines}, '|')
 end
 
 -- Reads the records that are not in the book yet, in one command.
@@ -72,6 +84,16 @@ local function fetch(ids)
   for i = 1, #missing do
     if texts[i] then holds[missing[i]] = parse(texts[i]) end
   end
+end
+
+-- The hold's id and record, under the id that it had before if its stock was laid anew since.
+local function find_hold(id)
+  local hold = holds[id]
+  if hold and hold.was then
+    fetch({hold.was})
+    return hold.was, holds[hold.was]
+  end
+  return id, hold
 end
 
 local function put(id, hold)
@@ -172,7 +194,7 @@ local function give_back(id, hold, state)
   credit(hold.buyer, -each_line(hold, function(section, n, line) offer_again(section, n, line, hold.state) end))
   if hold.state == 'p' then pins[id] = false end
   hold.state = state
-  due[id] = now + memory_ms
+  due[id] = now + (hold.print == KEYLESS and KEYLESS_MEMORY_MS or memory_ms)
   put(id, hold)
 end
 

@@ -33,7 +33,7 @@ end
 
 -- A buyer who has nothing, and whose minute is over, is forgotten.
 local function buyer_text(b)
-  if b.n == 0 and b.began + 60000 <= now then return nil end
+  if b.n == 0 and b.began + MINUTE_MS <= now then return nil end
   return concat({b.n, string.format('%.0f', b.began), b.made}, '|')
 end
 

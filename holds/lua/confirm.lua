@@ -1,35 +1,43 @@
 -- confirm: Postgres says that the hold's order is ticketed, so what it had is sold.
+-- What Redis shows must follow, whatever Redis thinks the hold has become:
 --
--- A hold that recovery has freed meanwhile takes its inventory again if it is
--- still there: the order is real, and what Redis shows must follow it.
+--   forgotten or never known   (a purchase that came late, after the stock was laid
+--                              anew) it is written as sold, if the inventory is there
+--   freed by recovery          it takes its inventory again, if it is still there
+--   not there any more         it is owed: it stays among the pins, and recovery
+--                              confirms it again until the hold that has the
+--                              inventory ends. Postgres rejects that one's order
 --
--- ARGS     id, generation (0: any)
--- RETURNS  "ok", "stale" (another generation), "unknown" (forgotten, or counted as sold by a rebuild), "lost" (its
---          inventory is someone else's here; Postgres will reject that one)
+-- ARGS     id, buyer, lines
+-- RETURNS  "ok", "owed"
 
-local function retake(hold)
+local function is_there(hold)
   local there = true
   each_line(hold, function(section, n, line)
     there = there and count(section).a >= n
     for i = 1, #line do there = there and seat(line[i].offset) == line[i].letter end
   end)
-  if there then credit(hold.buyer, move_hold(hold, 'a', 's')) end
   return there
 end
 
 operations.confirm = function(id, at)
   local hold = holds[id]
-  if not hold then return 'unknown' end
-  if is_stale(hold, ARGV[at]) then return 'stale' end
+  if not hold then
+    hold = {state = 'x', generation = '1', deadline = now, pinned = 0, accepted = '0', buyer = ARGV[at], print = '', lines = ARGV[at + 1]}
+  end
   if hold.state == 's' then return 'ok' end
-  if hold.state == 'r' or hold.state == 'x' then
-    if not retake(hold) then return 'lost' end
-  else
+  if hold.state == 'h' or hold.state == 'p' then
     move_hold(hold, hold.state, 's')
+  elseif is_there(hold) then
+    credit(hold.buyer, move_hold(hold, 'a', 's'))
+  else
+    hold.state = 'o'
+    pins[id], due[id] = 0, false
+    put(id, hold)
+    return 'owed'
   end
   hold.state = 's'
-  pins[id] = false
-  due[id] = now + memory_ms
+  pins[id], due[id] = false, false
   put(id, hold)
   return 'ok'
 end

@@ -2,7 +2,7 @@
 -- Every call reaps what is due before it looks at anything else, so what an
 -- expired hold had is sellable to the very next request; sweeping is a call with
 -- no operations, for when nobody asks. An ended hold whose memory is over is
--- forgotten here too.
+-- forgotten here too; a sold one never is, or its key could buy again.
 
 local reaped = 0      -- entries of the index that this call has dealt with; they leave it at close()
 local more_due = true -- whether there may be others

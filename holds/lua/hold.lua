@@ -7,8 +7,9 @@
 --            "best", quantity, wheelchair places among it, "1" if it may be split, number
 --            of sections, and per section: index, first offset, offset after the last
 --            (both equal: it is general)
--- RETURNS  "ok <state> <generation> <deadline> <lines>", also for a repeat of the same
---          request, whatever the hold has become since
+-- RETURNS  "ok <id> <state> <generation> <deadline> <lines>", also for a repeat of the
+--          same request, whatever the hold has become since. The id is another one if
+--          the hold was granted before its stock was laid anew
 --          "key_reused"                            the id has another request
 --          "not_on_sale <sale>"
 --          "too_often <ms until the buyer's next minute>"
@@ -99,7 +100,9 @@ end
 -- One buyer's holds in a minute are limited: renewing is not keeping.
 local function too_often(buyer)
   local b = buyer_of(buyer)
-  if b.began + 60000 > now and b.made >= rate then return 'too_often ' .. string.format('%.0f', b.began + 60000 - now) end
+  if b.began + MINUTE_MS > now and b.made >= rate then
+    return 'too_often ' .. string.format('%.0f', b.began + MINUTE_MS - now)
+  end
 end
 
 local function lines_text(lines)
@@ -120,10 +123,10 @@ local function grant(id, buyer, print, lines, total)
     elseif last then for _, view in pairs(views) do view.cursors = {} end end
   end
   local b = buyer_of(buyer)
-  if b.began + 60000 <= now then b.began, b.made = now, 0 end
+  if b.began + MINUTE_MS <= now then b.began, b.made = now, 0 end
   b.made = b.made + 1
   credit(buyer, total)
-  local hold = {state = 'h', generation = '1', deadline = now + hold_ms, pinned = 0, buyer = buyer, print = print, lines = lines_text(lines)}
+  local hold = {state = 'h', generation = '1', deadline = now + hold_ms, pinned = 0, accepted = '0', buyer = buyer, print = print, lines = lines_text(lines)}
   put(id, hold)
   due[id] = hold.deadline
   return hold
@@ -131,9 +134,10 @@ end
 
 operations.hold = function(id, at)
   local buyer, print = ARGV[at], ARGV[at + 1]
-  local hold = holds[id]
+  local id, hold = find_hold(id)
   if hold then
-    if hold.print ~= print or hold.buyer ~= buyer then return 'key_reused' end
+    -- Of a hold that was kept when its stock was laid anew, the request is not known.
+    if hold.buyer ~= buyer or (hold.print ~= '' and hold.print ~= print) then return 'key_reused' end
   else
     if sale ~= 'open' then return 'not_on_sale ' .. sale end
     local asks, total = read_asks(at + 2)
@@ -152,5 +156,5 @@ operations.hold = function(id, at)
     if why then return why end
     hold = grant(id, buyer, print, lines, total)
   end
-  return concat({'ok', hold.state, hold.generation, string.format('%.0f', hold.deadline), hold.lines}, ' ')
+  return concat({'ok', id, hold.state, hold.generation, string.format('%.0f', hold.deadline), hold.lines}, ' ')
 end

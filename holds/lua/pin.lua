@@ -1,5 +1,7 @@
 -- pin: a checkout has begun. From here on the hold can't expire; it ends only by
--- confirm or free. A repeat finds it pinned, or sold, and is answered the same.
+-- confirm or free. A repeat finds it pinned, and begins the pin's time anew, since
+-- another purchase may be on its way to Kafka; or finds it accepted, whatever the
+-- order has come to since, and is answered the same.
 --
 -- ARGS     id, buyer, generation (0: any)
 -- RETURNS  "ok <record>", "unknown" (never was, or is another's), "stale" (another
@@ -9,7 +11,13 @@ operations.pin = function(id, at)
   local hold = holds[id]
   if not hold or hold.buyer ~= ARGV[at] then return 'unknown' end
   if is_stale(hold, ARGV[at + 1]) then return 'stale' end
-  if hold.state == 'p' or hold.state == 's' then return 'ok ' .. text_of(hold) end
+  if hold.accepted ~= '0' or hold.state == 's' or hold.state == 'o' then return 'ok ' .. text_of(hold) end
+  if hold.state == 'p' then
+    hold.pinned = now
+    pins[id] = now
+    put(id, hold)
+    return 'ok ' .. text_of(hold)
+  end
   if hold.state ~= 'h' then return 'ended ' .. hold.state end
   if hold.deadline <= now then give_back(id, hold, 'x'); return 'ended x' end
   move_hold(hold, 'h', 'p')

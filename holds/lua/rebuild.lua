@@ -3,11 +3,13 @@
 --
 -- KEYS     as in book.lua
 -- ARGV     1 epoch, 2 channel, 3 step, then
---          begin   hold_ms, cap, memory_ms
---          holds   number of holds, and per hold: id, record, buyer, admissions, due (0: not in
---                  the index), pinned at (0: not pinned)
+--          begin   hold_ms, cap, memory_ms, run id of the server ("": not known),
+--                  orphans ("allowed" or "avoided"), holds a buyer may make a minute, extend_ms
+--          holds   number of holds, and per hold: id, its id in this epoch, record, buyer,
+--                  admissions, pinned at (0: not pinned)
 --          finish  sale, seats, counts of section 0, 1, …
--- RETURNS  {"done"}; {"epoch", epoch} if a newer rebuild, or one that has finished, is in the way
+-- RETURNS  {"done"}; {"epoch", epoch} if a newer rebuild is in the way, or a stock that is
+--          as it should be
 
 local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
 local sale = redis.call('HGET', KEYS[1], 'sale')
@@ -15,11 +17,13 @@ local mine = tonumber(ARGV[1])
 local step = ARGV[3]
 
 if step == 'begin' then
-  if epoch > mine or (epoch == mine and sale ~= 'recovering') then return {'epoch', tostring(epoch)} end
+  local whole = sale and sale ~= 'recovering' and redis.call('HGET', KEYS[1], 'run') == ARGV[7]
+  if epoch >= mine or whole then return {'epoch', tostring(epoch)} end
   local clock = redis.call('HGET', KEYS[1], 'clock') or '0'
   redis.call('DEL', unpack(KEYS))
   redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'sale', 'recovering', 'seq', '0', 'clock', clock,
-    'hold_ms', ARGV[4], 'cap', ARGV[5], 'memory_ms', ARGV[6])
+    'hold_ms', ARGV[4], 'cap', ARGV[5], 'memory_ms', ARGV[6], 'run', ARGV[7],
+    'orphans', ARGV[8], 'rate', ARGV[9], 'extend_ms', ARGV[10])
   redis.call('PUBLISH', ARGV[2], cjson.encode({e = mine, q = 0, s = 'recovering'}))
   return {'done'}
 end
@@ -29,10 +33,11 @@ if epoch ~= mine or sale ~= 'recovering' then return {'epoch', tostring(epoch)} 
 if step == 'holds' then
   for i = 0, tonumber(ARGV[4]) - 1 do
     local at = 5 + 6 * i
-    local id, record, buyer, n, due, pinned = unpack(ARGV, at, at + 5)
+    local id, now_id, record, buyer, n, pinned = unpack(ARGV, at, at + 5)
     if redis.call('HSET', KEYS[2], id, record) == 1 then
-      redis.call('HINCRBY', KEYS[4], buyer, n)
-      if due ~= '0' then redis.call('ZADD', KEYS[3], due, id) end
+      redis.call('HSETNX', KEYS[2], now_id, '@' .. id) -- a key that was used before finds it
+      local has = string.match(redis.call('HGET', KEYS[4], buyer) or '0', '^%d+')
+      redis.call('HSET', KEYS[4], buyer, string.format('%.0f|0|0', has + n))
       if pinned ~= '0' then redis.call('ZADD', KEYS[6], pinned, id) end
     end
   end

@@ -13,15 +13,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"onsale"
 )
-
-// DefaultPartitions is how many partitions a topic is created with.
-const DefaultPartitions = 6
 
 // adminTimeout bounds a question to the cluster.
 const adminTimeout = 15 * time.Second
@@ -64,49 +57,6 @@ func Ping(ctx context.Context, b Broker) error {
 	defer cl.Close()
 	if err := cl.Ping(ctx); err != nil {
 		return fmt.Errorf("kafka at %v does not answer: %w", b.Seeds, err)
-	}
-	return nil
-}
-
-// EnsureTopics creates the topics that don't exist yet, each with its dead-letter
-// topic. Topics that exist are left as they are.
-func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
-	cl, err := b.client()
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-
-	compact := "compact"
-	stages := []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults}
-	for _, t := range stages {
-		if err := createTopics(ctx, cl, partitions, nil, b.Topic(t)); err != nil {
-			return err
-		}
-	}
-	configs := map[string]*string{"cleanup.policy": &compact}
-	if err := createTopics(ctx, cl, partitions, configs, b.Topic(onsale.TopicOrders)); err != nil {
-		return err
-	}
-	var dead []string
-	for _, t := range append(stages, onsale.TopicOrders) {
-		dead = append(dead, b.Topic(t)+onsale.DeadLetterSuffix)
-	}
-	return createTopics(ctx, cl, 1, nil, dead...)
-}
-
-func createTopics(ctx context.Context, cl *kgo.Client, partitions int32, configs map[string]*string, topics ...string) error {
-	const clusterDefault = -1 // replication
-	responses, err := kadm.NewClient(cl).CreateTopics(ctx, partitions, clusterDefault, configs, topics...)
-	if err != nil {
-		return fmt.Errorf("create topics %v: %w", topics, err)
-	}
-	for _, r := range responses {
-		if r.Err != nil && !errors.Is(r.Err, kerr.TopicAlreadyExists) {
-			return fmt.Errorf("create topic %s: %w", r.Topic, r.Err)
-		}
 	}
 	return nil
 }

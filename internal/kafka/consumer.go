@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"onsale/internal/lifecycle"
@@ -40,8 +41,8 @@ type ConsumerConfig struct {
 }
 
 // Consumer handles a topic's records batch by batch, in order within a partition,
-// each at least once. Offsets are never committed before the work is done, and a
-// rebalance waits for the batch under way.
+// each at least once. Offsets are never committed before the work is done, and no
+// batch is begun before the last one's are; a rebalance waits for the batch under way.
 type Consumer struct {
 	cfg   ConsumerConfig
 	cl    *kgo.Client // set by Start
@@ -127,11 +128,44 @@ func (c *Consumer) handle(ctx, work context.Context, batch []Record) bool {
 		}
 		backoff = min(2*backoff, lastBackoff)
 	}
-	if err := c.cl.CommitRecords(work, batch...); err != nil {
-		// The work is done; without the commit it is merely done again.
-		c.cfg.Log.Warn("commit failed; the batch will be handled again", "error", err)
-	}
+	c.commit(work, batch)
 	return true
+}
+
+// commit commits the batch's offsets, however often that must be tried: the client
+// reads on from where it is, so what is not committed is not handled again either,
+// and who waits for the topic to be drained would wait for ever. It gives up when
+// work ends, or when the batch is not ours to commit any more: then it is read
+// again by whoever has its partitions next.
+func (c *Consumer) commit(work context.Context, batch []Record) {
+	backoff := firstBackoff
+	for {
+		err := c.cl.CommitRecords(work, batch...)
+		if err == nil {
+			return
+		}
+		if work.Err() != nil || lostPlace(err) {
+			c.cfg.Log.Warn("commit given up; the batch is handled again by who has its partitions next", "records", len(batch), "error", err)
+			return
+		}
+		c.cfg.Log.Warn("commit failed; it is tried again", "records", len(batch), "backoff", backoff, "error", err)
+		pause(work, jitter(backoff)) // cut short, the next attempt fails with work's end
+		backoff = min(2*backoff, lastBackoff)
+	}
+}
+
+// lostPlace reports whether a commit was refused since the member's partitions are
+// no longer its own, or no longer the topic's that they were read from.
+func lostPlace(err error) bool {
+	for _, lost := range []error{
+		kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID,
+		kerr.FencedMemberEpoch, kerr.StaleMemberEpoch, kerr.UnknownTopicID,
+	} {
+		if errors.Is(err, lost) {
+			return true
+		}
+	}
+	return false
 }
 
 // withGrace returns a context that ends the given time after ctx does.

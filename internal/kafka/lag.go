@@ -2,16 +2,19 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // drainPoll is how often Drained asks how far a group has come.
 const drainPoll = 100 * time.Millisecond
 
-// Lag is how many records of the topic the group has not committed yet.
+// Lag is how many records of the topic the group has not committed yet: all of
+// them, if there is no such group.
 func Lag(ctx context.Context, b Broker, group, topic string) (int64, error) {
 	cl, err := b.client()
 	if err != nil {
@@ -64,18 +67,32 @@ func endOffsets(ctx context.Context, admin *kadm.Client, topic string) (kadm.Lis
 	return ends, nil
 }
 
-// behind is how many records before the given ends the group has not committed.
-func behind(ctx context.Context, admin *kadm.Client, b Broker, group, topic string, ends kadm.ListedOffsets) (int64, error) {
-	committed, err := admin.FetchOffsets(ctx, b.Prefix+group)
-	if err != nil {
-		return 0, fmt.Errorf("committed offsets of %s: %w", group, err)
-	}
-	starts, err := admin.ListStartOffsets(ctx, b.Topic(topic))
+func startOffsets(ctx context.Context, admin *kadm.Client, topic string) (kadm.ListedOffsets, error) {
+	starts, err := admin.ListStartOffsets(ctx, topic)
 	if err == nil {
 		err = starts.Error()
 	}
 	if err != nil {
-		return 0, fmt.Errorf("start offsets of %s: %w", topic, err)
+		return nil, fmt.Errorf("start offsets of %s: %w", topic, err)
+	}
+	return starts, nil
+}
+
+// behind is how many records before the given ends the group has not committed.
+func behind(ctx context.Context, admin *kadm.Client, b Broker, group, topic string, ends kadm.ListedOffsets) (int64, error) {
+	committed, err := admin.FetchOffsets(ctx, b.Prefix+group)
+	if errors.Is(err, kerr.GroupIDNotFound) { // some brokers say so of a group that never committed
+		err = nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("committed offsets of %s: %w", group, err)
+	}
+	if err := committed.Error(); err != nil {
+		return 0, fmt.Errorf("committed offsets of %s: %w", group, err)
+	}
+	starts, err := startOffsets(ctx, admin, b.Topic(topic))
+	if err != nil {
+		return 0, err
 	}
 	var lag int64
 	ends.Each(func(end kadm.ListedOffset) {

@@ -21,11 +21,12 @@ const (
 	linger = time.Millisecond
 )
 
-// ErrFull says that the producer's buffer is full. Nothing was sent.
+// ErrFull says that the producer's buffer had no room for a record, which was not sent.
 var ErrFull = errors.New("kafka: producer buffer full")
 
 // ErrInDoubt says that an acknowledgement did not come in time. The record may be
-// in Kafka, now or later: whoever sent it must be able to send it again.
+// in Kafka, or land there later, at any time while the producer lives: whoever
+// sent it must be able to send it again, and whoever reads it to meet it late.
 var ErrInDoubt = errors.New("kafka: not acknowledged in time, in doubt")
 
 // Message is a record to be produced. Its Value is written as JSON.
@@ -37,8 +38,11 @@ type Message struct {
 }
 
 // Producer writes records: idempotent, acknowledged by all in-sync replicas. A
-// record on its way is never cancelled, since whether it arrived could then not
-// be known. Safe for concurrent use.
+// record on its way is never cancelled: to keep a partition's sequence without a
+// gap, one that was sent and not answered is sent again until its fate is known,
+// long after Produce has stopped waiting for it. Only a record that was never
+// sent, or that the broker has answered, is given up when it is too old. Safe for
+// concurrent use.
 type Producer struct {
 	b  Broker
 	cl *kgo.Client
@@ -60,9 +64,10 @@ func NewProducer(b Broker) (*Producer, error) {
 }
 
 // Produce sends the messages and waits. It returns nil only when all of them are
-// acknowledged. ErrFull means that some were not sent, ErrInDoubt that ctx ended,
-// or the time-out passed, before all were acknowledged; in every error case some
-// of them may be in Kafka.
+// acknowledged. If ctx has already ended, nothing is sent. ErrFull means that some
+// were not sent, ErrInDoubt that ctx ended, or onsale.ProduceTimeout passed, before
+// all were acknowledged; in every error case but the first some of them may be in
+// Kafka, or come to be.
 func (p *Producer) Produce(ctx context.Context, messages ...Message) error {
 	records := make([]*kgo.Record, len(messages))
 	for i, m := range messages {
@@ -73,23 +78,6 @@ func (p *Producer) Produce(ctx context.Context, messages ...Message) error {
 		records[i] = r
 	}
 	return p.send(ctx, records)
-}
-
-// DeadLetter copies a record that can never be processed to its topic's
-// dead-letter topic, with the reason and its origin in headers. It returns nil
-// when the copy is acknowledged: only then may the offset be committed.
-func (p *Producer) DeadLetter(ctx context.Context, r Record, reason error) error {
-	copied := &kgo.Record{
-		Topic: r.Topic + onsale.DeadLetterSuffix, Key: r.Key, Value: r.Value,
-		Headers: append(append([]kgo.RecordHeader(nil), r.Headers...),
-			kgo.RecordHeader{Key: "onsale-reason", Value: []byte(reason.Error())},
-			kgo.RecordHeader{Key: "onsale-origin", Value: fmt.Appendf(nil, "%s/%d@%d", r.Topic, r.Partition, r.Offset)},
-		),
-	}
-	if err := p.send(ctx, []*kgo.Record{copied}); err != nil {
-		return fmt.Errorf("dead letter of %s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
-	}
-	return nil
 }
 
 // Close waits for what is on its way, a bounded time, and closes the connections.
@@ -114,6 +102,9 @@ func (p *Producer) record(m Message) (*kgo.Record, error) {
 }
 
 func (p *Producer) send(ctx context.Context, records []*kgo.Record) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("kafka: nothing was sent: %w", err)
+	}
 	acks := newAcks(len(records))
 	for _, r := range records {
 		// Not with ctx: a produce is never cancelled, only no longer waited for.
@@ -154,6 +145,9 @@ func (a *acks) done(_ *kgo.Record, err error) {
 	switch {
 	case errors.Is(err, kgo.ErrMaxBuffered):
 		err = ErrFull
+	case errors.Is(err, kgo.ErrRecordTimeout):
+		// Answered, but not with a yes or a no: a leader may have it and its followers not.
+		err = fmt.Errorf("%w: %w", ErrInDoubt, err)
 	case err != nil:
 		err = fmt.Errorf("produce: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"onsale/internal/lifecycle"
@@ -35,34 +36,46 @@ func NewTail(cfg TailConfig) *Tail {
 	return &Tail{cfg: cfg}
 }
 
-// Start begins at the end of the topic.
+// Start finds the end of the topic and begins there: every record that is produced
+// after it returns is seen. The topic must exist; partitions that it gets later are not read.
 func (t *Tail) Start(ctx context.Context) error {
 	cl, err := t.cfg.Broker.client(
-		kgo.ConsumeTopics(t.cfg.Broker.Topic(t.cfg.Topic)),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()), // what is gone before it is read is no news any more
 		kgo.FetchMaxWait(500*time.Millisecond),
 	)
 	if err != nil {
 		return fmt.Errorf("start tail of %s: %w", t.cfg.Topic, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	ends, err := endOffsets(ctx, kadm.NewClient(cl), t.cfg.Broker.Topic(t.cfg.Topic))
+	if err != nil {
+		cl.Close()
+		return fmt.Errorf("start tail: %w", err)
+	}
+	// By offset, not "at the end": the client would look up where that is some time
+	// after Start has returned, and leave out what came before.
+	cl.AddConsumePartitions(ends.KOffsets())
 	t.cl = cl
-	t.group.Go(ctx, func(ctx context.Context) {
-		for ctx.Err() == nil {
-			fetches := cl.PollFetches(ctx)
-			if fetches.IsClientClosed() {
-				return
-			}
-			fetches.EachError(func(_ string, partition int32, err error) {
-				if ctx.Err() == nil {
-					t.cfg.Log.Warn("fetch failed; it is tried again", "topic", t.cfg.Topic, "partition", partition, "error", err)
-				}
-			})
-			if records := fetches.Records(); len(records) > 0 {
-				t.cfg.Handle(records)
-			}
-		}
-	})
+	t.group.Go(ctx, t.run)
 	return nil
+}
+
+func (t *Tail) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		fetches := t.cl.PollFetches(ctx)
+		if fetches.IsClientClosed() {
+			return
+		}
+		fetches.EachError(func(_ string, partition int32, err error) {
+			if ctx.Err() == nil {
+				t.cfg.Log.Warn("fetch failed; it is tried again", "topic", t.cfg.Topic, "partition", partition, "error", err)
+			}
+		})
+		if records := fetches.Records(); len(records) > 0 {
+			t.cfg.Handle(records)
+		}
+	}
 }
 
 // Stop ends the tail.

@@ -3,30 +3,30 @@ package persist
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"onsale"
 )
 
-// States returns the states of those of the orders that exist.
-func (s *Store) States(ctx context.Context, ids []onsale.OrderID) (map[onsale.OrderID]onsale.OrderState, error) {
+// OrdersByID returns those of the orders that exist.
+func (s *Store) OrdersByID(ctx context.Context, ids []onsale.OrderID) (map[onsale.OrderID]onsale.Order, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	texts := make([]string, len(ids))
 	for i, id := range ids {
 		texts[i] = string(id)
 	}
-	rows, err := s.pool.Query(ctx, `SELECT id, state FROM orders WHERE id = ANY($1)`, texts)
+	rows, err := s.pool.Query(ctx, readBooked, texts)
 	if err != nil {
-		return nil, failed("read the states of orders", err)
+		return nil, failed("read orders", err)
 	}
-	states := make(map[onsale.OrderID]onsale.OrderState, len(ids))
-	var id onsale.OrderID
-	var state onsale.OrderState
-	if _, err := pgx.ForEachRow(rows, []any{&id, &state}, func() error { states[id] = state; return nil }); err != nil {
-		return nil, failed("read the states of orders", err)
+	booked := map[onsale.OrderID]*bookedOrder{}
+	if err := collectBooked(rows, booked); err != nil {
+		return nil, failed("read orders", err)
 	}
-	return states, nil
+	orders := make(map[onsale.OrderID]onsale.Order, len(booked))
+	for id, o := range booked {
+		orders[id] = o.Order
+	}
+	return orders, nil
 }
 
 // OpenOrders is how many orders of an event have not come to their end yet.

@@ -1,0 +1,136 @@
+package holds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"onsale"
+)
+
+// ErrSuperseded says that a rebuild is not needed, or not any more: another one with
+// a newer epoch has begun, or the stock is whole.
+var ErrSuperseded = errors.New("holds: another rebuild was here first")
+
+// BeginRebuild empties an event's stock and refuses everything until FinishRebuild,
+// in a new epoch, which fences whatever was issued before. A stock that this run of
+// Redis has laid whole is not emptied: that, and a newer rebuild, are ErrSuperseded.
+func (d *Desk) BeginRebuild(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch) error {
+	run, err := d.run(ctx)
+	if err != nil {
+		return err
+	}
+	return d.rebuildStep(ctx, l, epoch, "begin", strconv.FormatInt(l.Event.HoldTime().Milliseconds(), 10),
+		strconv.Itoa(l.Event.MaxPerBuyer), strconv.FormatInt(d.cfg.Memory.Milliseconds(), 10), run,
+		orphans(l.Event), strconv.Itoa(l.Event.HoldsPerMinute), strconv.FormatInt(l.Event.ExtendTime().Milliseconds(), 10))
+}
+
+func orphans(e *onsale.Event) string {
+	if e.AllowOrphans {
+		return "allowed"
+	}
+	return "avoided"
+}
+
+// Kept is inventory that Postgres says is taken: a live claim.
+type Kept struct {
+	Hold  onsale.HoldID
+	Buyer onsale.BuyerID
+	Sold  bool // ticketed; false: its payment is still being decided
+	Lines []onsale.Line
+
+	AcceptedAt time.Time
+}
+
+// rebuildChunk is how many holds one call lays: about a millisecond of Redis's time.
+const rebuildChunk = 250
+
+// FinishRebuild lays the stock: everything is available but what is kept. The sale
+// goes on as given.
+func (d *Desk) FinishRebuild(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch, sale onsale.Sale, kept []Kept) error {
+	seats, counts := l.Empty(), make([]onsale.Counts, len(l.Sections()))
+	for i, s := range l.Sections() {
+		counts[i].Available = s.Capacity
+	}
+	now := time.Now().UnixMilli()
+	for len(kept) > 0 {
+		chunk := kept[:min(len(kept), rebuildChunk)]
+		kept = kept[len(chunk):]
+		args := []string{strconv.Itoa(len(chunk))}
+		for _, k := range chunk {
+			if err := lay(l, k, seats, counts); err != nil {
+				return err
+			}
+			rec := record{state: 'p', generation: 1, deadline: now, pinned: now, accepted: toMs(k.AcceptedAt), buyer: k.Buyer, lines: encodeLines(k.Lines, l)}
+			pinned := now
+			if k.Sold {
+				rec.state, pinned = 's', 0
+			}
+			args = append(args, string(k.Hold), string(k.Hold.In(epoch)), rec.String(), string(k.Buyer),
+				strconv.Itoa(onsale.Quantity(k.Lines)), strconv.FormatInt(pinned, 10))
+		}
+		if err := d.rebuildStep(ctx, l, epoch, "holds", args...); err != nil {
+			return err
+		}
+	}
+	args := []string{string(sale), string(seats)}
+	for _, c := range counts {
+		args = append(args, formatCounts(c))
+	}
+	if err := d.rebuildStep(ctx, l, epoch, "finish", args...); err != nil {
+		return err
+	}
+	d.batcher(l.Event.ID, epoch).raise(epoch)
+	return nil
+}
+
+// lay takes a kept hold's inventory out of what is available.
+func lay(l *onsale.Layout, k Kept, seats []byte, counts []onsale.Counts) error {
+	letter := onsale.SeatPinned
+	if k.Sold {
+		letter = onsale.SeatSold
+	}
+	for _, line := range k.Lines {
+		s := l.Section(line.Section)
+		if s == nil {
+			return fmt.Errorf("lay hold %s: the event has no section %q", k.Hold, line.Section)
+		}
+		c := &counts[s.Index]
+		c.Available -= int64(line.Quantity)
+		if k.Sold {
+			c.Sold += int64(line.Quantity)
+		} else {
+			c.Pinned += int64(line.Quantity)
+		}
+		for _, seat := range line.Seats {
+			offset, ok := s.Offset(seat)
+			if !ok || !onsale.IsAvailable(seats[offset]) {
+				return fmt.Errorf("lay hold %s: seat %s of %s is unknown or claimed twice", k.Hold, seat, s.ID)
+			}
+			seats[offset] = letter
+		}
+		if c.Available < 0 {
+			return fmt.Errorf("lay hold %s: more of %s is claimed than it has", k.Hold, s.ID)
+		}
+	}
+	return nil
+}
+
+func (d *Desk) rebuildStep(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch, step string, args ...string) error {
+	k := newKeys(d.cfg.Namespace, l.Event.ID)
+	args = append([]string{strconv.FormatUint(uint64(epoch), 10), k.channel, step}, args...)
+	reply, err := rebuildScript.run(ctx, d.cfg.Client, k, args).ToArray()
+	if err == nil {
+		err = checkStatus(reply)
+	}
+	var s status
+	if errors.As(err, &s) && s.word == "epoch" {
+		err = fmt.Errorf("%w: %w", ErrSuperseded, err)
+	}
+	if err != nil {
+		return fmt.Errorf("rebuild %s, epoch %d, %s: %w", l.Event.ID, epoch, step, err)
+	}
+	return nil
+}

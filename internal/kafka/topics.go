@@ -1,0 +1,100 @@
+package kafka
+
+// The topics, and how much of the cluster may be lost before a record that was
+// acknowledged is. A buyer's 202 is as durable as what stands here.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"onsale"
+)
+
+// DefaultPartitions is how many partitions a topic is created with.
+const DefaultPartitions = 6
+
+const (
+	// safeReplicas is how many copies a record has where there are brokers enough, and
+	// safeAcks how many must exist before it is acknowledged: any one broker may then
+	// be lost without losing a record, or be away without stopping the sale.
+	safeReplicas = 3
+	safeAcks     = "2"
+	// clusterReplicas leaves the number of copies to the cluster.
+	clusterReplicas = -1
+)
+
+// EnsureTopics creates the topics that don't exist yet, each with its dead-letter
+// topic. In a cluster of three brokers or more every record is acknowledged with
+// two copies of three; in a smaller one the cluster's own defaults say how many.
+// Dead letters are kept for ever. Topics that exist are left as they are.
+func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
+	cl, err := b.client()
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	d, err := durabilityOf(ctx, cl)
+	if err != nil {
+		return err
+	}
+	stages := []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults}
+	for _, t := range stages {
+		if err := d.create(ctx, b.Topic(t), partitions, "", ""); err != nil {
+			return err
+		}
+	}
+	if err := d.create(ctx, b.Topic(onsale.TopicOrders), partitions, "cleanup.policy", "compact"); err != nil {
+		return err
+	}
+	for _, t := range append(stages, onsale.TopicOrders) {
+		if err := d.create(ctx, b.deadLetters(t), 1, "retention.ms", "-1"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// durability is how the topics of a cluster are made.
+type durability struct {
+	admin    *kadm.Client
+	replicas int16
+	configs  map[string]*string
+}
+
+func durabilityOf(ctx context.Context, cl *kgo.Client) (durability, error) {
+	admin := kadm.NewClient(cl)
+	brokers, err := admin.ListBrokers(ctx)
+	if err != nil {
+		return durability{}, fmt.Errorf("count the brokers: %w", err)
+	}
+	// A replica that has missed acknowledged records must never lead.
+	d := durability{admin: admin, replicas: clusterReplicas, configs: map[string]*string{"unclean.leader.election.enable": text("false")}}
+	if len(brokers) >= safeReplicas {
+		d.replicas = safeReplicas
+		d.configs["min.insync.replicas"] = text(safeAcks)
+	}
+	return d, nil
+}
+
+// create creates a topic with one setting of its own, or none if its name is "".
+func (d durability) create(ctx context.Context, topic string, partitions int32, name, value string) error {
+	configs := maps.Clone(d.configs)
+	if name != "" {
+		configs[name] = text(value)
+	}
+	_, err := d.admin.CreateTopic(ctx, partitions, d.replicas, configs, topic)
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		return fmt.Errorf("create topic %s: %w", topic, err)
+	}
+	return nil
+}
+
+func text(s string) *string { return &s }

@@ -16,7 +16,8 @@
 local function view_of(range)
   local view = views[range.first]
   if not view then
-    view = {base = range.first - 1, text = call('GETRANGE', SEATS, range.first, range.stop - 1), cursors = {}}
+    view = {base = range.first - 1, text = call('GETRANGE', SEATS, range.first, range.stop - 1), cursors = {},
+      stale = next(seats_changed) ~= nil} -- what came back before it was read isn't written yet
     views[range.first] = view
   end
   if view.stale then

@@ -49,10 +49,10 @@ local function take_picked(ask, mine)
   local taken, kept, line = {}, {}, {section = ask.section, n = ask.n, seats = {}}
   for i, offset in ipairs(ask.picked) do
     local letter = seat(offset)
-    if letter == 'w' or letter == 'c' then
-      if not ask.accessible then kept[#kept + 1] = offset end
-    elseif letter ~= 'a' or mine[offset] then
+    if mine[offset] or not (letter == 'a' or letter == 'w' or letter == 'c') then
       taken[#taken + 1] = offset
+    elseif letter ~= 'a' and not ask.accessible then
+      kept[#kept + 1] = offset
     end
     line.seats[i] = {offset = offset, letter = letter}
   end
@@ -79,15 +79,22 @@ local function take_best(ask, mine, used)
   return nil, word .. ' ' .. where .. ' ' .. math.max(0, most)
 end
 
--- All asks as lines, or nil and why not.
+-- All asks as lines, one a section, or nil and why not.
 local function take(asks)
-  local lines, mine, used = {}, {}, {}
-  for k, ask in ipairs(asks) do
-    local line, why
-    if ask.picked then line, why = take_picked(ask, mine) else line, why = take_best(ask, mine, used) end
-    if not line then return nil, why end
-    used[line.section] = (used[line.section] or 0) + line.n
-    lines[k] = line
+  local lines, of, mine, used = {}, {}, {}, {}
+  for _, ask in ipairs(asks) do
+    local got, why
+    if ask.picked then got, why = take_picked(ask, mine) else got, why = take_best(ask, mine, used) end
+    if not got then return nil, why end
+    used[got.section] = (used[got.section] or 0) + got.n
+    local line = of[got.section]
+    if line then
+      line.n = line.n + got.n
+      line.range = nil -- more than one block of it is taken
+      for _, s in ipairs(got.seats) do line.seats[#line.seats + 1] = s end
+    else
+      lines[#lines + 1], of[got.section] = got, got
+    end
   end
   return lines
 end

@@ -66,11 +66,13 @@ local function find_block(view, pattern, from, mine, avoid_orphans)
   end
 end
 
--- find_block from the cursor of this pattern on.
+-- find_block from the cursor of this pattern on. A hold that has chosen seats already
+-- looks from the start: what they leave of a run is behind no cursor yet.
 local function next_block(view, pattern, mine, avoid_orphans)
+  if next(mine) then return find_block(view, pattern, 1, mine, avoid_orphans) end
   local key = avoid_orphans and pattern or pattern .. '!'
   local p = find_block(view, pattern, view.cursors[key] or 1, mine, avoid_orphans)
-  if next(mine) == nil then view.cursors[key] = p or #view.text + 1 end
+  view.cursors[key] = p or #view.text + 1
   return p
 end
 

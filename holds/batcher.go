@@ -56,6 +56,7 @@ func newOperation(name string, args ...string) *operation {
 // in the order in which they came.
 type batcher struct {
 	client rueidis.Client
+	script *script // applyScript
 	keys   keys
 	wg     *sync.WaitGroup // the desk's: it waits for calls in flight
 	onSeq  func(seq uint64, nextDue time.Time)
@@ -167,7 +168,7 @@ func (b *batcher) send(args []string) ([]rueidis.RedisMessage, error) {
 		// Not a request's context: the batch belongs to many requests.
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		var reply []rueidis.RedisMessage
-		reply, err = applyScript.run(ctx, b.client, b.keys, args).ToArray()
+		reply, err = b.script.run(ctx, b.client, b.keys, args).ToArray()
 		cancel()
 		if err == nil {
 			return reply, nil

@@ -82,7 +82,7 @@ func (d *Desk) batcher(event onsale.EventID, epoch onsale.Epoch) *batcher {
 	defer d.mu.Unlock()
 	b := d.batchers[event]
 	if b == nil {
-		b = &batcher{client: d.cfg.Client, keys: newKeys(d.cfg.Namespace, event), wg: &d.wg, closed: d.closed,
+		b = &batcher{client: d.cfg.Client, script: applyScript, keys: newKeys(d.cfg.Namespace, event), wg: &d.wg, closed: d.closed,
 			onSeq: func(seq uint64, due time.Time) { d.onSeq(event, seq, due) }}
 		b.epoch.Store(uint64(epoch))
 		d.batchers[event] = b

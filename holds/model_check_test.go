@@ -59,7 +59,8 @@ type trialOp struct {
 	buyer      string
 	key        int // for hold: which idempotency key, 0 none
 	asks       []onsale.Ask
-	hold       int // for the others: which of the holds so far
+	hold       int // for the others: which of the holds so far, from the last back
+	owner      bool
 	generation int
 }
 
@@ -121,8 +122,11 @@ func (t *trial) both(o trialOp) (*operation, string) {
 	if len(t.ids) == 0 {
 		return nil, ""
 	}
-	id := t.ids[o.hold%len(t.ids)]
+	id := t.ids[len(t.ids)-1-o.hold%len(t.ids)]
 	h := m.holds[id]
+	if h != nil && o.owner {
+		o.buyer = h.buyer
+	}
 	switch o.name {
 	case "confirm":
 		if h == nil || (h.state != 'p' && h.state != 's') {
@@ -195,10 +199,10 @@ func (t *trial) compare() string {
 	return ""
 }
 
-// drawStep draws a call of one to four operations.
+// drawStep draws a call of one to ten operations.
 func drawStep(r *rapid.T) step {
 	s := step{advance: rapid.SampledFrom([]int64{0, 0, 0, 1, 900, 5000, 9999, 10_000, 61_000}).Draw(r, "advance")}
-	for range rapid.IntRange(1, 4).Draw(r, "operations") {
+	for range rapid.IntRange(1, 10).Draw(r, "operations") {
 		s.ops = append(s.ops, drawOp(r))
 	}
 	return s
@@ -206,18 +210,19 @@ func drawStep(r *rapid.T) step {
 
 func drawOp(r *rapid.T) trialOp {
 	return trialOp{
-		name: rapid.SampledFrom([]string{"hold", "hold", "hold", "hold", "release", "pin", "pin", "extend", "confirm", "free"}).Draw(r, "name"),
+		name: rapid.SampledFrom([]string{"hold", "hold", "hold", "hold", "hold", "release", "release", "pin", "extend", "confirm", "free"}).Draw(r, "name"),
 		// Few buyers, so that limits, keys and owners meet.
-		buyer:      rapid.SampledFrom([]string{"ann", "bob", "cy", "dee"}).Draw(r, "buyer"),
+		buyer:      rapid.SampledFrom([]string{"ann", "bob", "cy", "dee", "eve", "flo"}).Draw(r, "buyer"),
 		key:        rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(r, "key"),
-		asks:       rapid.SliceOfN(rapid.Custom(drawAsk), 1, 2).Draw(r, "asks"),
-		hold:       rapid.IntRange(0, 30).Draw(r, "hold"),
+		asks:       rapid.SliceOfN(rapid.Custom(drawAsk), 1, rapid.SampledFrom([]int{1, 1, 2}).Draw(r, "most asks")).Draw(r, "asks"),
+		hold:       rapid.SampledFrom([]int{0, 0, 0, 1, 1, 2, 3, 5, 8, 13}).Draw(r, "hold"),
+		owner:      rapid.IntRange(0, 4).Draw(r, "owner") > 0,
 		generation: rapid.SampledFrom([]int{0, 0, 1, 1, 2}).Draw(r, "generation"),
 	}
 }
 
 func drawAsk(r *rapid.T) onsale.Ask {
-	n := rapid.IntRange(1, 4).Draw(r, "n")
+	n := rapid.SampledFrom([]int{1, 1, 2, 2, 2, 3, 4}).Draw(r, "n")
 	switch rapid.IntRange(0, 5).Draw(r, "kind") {
 	case 0:
 		return onsale.Ask{Section: rapid.SampledFrom([]string{"floor", "lawn"}).Draw(r, "general"), Quantity: n}

@@ -1,0 +1,89 @@
+package holds
+
+import (
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// mutants are mistakes that someone could make in the scripts. Each must be caught by
+// the model within mutantSteps steps, or the model is blind to what it is for.
+var mutants = map[string][2]string{
+	"anyone may release":                       {"if not hold or hold.buyer ~= ARGV[at] then return 'unknown' end\n  if is_stale(hold, ARGV[at + 1]) then return 'stale' end\n  if hold.state == 'r'", "if not hold then return 'unknown' end\n  if is_stale(hold, ARGV[at + 1]) then return 'stale' end\n  if hold.state == 'r'"},
+	"anyone may pin":                           {"if not hold or hold.buyer ~= ARGV[at] then return 'unknown' end\n  if is_stale(hold, ARGV[at + 1]) then return 'stale' end\n  if hold.accepted", "if not hold then return 'unknown' end\n  if is_stale(hold, ARGV[at + 1]) then return 'stale' end\n  if hold.accepted"},
+	"another body under a key":                 {"(hold.print ~= '' and hold.print ~= print)", "false"},
+	"the orphan rule is forgotten":             {"elseif avoid_orphans and", "elseif false and"},
+	"orphans at the end of a row":              {"letter_at(view, p + n + 1, mine) ~= 'a'", "letter_at(view, p + n + 1, mine) == 'h'"},
+	"the cap is off by one":                    {"has + total > cap", "has + total > cap + 1"},
+	"the cap forgets what came back":           {"credit(hold.buyer, -each_line", "credit(hold.buyer, 0 * each_line"},
+	"expiry is a millisecond late":             {"'-inf', now, 'LIMIT'", "'-inf', now - 1, 'LIMIT'"},
+	"the clock may run backwards":              {"math.max(tonumber(head[4]),", "math.max(0,"},
+	"a generation fences nothing":              {"generation ~= '0' and generation ~= hold.generation", "false"},
+	"one hold too many in a minute":            {"b.made >= rate", "b.made > rate"},
+	"the minute never ends":                    {"if b.began + MINUTE_MS <= now then b.began", "if b.began == 0 then b.began"},
+	"a hold is extended for ever":              {"or hold.generation ~= '1'", ""},
+	"an extension doesn't move the deadline":   {"hold.deadline = hold.deadline + extend_ms", "hold.deadline = hold.deadline"},
+	"an extended hold expires as before":       {"due[id] = hold.deadline\n  put(id, hold)\n  return 'ok ' .. text_of(hold)", "put(id, hold)\n  return 'ok ' .. text_of(hold)"},
+	"accessible seats for everyone":            {"elseif letter ~= 'a' and not ask.accessible then", "elseif false then"},
+	"an accessible seat comes back plain":      {"to == 'a' and moved[i].letter or to", "to"},
+	"a pinned hold expires":                    {"if hold and hold.state == 'h' then", "if hold and (hold.state == 'h' or hold.state == 'p') then"},
+	"a sold hold is freed":                     {"if hold.state == 's' or hold.state == 'o' then return 'sold' end", ""},
+	"counts move one at a time":                {"c[from] = c[from] - n", "c[from] = c[from] - 1"},
+	"seats are told but not written":           {"call('SETRANGE', SEATS, run[1], run[2])", ""},
+	"split without asking":                     {"if not ask.split then return nil end", ""},
+	"all of a split hold or some of it":        {"elseif size <= 1 then\n      return false", "elseif size <= 1 then\n      return true"},
+	"what came back is not looked at":          {"view.stale = true", "view.stale = nil"},
+	"a cursor is not set back":                 {"mind_cursors(views[line.range.first]", "do end (function() end)(views[line.range.first]"},
+	"an ended hold is forgotten at once":       {"due[id] = now + (", "due[id] = now + 0 * ("},
+	"lines of one section overwrite another":   {"line.n = line.n + got.n", ""},
+	"a second ask sees what the first took":    {"mine[offset] = true\n  end\nend", "end\nend"},
+	"a wheelchair place without its companion": {"local places, companions = rep('w', w), rep('c', n - w)", "local places, companions = rep('w', w), rep('a', n - w)"},
+}
+
+// mutantSteps is how many steps a mutant may survive: the slowest needs a tenth.
+const mutantSteps = 6000
+
+func TestEveryMutantIsCaughtByTheModel(t *testing.T) {
+	for name, change := range mutants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if n := strings.Count(applyScript.source, change[0]); n != 1 {
+				t.Fatalf("%q stands %d times in the scripts", change[0], n)
+			}
+			source := strings.Replace(applyScript.source, change[0], change[1], 1)
+			if name == "a pinned hold expires" { // it takes two mistakes
+				source = strings.Replace(source, "due[id] = false\n  pins[id] = now", "pins[id] = now", 1)
+			}
+			steps, differs := survive(t, programme(source))
+			if differs == "" {
+				t.Errorf("survived %d steps", steps)
+			}
+			t.Logf("caught after %d steps: %s", steps, differs)
+		})
+	}
+}
+
+// survive runs schedules, always the same ones, until an answer differs.
+func survive(t *testing.T, mutant *script) (steps int, differs string) {
+	step := rapid.Custom(drawStep)
+	for schedule := 0; steps < mutantSteps; schedule++ {
+		h := newHouse(t, trialEvent)
+		h.desk.batcher(h.layout.Event.ID, testEpoch).script = mutant
+		trial := newTrial(h)
+		for range 60 {
+			steps++
+			if differs = trial.run(step.Example(steps)); differs != "" {
+				return steps, differs
+			}
+		}
+	}
+	return steps, ""
+}
+
+func TestTheScriptsThemselvesSurvive(t *testing.T) {
+	t.Parallel()
+	if steps, differs := survive(t, applyScript); differs != "" {
+		t.Errorf("caught after %d steps: %s", steps, differs)
+	}
+}

@@ -53,7 +53,7 @@ func compareLetters(seats []byte, counts onsale.Counts, s *onsale.Section) []str
 	for _, row := range s.Rows {
 		for _, letter := range seats[at : at+row.Seats] {
 			switch letter {
-			case onsale.SeatAvailable:
+			case onsale.SeatAvailable, onsale.SeatWheelchair, onsale.SeatCompanion:
 				have.Available++
 			case onsale.SeatHeld:
 				have.Held++

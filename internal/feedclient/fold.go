@@ -66,7 +66,7 @@ func Check(view *onsale.FeedSnapshot) error {
 			continue
 		}
 		letters := onsale.Counts{
-			Available: count(s.Seats, onsale.SeatAvailable),
+			Available: count(s.Seats, onsale.SeatAvailable) + count(s.Seats, onsale.SeatWheelchair) + count(s.Seats, onsale.SeatCompanion),
 			Held:      count(s.Seats, onsale.SeatHeld),
 			Pinned:    count(s.Seats, onsale.SeatPinned),
 			Sold:      count(s.Seats, onsale.SeatSold),

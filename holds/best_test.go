@@ -79,7 +79,9 @@ func TestTheBestIsLookedForInEachSectionThatIsNamedOrHasThePrice(t *testing.T) {
 
 func TestAccessibleSeatsAreForThoseWhoAsk(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, func(e *onsale.Event) { e.Sections[1].Wheelchair, e.Sections[1].Companion = []string{"A-1"}, []string{"A-2"} })
+	h := newHouse(t, func(e *onsale.Event) {
+		e.Sections[1].Wheelchair, e.Sections[1].Companion = []string{"A-1"}, []string{"A-2"}
+	})
 	h.wantBest("buy_a", []string{"B-1", "B-2", "B-3", "B-4"}, best(4))
 	h.wantBest("buy_b", []string{"A-3", "A-4", "A-5"}, best(3))
 	_, err := h.hold("buy_c", "", stand("A-1"))

@@ -28,6 +28,16 @@ type Violation struct {
 	History   []string  `json:"history,omitempty"` // what happened to it, oldest first
 }
 
+// Unchecked is an invariant that an audit could not check, or not in full: nothing is
+// known of it, neither good nor bad.
+type Unchecked struct {
+	Invariant Invariant `json:"invariant"`
+	Reason    string    `json:"reason"`
+}
+
+// String is one line.
+func (u Unchecked) String() string { return fmt.Sprintf("invariant %d: %s", u.Invariant, u.Reason) }
+
 // String is one line and the history below it.
 func (v Violation) String() string {
 	text := fmt.Sprintf("invariant %d broken by %s: %s", v.Invariant, v.Subject, v.Detail)
@@ -47,6 +57,7 @@ type AuditReport struct {
 	LostOrders    int64                `json:"lost_orders"`    // accepted orders that came to no end
 	DoubleCharges int64                `json:"double_charges"` // captured payments beyond one an order, or without one
 	Violations    []Violation          `json:"violations"`
+	Unchecked     []Unchecked          `json:"unchecked"` // what was not looked at; empty: every invariant was
 }
 
 // AuditedSection sets Redis's counts of a section beside Postgres's claims.
@@ -57,7 +68,8 @@ type AuditedSection struct {
 	Claimed int64 `json:"claimed"` // live claims in Postgres
 }
 
-// OK reports whether nothing was found.
+// OK reports whether nothing was found. Only if nothing is unchecked either does
+// every invariant hold.
 func (r *AuditReport) OK() bool { return len(r.Violations) == 0 }
 
 // Add records a violation.
@@ -94,7 +106,12 @@ type HoldsView struct {
 type HeldRecord struct {
 	Hold
 	Due      time.Time // when the expiry index will look at it; zero if it is not in the index
-	PinnedAt time.Time // zero unless pinned
+	PinnedAt time.Time // when the pin index says it was pinned; zero if it is not in the index
+	// Owed says that it is sold by Postgres's word, while what it had is another hold's:
+	// Redis counts none of it, and makes it good when the other ends.
+	Owed bool
+	// Unreadable says why the record can't be read: only its id is known then. "" if it can.
+	Unreadable string
 }
 
 // LedgerEntry is what the payment provider says of one order, by its idempotency key.

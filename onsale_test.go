@@ -34,7 +34,7 @@ func TestIDsNameTheirEventAndEpoch(t *testing.T) {
 	if a, b := order.Ticket(1), order.Ticket(2); a == b || !strings.HasPrefix(string(a), "tkt_a-concert-2027_") {
 		t.Errorf("tickets %s and %s", a, b)
 	}
-	if NewHoldID("e", 1) == NewHoldID("e", 1) || !NewBuyerID().Valid() {
+	if a, b := NewHoldID("e", 1), NewHoldID("e", 1); a == b || !NewBuyerID().Valid() {
 		t.Error("ids must be fresh and valid")
 	}
 }

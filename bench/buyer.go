@@ -91,21 +91,27 @@ func (b *buyer) openFeed(ctx context.Context) bool {
 		b.think()
 		return true
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			b.rush.m.feedOpen.record(feedPatience)
+			b.rush.m.silent.Add(1)
+		}
 		b.rush.m.errors.Add(1)
 		return b.giveUp(ctx, "opening the feed", errors.Join(errors.New("no snapshot in time"), b.feed.lastError()))
 	}
 }
 
-// shop tries to hold what the feed shows, and tries again like a person when someone
-// else was faster.
+// shop tries to hold what the feed shows, and tries again when someone else was faster:
+// other seats, other sections, fewer of them, until nothing is left. Then it looks on for
+// a while, because others' holds and declined payments come back.
 func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
-	for range b.tries {
+	for refusals, looks := 0, 0; refusals < mostRefusals && looks < b.looks; {
 		if !waitUntil(ctx, b.due) {
 			return nil, false
 		}
 		lines := choose(b.temper, b.rush.layout, b.feed.view())
 		if lines == nil {
-			b.think() // perhaps someone lets go
+			looks++
+			b.think()
 			continue
 		}
 		hold, err := b.hold(ctx, lines)
@@ -114,6 +120,7 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 		}
 		switch onsale.CodeOf(err) {
 		case onsale.CodeSeatTaken, onsale.CodeSoldOut:
+			refusals++
 			b.rush.m.refused.Add(1)
 			b.think()
 		default:
@@ -157,7 +164,8 @@ func (b *buyer) giveUp(ctx context.Context, doing string, err error) bool {
 // insist sends a request when it is due, and again until it is answered: after a 503
 // or 429 when its Retry-After is over, without an answer after a pause that doubles.
 // Each answer is timed, if timed isn't nil, from when that sending was due; a request
-// that got no answer stays due, so that its time-out is part of what the next one took.
+// that got no answer stays due, so that its time-out is part of what the next one took,
+// and if none ever comes all that was waited for it is on record.
 func (b *buyer) insist(ctx context.Context, r request, timed *latency, into any) error {
 	if !waitUntil(ctx, b.due) {
 		return ctx.Err()
@@ -172,7 +180,13 @@ func (b *buyer) insist(ctx context.Context, r request, timed *latency, into any)
 		if answered && timed != nil {
 			timed.since(b.due)
 		}
-		if err == nil || (answered && !isBusy(refusal)) || n == maxRepeats {
+		if err == nil || (answered && !isBusy(refusal)) {
+			return err
+		}
+		if n == maxRepeats {
+			if !answered {
+				b.unanswered(timed)
+			}
 			return err
 		}
 		again := time.Now().Add(b.jitter(firstRepeat << n))
@@ -184,5 +198,13 @@ func (b *buyer) insist(ctx context.Context, r request, timed *latency, into any)
 		if !waitUntil(ctx, again) {
 			return errors.Join(err, ctx.Err())
 		}
+	}
+}
+
+// unanswered records a request that was given up without an answer.
+func (b *buyer) unanswered(timed *latency) {
+	b.rush.m.silent.Add(1)
+	if timed != nil {
+		timed.since(b.due)
 	}
 }

@@ -3,19 +3,15 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/urfave/cli/v3"
 
 	"onsale"
 )
 
-// exitUsage is the exit code for a flag that can't be meant.
-const exitUsage = 2
-
 // Command returns the command "bench" with a subcommand for each scenario. It writes to
 // the root command's Writer, and progress to its ErrWriter. A wrong flag comes back as a
-// cli.ExitCoder of 2, a broken promise as an *onsale.AuditError.
+// *ConfigError, a broken promise as an *onsale.AuditError.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:     "bench",
@@ -42,19 +38,16 @@ func rushCommand() *cli.Command {
 			&cli.BoolFlag{Name: "embedded", Usage: "storm an Onsale of its own, started for the rush, instead of a target"},
 			&cli.BoolFlag{Name: "yes-i-own-this", Usage: "the target may be another machine, because it is mine"},
 		},
-		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
-			return cli.Exit(err.Error(), exitUsage)
-		},
 		Action: runRush,
 	}
 }
 
 func runRush(ctx context.Context, c *cli.Command) (err error) {
 	if c.Args().Present() {
-		return cli.Exit(fmt.Sprintf("rush takes flags only, not %q: see onsale bench rush --help", c.Args().First()), exitUsage)
+		return wrong("rush takes flags only, not %q: see onsale bench rush --help", c.Args().First())
 	}
 	if c.Int("users") == 0 || c.Duration("over") == 0 || c.Uint64("seed") == 0 { // which RushConfig takes for "the default"
-		return cli.Exit("--users, --over and --seed must not be 0; for all buyers at once say --over 1ms", exitUsage)
+		return wrong("--users, --over and --seed must not be 0; for all buyers at once say --over 1ms")
 	}
 	cfg := RushConfig{
 		Users: c.Int("users"), Over: c.Duration("over"), Target: c.String("target"), FeedTarget: c.String("feed"),
@@ -63,7 +56,7 @@ func runRush(ctx context.Context, c *cli.Command) (err error) {
 	}
 	if c.Bool("embedded") {
 		if c.IsSet("target") || c.IsSet("feed") || c.IsSet("event") {
-			return cli.Exit("--embedded starts its own Onsale: leave --target, --feed and --event away", exitUsage)
+			return wrong("--embedded starts its own Onsale: leave --target, --feed and --event away")
 		}
 		own, startErr := startEmbedded(ctx, c.Root().ErrWriter)
 		if startErr != nil {
@@ -73,10 +66,6 @@ func runRush(ctx context.Context, c *cli.Command) (err error) {
 		cfg.Target, cfg.AdminToken = own.URL, own.AdminToken
 	}
 	report, err := Rush(ctx, cfg)
-	var wrong *ConfigError
-	if errors.As(err, &wrong) {
-		return cli.Exit(wrong.Text, exitUsage)
-	}
 	if report == nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type fake struct {
 	orders   map[onsale.OrderID]*onsale.Order
 	clients  map[*fakeClient]bool
 	busy     int         // how many more holds are answered 503
+	taken    int         // how many more holds are answered 409
 	asked    []time.Time // when holds were asked for
 	keys     []string    // and under which keys
 	settling sync.WaitGroup
@@ -42,7 +43,8 @@ type fake struct {
 type breakage struct {
 	sellsSeatsTwice, sellsBeyondCapacity, forgetsOrders, neverSettles, tellsLies bool
 	holdsAnewPerRequest, grantsOtherSeats, neverExpires, repeatsTickets          bool
-	missesChange, stallsFeed, skipsDelta, dropsFeed                              bool
+	missesChange, stallsFeed, skipsDelta, dropsFeed, sendsNonsense               bool
+	refusesPayment                                                               bool
 	audit                                                                        []onsale.Violation
 }
 
@@ -107,16 +109,21 @@ func (f *fake) createEvent(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, 422, onsale.CodeOf(err))
 		return
 	}
+	f.stage(event)
+	f.answer(w, 201, event)
+}
+
+// stage makes a completed event the one that the fake sells.
+func (f *fake) stage(event *onsale.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.event, f.layout = event, onsale.NewLayout(event)
-	f.view = onsale.FeedSnapshot{Type: onsale.FrameSnapshot, Event: event.ID, Epoch: f.epoch, At: time.Now(), Sale: onsale.SaleDraft}
+	f.view = onsale.FeedSnapshot{Type: onsale.FrameSnapshot, Event: event.ID, Epoch: f.epoch, At: time.Now(), Sale: event.Sale}
 	empty := string(f.layout.Empty())
 	for _, s := range f.layout.Sections() {
 		f.view.Sections = append(f.view.Sections, onsale.FeedSection{
 			ID: s.ID, Counts: onsale.Counts{Available: s.Capacity}, Seats: empty[s.Start:s.End]})
 	}
-	f.answer(w, 201, event)
 }
 
 func (f *fake) moveSale(w http.ResponseWriter, r *http.Request) {
@@ -163,6 +170,15 @@ func (f *fake) createHold(w http.ResponseWriter, r *http.Request) {
 	if f.busy > 0 {
 		f.busy--
 		f.refuse(w, 503, onsale.CodeOverloaded)
+		return
+	}
+	if f.taken > 0 {
+		f.taken--
+		f.refuse(w, 409, onsale.CodeSeatTaken)
+		return
+	}
+	if f.event.Sale != onsale.SaleOpen {
+		f.refuse(w, 409, onsale.CodeNotOnSale)
 		return
 	}
 	amount, bad := f.layout.CheckLines(ask.Lines)
@@ -250,6 +266,10 @@ func (f *fake) checkout(w http.ResponseWriter, r *http.Request) {
 	h := f.holds[onsale.HoldID(r.PathValue("hold"))]
 	if err != nil || h == nil || h.State != onsale.HoldHeld {
 		f.refuse(w, 410, onsale.CodeHoldEnded)
+		return
+	}
+	if f.breaks.refusesPayment {
+		f.refuse(w, 400, onsale.CodeBadRequest)
 		return
 	}
 	h.State = onsale.HoldPinned
@@ -452,6 +472,8 @@ func (c *fakeClient) tell(f *fake, d onsale.FeedDelta) {
 	switch {
 	case wronged && f.breaks.skipsDelta:
 	case c.number%5 == 2 && c.told > 3 && f.breaks.stallsFeed:
+	case wronged && f.breaks.sendsNonsense:
+		c.send(map[string]any{"type": onsale.FrameDelta, "seq": -1})
 	case wronged && f.breaks.dropsFeed:
 		c.conn.Close()
 	case c.number%5 == 2 && f.breaks.missesChange:

@@ -28,9 +28,8 @@ func (r *rush) checkFeeds(ctx context.Context) error {
 	var first *onsale.FeedSnapshot
 	for len(left) > 0 && time.Now().Before(deadline) {
 		server := new(onsale.FeedSnapshot)
-		path := "/v1/events/" + string(r.layout.Event.ID) + "/availability"
-		if err := r.admin(ctx, "GET", path, nil, server); err != nil {
-			return fmt.Errorf("reading the availability: %w", err)
+		if err := r.availability(ctx, server); err != nil {
+			return err
 		}
 		if first == nil {
 			first = server
@@ -46,6 +45,14 @@ func (r *rush) checkFeeds(ctx context.Context) error {
 			r.ledger.violate(onsale.InvariantFeed, "a feed", "is at epoch %d seq %d, %v after the server was at epoch %d seq %d (%v)",
 				view.Epoch, view.Seq, r.cfg.FeedTimeout, first.Epoch, first.Seq, w.lastError())
 		}
+	}
+	return nil
+}
+
+// availability reads what the server shows now.
+func (r *rush) availability(ctx context.Context, into *onsale.FeedSnapshot) error {
+	if err := r.admin(ctx, "GET", "/v1/events/"+string(r.layout.Event.ID)+"/availability", nil, into); err != nil {
+		return fmt.Errorf("reading the availability: %w", err)
 	}
 	return nil
 }

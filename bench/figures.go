@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -49,7 +50,7 @@ func (r *rush) report(audit *onsale.AuditReport) *Report {
 		Oversold: audit.Oversold, LostOrders: audit.LostOrders, DoubleCharges: audit.DoubleCharges,
 		Violations: append([]onsale.Violation{}, audit.Violations...),
 	}
-	return &Report{
+	report := &Report{
 		Scenario: "rush",
 		Params: map[string]any{
 			"users": r.cfg.Users, "over_seconds": r.cfg.Over.Seconds(), "seed": r.cfg.Seed,
@@ -61,40 +62,70 @@ func (r *rush) report(audit *onsale.AuditReport) *Report {
 		Figures: r.figures(),
 		Ratios:  r.ratios(),
 		Audit:   verdict,
-		OK: len(verdict.Violations) == 0 &&
-			verdict.Oversold == 0 && verdict.LostOrders == 0 && verdict.DoubleCharges == 0,
-		Notes: notes,
+		Void:    r.void(),
+		Notes:   notes,
 	}
+	report.OK = report.Err() == nil
+	return report
+}
+
+// void says why the rush proves nothing, "" if it proves something: promises that nobody
+// could ask for are easily kept.
+func (r *rush) void() string {
+	m := &r.m
+	held, paying := m.held.Load(), m.paying.Load()
+	switch {
+	case held == 0 && r.leftover.Sale != onsale.SaleOpen:
+		return fmt.Sprintf("nothing could be held: the sale is %s", r.leftover.Sale)
+	case held == 0:
+		return fmt.Sprintf("nothing could be held: %d requests were refused, %d never answered, and %d admissions are left",
+			m.refused.Load(), m.silent.Load(), r.left())
+	case paying > 0 && m.sold.Load()+m.declined.Load() == 0:
+		return fmt.Sprintf("nothing could be bought: none of %d checkouts was paid or declined", paying)
+	}
+	return ""
+}
+
+// left is how many admissions were available when the last buyer had left.
+func (r *rush) left() (sum int64) {
+	for _, s := range r.leftover.Sections {
+		sum += s.Available
+	}
+	return sum
 }
 
 func (r *rush) figures() map[string]Figure {
 	m := &r.m
 	count := func(n int64, unit string) Figure { return Figure{float64(n), unit} }
 	figures := map[string]Figure{
-		"duration":       {round(r.stormed.Seconds()), "s"},
-		"buyers":         count(m.arrived.Load(), unitBuyers),
-		"left_empty":     count(m.emptied.Load(), unitBuyers),
-		"requests":       count(m.requests.Load(), unitTimes),
-		"request_rate":   {round(perSecond(r.requests, r.stormed)), unitRate},
-		"busy":           count(m.busy.Load(), unitTimes),
-		"errors":         count(m.errors.Load(), unitTimes),
-		"refused":        count(m.refused.Load(), unitTimes),
-		"held":           count(m.held.Load(), unitHolds),
-		"released":       count(m.released.Load(), unitHolds),
-		"expired":        count(m.expired.Load(), unitHolds),
-		"accepted":       count(m.accepted.Load(), unitOrders),
-		"sold":           count(m.sold.Load(), unitOrders),
-		"sold_places":    count(m.admitted.Load(), unitPlaces),
-		"declined":       count(m.declined.Load(), unitOrders),
-		"rejected":       count(m.rejected.Load(), unitOrders),
-		"refunded":       count(m.refunded.Load(), unitOrders),
-		"settled_by_get": count(m.polled.Load(), unitOrders),
-		"feed_frames":    count(m.frames.Load(), "frames"),
-		"feed_bytes":     count(m.feedBytes.Load(), unitBytes),
-		"feed_resumes":   count(m.resumes.Load(), "gaps"),
-		"feed_reopened":  count(m.reopened.Load(), unitFeeds),
-		"feed_dropped":   count(m.dropped.Load(), unitFeeds),
-		"feeds_checked":  count(m.feedsChecked.Load(), unitFeeds),
+		"duration":         {round(r.stormed.Seconds()), "s"},
+		"buyers":           count(m.arrived.Load(), unitBuyers),
+		"left_empty":       count(m.emptied.Load(), unitBuyers),
+		"left":             count(r.left(), unitPlaces),
+		"requests":         count(m.requests.Load(), unitTimes),
+		"request_rate":     {round(perSecond(r.requests, r.stormed)), unitRate},
+		"busy":             count(m.busy.Load(), unitTimes),
+		"errors":           count(m.errors.Load(), unitTimes),
+		"unanswered":       count(m.silent.Load(), unitTimes),
+		"refused":          count(m.refused.Load(), unitTimes),
+		"held":             count(m.held.Load(), unitHolds),
+		"released":         count(m.released.Load(), unitHolds),
+		"expired":          count(m.expired.Load(), unitHolds),
+		"expiry_unchecked": count(m.unseen.Load(), unitHolds),
+		"accepted":         count(m.accepted.Load(), unitOrders),
+		"sold":             count(m.sold.Load(), unitOrders),
+		"sold_places":      count(m.admitted.Load(), unitPlaces),
+		"declined":         count(m.declined.Load(), unitOrders),
+		"rejected":         count(m.rejected.Load(), unitOrders),
+		"refunded":         count(m.refunded.Load(), unitOrders),
+		"unsettled":        count(m.overdue.Load(), unitOrders),
+		"settled_by_get":   count(m.polled.Load(), unitOrders),
+		"feed_frames":      count(m.frames.Load(), "frames"),
+		"feed_bytes":       count(m.feedBytes.Load(), unitBytes),
+		"feed_resumes":     count(m.resumes.Load(), "gaps"),
+		"feed_reopened":    count(m.reopened.Load(), unitFeeds),
+		"feed_dropped":     count(m.dropped.Load(), unitFeeds),
+		"feeds_checked":    count(m.feedsChecked.Load(), unitFeeds),
 	}
 	for _, s := range steps {
 		q := s.latency(m).quantiles()
@@ -115,7 +146,7 @@ func (r *rush) ratios() map[string]float64 {
 		"refused_of_holds": ratio(m.refused.Load(), m.refused.Load()+m.held.Load()),
 		"errors":           ratio(m.errors.Load(), m.requests.Load()),
 		"settled":          ratio(m.sold.Load()+m.declined.Load()+m.rejected.Load()+m.refunded.Load(), accepted),
-		"settled_by_feed":  ratio(m.settle.quantiles().Count-m.polled.Load(), accepted),
+		"settled_by_feed":  ratio(m.settle.quantiles().Count-m.polled.Load()-m.overdue.Load(), accepted),
 		"feeds_checked":    ratio(m.feedsChecked.Load(), m.feedsToCheck.Load()),
 	}
 }

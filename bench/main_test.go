@@ -14,7 +14,7 @@ func TestMain(m *testing.M) {
 
 // quickSeed gives a crowd of 60 at least four who let their hold go, two who give it
 // back, five who double-click, three who reopen their feed and four whose card is declined.
-const quickSeed = 690
+const quickSeed = 19312
 
 // quick is a rush that a test has the time for.
 func quick(f *fake, users int) RushConfig {

@@ -13,7 +13,7 @@ import (
 // The range of a latency, in microseconds, and its precision. A longer one counts as the longest.
 const (
 	shortestLatency   = 1
-	longestLatency    = int64(60 * time.Second / time.Microsecond)
+	longestLatency    = int64(maxResultTimeout / time.Microsecond)
 	significantDigits = 3
 )
 
@@ -59,16 +59,18 @@ func (l *latency) quantiles() quantiles {
 // measured is everything that is counted and timed while a rush runs. All of it may
 // be used from any goroutine.
 type measured struct {
+	// What never came is in them too, with the time that was waited for it.
 	session   latency // due → signed in
 	feedOpen  latency // due → the first snapshot is folded
 	hold      latency // due → held or refused
 	checkout  latency // due → accepted or refused
 	settle    latency // accepted → the order came to its end
-	staleness latency // a change happened → its delta was folded
+	staleness latency // the newest of a delta's changes happened → the delta was folded; older ones waited longer
 	late      latency // due → really sent: how far the bench itself is behind its schedule
 
 	requests atomic.Int64 // HTTP requests sent, repeats included
 	busy     atomic.Int64 // 429 and 503 among the answers
+	silent   atomic.Int64 // requests and feeds that were never answered, however often they were repeated
 	errors   atomic.Int64 // requests without an answer, and answers that no buyer should ever see
 
 	arrived  atomic.Int64 // buyers
@@ -81,8 +83,11 @@ type measured struct {
 	refunded atomic.Int64 // orders
 	refused  atomic.Int64 // holds and checkouts answered with a refusal
 	expired  atomic.Int64 // holds that were let go, or not paid in time
+	unseen   atomic.Int64 // holds that were let go, and whose deadline is too far away to be waited for
 	released atomic.Int64 // holds given back
 	accepted atomic.Int64 // orders answered with 202
+	paying   atomic.Int64 // checkouts sent, repeats not counted
+	overdue  atomic.Int64 // orders whose end the buyer was not told in time
 	polled   atomic.Int64 // orders whose end was found by asking, not on the feed
 	emptied  atomic.Int64 // buyers who left with nothing because nothing was left
 

@@ -112,6 +112,7 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 			Generation   uint64 `json:"generation"`
 		}{b.payment, hold.Generation},
 	}
+	b.rush.m.paying.Add(1)
 	err := b.insist(ctx, r, &b.rush.m.checkout, order)
 	switch {
 	case onsale.CodeOf(err) == onsale.CodeHoldEnded:
@@ -140,7 +141,7 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 
 // awaitEnd waits for the feed to tell the end of an order. It asks for the order when the
 // feed was cut, and now and then in case that the news was lost in other ways. It returns
-// "" if the end didn't come in time.
+// "" if the end didn't come in time, which is on record as having taken all of it.
 func (b *buyer) awaitEnd(ctx context.Context, order onsale.OrderID, accepted time.Time) onsale.OrderState {
 	ctx, cancel := context.WithDeadline(ctx, accepted.Add(b.rush.cfg.ResultTimeout))
 	defer cancel()
@@ -162,6 +163,8 @@ func (b *buyer) awaitEnd(ctx context.Context, order onsale.OrderID, accepted tim
 			poll = min(poll+poll/2, longestPoll)
 			timer.Reset(poll)
 		case <-ctx.Done():
+			b.rush.m.overdue.Add(1)
+			b.rush.m.settle.record(b.rush.cfg.ResultTimeout)
 			return ""
 		}
 		if state, ok := b.askEnd(ctx, order); ok {

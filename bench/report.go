@@ -20,7 +20,8 @@ type Report struct {
 	Figures  map[string]Figure  `json:"figures"`
 	Ratios   map[string]float64 `json:"ratios"` // from 0 to 1
 	Audit    Verdict            `json:"audit"`
-	OK       bool               `json:"ok"` // no promise was broken
+	OK       bool               `json:"ok"`             // promises were put to the test, and none was broken
+	Void     string             `json:"void,omitempty"` // why nothing was put to the test; "" if it was
 
 	// Notes are for the person who looks on: the first errors, spelled out. They aren't
 	// in the JSON.
@@ -41,15 +42,22 @@ type Verdict struct {
 	Violations    []onsale.Violation `json:"violations"`     // never null
 }
 
-// Err is nil if no promise was broken, else an *onsale.AuditError that lists them.
+// ErrVoid says that a run proves nothing: no promise was broken, because none was asked for.
+var ErrVoid = errors.New("the run proves nothing")
+
+// Err is nil if all is well, an *onsale.AuditError that lists the promises that were
+// broken, or ErrVoid with the reason.
 func (r *Report) Err() error {
 	audit := onsale.AuditReport{Violations: r.Audit.Violations}
 	if err := audit.Err(); err != nil {
 		return err
 	}
-	if !r.OK {
+	if r.Audit.Oversold > 0 || r.Audit.LostOrders > 0 || r.Audit.DoubleCharges > 0 {
 		return &onsale.AuditError{Text: fmt.Sprintf("oversold %d, lost orders %d, double charges %d",
 			r.Audit.Oversold, r.Audit.LostOrders, r.Audit.DoubleCharges)}
+	}
+	if r.Void != "" {
+		return fmt.Errorf("%w: %s", ErrVoid, r.Void)
 	}
 	return nil
 }

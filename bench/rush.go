@@ -31,11 +31,12 @@ type rush struct {
 	layout *onsale.Layout // of the event; set by prepare, before there are buyers
 	ours   bool           // the event was made for this rush alone, and is there; set by prepare
 
-	phase    atomic.Value    // a Phase
-	stormed  time.Duration   // how long it took until the last buyer had left; set when they have
-	requests int64           // how many requests were sent in that time
-	feeds    lifecycle.Group // every feed's goroutine
-	observer *watch          // a feed of the bench's own, that signs in as nobody
+	phase    atomic.Value         // a Phase
+	stormed  time.Duration        // how long it took until the last buyer had left; set when they have
+	requests int64                // how many requests were sent in that time
+	leftover *onsale.FeedSnapshot // what the server had left when the last buyer had left; set by judge
+	feeds    lifecycle.Group      // every feed's goroutine
+	observer *watch               // a feed of the bench's own, that signs in as nobody
 
 	telling  sync.Mutex // held while the caller is told, so that calls don't overlap
 	mu       sync.Mutex
@@ -52,9 +53,9 @@ const maxTroubles = 5
 // has been checked.
 //
 // The error is a *ConfigError for a wrong setting, a target that isn't there included, and
-// an *onsale.AuditError, next to the report, if a promise is broken. Any other error means
-// that the rush couldn't be made or its result couldn't be checked; there may be a report
-// all the same.
+// an *onsale.AuditError, next to the report, if a promise is broken, or ErrVoid if nothing
+// could be bought, so that none was put to the test. Any other error means that the rush
+// couldn't be made or its result couldn't be checked; there may be a report all the same.
 func Rush(ctx context.Context, cfg RushConfig) (*Report, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.validate(); err != nil {
@@ -140,7 +141,7 @@ func (r *rush) buyer(n int) *buyer {
 // watch opens a feed, which stays open until the rush is over: people look on after
 // they have bought, and every feed is checked at the end.
 func (r *rush) watch(token string) *watch {
-	w := newWatch(r.dialer, r.layout, token, &r.m)
+	w := newWatch(r.dialer, r.layout, token, &r.m, r.ledger)
 	r.mu.Lock()
 	r.watches = append(r.watches, w)
 	r.mu.Unlock()

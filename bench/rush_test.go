@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -78,6 +80,7 @@ func TestEveryBrokenPromiseIsFoundOut(t *testing.T) {
 		"a hold outlives its deadline":        {breakage{neverExpires: true}, onsale.InvariantHolds},
 		"a feed misses a change":              {breakage{missesChange: true}, onsale.InvariantFeed},
 		"a feed is stuck":                     {breakage{stallsFeed: true}, onsale.InvariantFeed},
+		"a feed sends nonsense":               {breakage{sendsNonsense: true}, onsale.InvariantFeed},
 		"the audit finds something":           {breakage{audit: []onsale.Violation{told}}, onsale.InvariantCharges},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -104,6 +107,163 @@ func TestEveryBrokenPromiseIsFoundOut(t *testing.T) {
 			}
 			t.Errorf("no violation of invariant %d in\n%v", test.invariant, err)
 		})
+	}
+}
+
+func TestRushThatCouldBuyNothingIsVoid(t *testing.T) {
+	for name, test := range map[string]struct {
+		breaks breakage
+		sale   onsale.Sale
+		says   string
+	}{
+		"since the sale is paused":         {breakage{}, onsale.SalePaused, "paused"},
+		"since nobody's payment was taken": {breakage{refusesPayment: true}, onsale.SaleOpen, "checkouts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t, test.breaks)
+			event := house(60, time.Minute)
+			event.Sale = test.sale
+			if err := event.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			f.stage(event)
+			cfg := quick(f, 20)
+			cfg.Event = event.ID
+			report, err := Rush(t.Context(), cfg)
+			var broken *onsale.AuditError
+			if !errors.Is(err, ErrVoid) || errors.As(err, &broken) || report == nil || report.OK {
+				t.Fatalf("%v, %+v", err, report)
+			}
+			if !strings.Contains(report.Void, test.says) {
+				t.Errorf("void because %q", report.Void)
+			}
+			var table bytes.Buffer
+			if err := report.Table(&table); err != nil || !strings.Contains(table.String(), "VOID: "+report.Void) || strings.Contains(table.String(), "was kept") {
+				t.Errorf("%v\n%s", err, &table)
+			}
+		})
+	}
+}
+
+func TestHoldWhoseDeadlineIsTooFarAwayIsSaidNotToBeChecked(t *testing.T) {
+	t.Parallel()
+	cfg := quick(newFake(t, breakage{}), 60)
+	cfg.Create = house(600, time.Minute)
+	report, err := Rush(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	if err := report.Table(&table); err != nil {
+		t.Fatal(err)
+	}
+	if report.Figures["expiry_unchecked"].Value == 0 || !strings.Contains(table.String(), "not checked: ") || strings.Contains(table.String(), "every promise was kept") {
+		t.Errorf("%v holds unchecked in\n%s", report.Figures["expiry_unchecked"].Value, &table)
+	}
+}
+
+func TestOrderThatComesToNoEndCountsAsHavingTakenAllTheTimeThereWas(t *testing.T) {
+	t.Parallel()
+	cfg := quick(newFake(t, breakage{neverSettles: true}), 20)
+	cfg.ResultTimeout = time.Second
+	report, _ := Rush(t.Context(), cfg) // a broken promise, which is another test's
+	if report == nil {
+		t.Fatal("no report")
+	}
+	figure := func(name string) float64 { return report.Figures[name].Value }
+	if n := figure("accepted"); n == 0 || figure("unsettled") != n || figure("settle_count") != n || figure("settle_p50") < 999 { // three digits
+		t.Errorf("%v accepted, %v unsettled, %v timed, half of them within %v ms", n, figure("unsettled"), figure("settle_count"), figure("settle_p50"))
+	}
+}
+
+func TestBuyerTriesOnWhileAnythingIsLeft(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, breakage{})
+	f.taken = 12
+	cfg := quick(f, 1)
+	cfg.Seed = 4 // a buyer who clicks once
+	report, err := Rush(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held, refused := report.Figures["held"].Value, report.Figures["refused"].Value; held != 1 || refused != 12 {
+		t.Errorf("held %v after %v refusals", held, refused)
+	}
+}
+
+func TestBuyerLooksOnForWhatComesBackToASoldOutHouse(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, breakage{})
+	event := house(60, time.Minute)
+	event.Sale = onsale.SaleOpen
+	if err := event.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	f.stage(event)
+	empty := f.view
+	f.mu.Lock()
+	f.view.Sections = slices.Clone(empty.Sections)
+	for i, s := range f.view.Sections {
+		f.view.Sections[i].Counts = onsale.Counts{Sold: s.Available}
+		f.view.Sections[i].Seats = strings.ReplaceAll(s.Seats, string(onsale.SeatAvailable), string(onsale.SeatSold))
+	}
+	f.mu.Unlock()
+	cfg := quick(f, 1)
+	cfg.Event, cfg.Seed, cfg.Think = event.ID, 4, 400*time.Millisecond // four looks are longer than it takes to be told twice
+	told := 0
+	cfg.Progress = func(p Progress) {
+		if p.Active == 0 || p.Feeds < 2 {
+			return
+		}
+		if told++; told == 2 {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			empty.Seq = f.view.Seq + 1
+			f.view = empty
+			for c := range f.clients {
+				c.send(f.view)
+			}
+		}
+	}
+	report, err := Rush(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Figures["held"].Value != 1 || report.Figures["refused"].Value != 0 {
+		t.Errorf("held %v, refused %v", report.Figures["held"].Value, report.Figures["refused"].Value)
+	}
+}
+
+func TestCrowdThatWantsMoreThanThereIsLeavesNothing(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, breakage{})
+	cfg := quick(f, 120)
+	cfg.Create = house(120, time.Minute)
+	report, err := Rush(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, empty := report.Figures["left"].Value, report.Figures["left_empty"].Value; left != 0 || empty == 0 {
+		t.Errorf("%v admissions left, and %v buyers left with nothing", left, empty)
+	}
+}
+
+func TestHouseThatIsTooLargeForTheCrowdIsLeftInPart(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, breakage{})
+	cfg := quick(f, 20)
+	cfg.Create = house(600, time.Minute)
+	report, err := Rush(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown int64
+	for _, s := range f.view.Sections {
+		shown += s.Available
+	}
+	if left := report.Figures["left"].Value; left == 0 || left != float64(shown) || report.Figures["left_empty"].Value != 0 {
+		t.Errorf("%v admissions left of %d, and %v buyers left with nothing", left, shown, report.Figures["left_empty"].Value)
 	}
 }
 

@@ -53,8 +53,8 @@ func TestTemperIsFixedByTheSeedAndTheBuyer(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]float64{
-		"tok_decline": paysDeclined, "tok_delay_50": paysDelayed, "tok_broken": paysBroken, "tok_twice": paysTwice,
-		"tok_ok": 1 - paysDeclined - paysDelayed - paysBroken - paysTwice, "general": likesGeneral, "abandons": abandons,
+		"tok_decline": paysDeclined, "tok_delay_50": paysDelayed, "tok_broken": paysBroken, "tok_twice": paysTwice, "tok_timeout": paysSilently,
+		"tok_ok": 1 - paysDeclined - paysDelayed - paysBroken - paysTwice - paysSilently, "general": likesGeneral, "abandons": abandons,
 	} {
 		if got := float64(share[name]) / n; math.Abs(got-want) > 5*math.Sqrt(want*(1-want)/n) {
 			t.Errorf("%s: %.3f of the crowd, want %.3f", name, got, want)
@@ -83,6 +83,28 @@ func TestLatencyCountsFromWhenTheRequestWasDue(t *testing.T) {
 		if q := l.quantiles(); q.Count != 1 || q.P50 < behind*999/1000 { // three digits
 			t.Errorf("%s: %d of %v, although the request was due %v ago", name, q.Count, q.P50, behind)
 		}
+	}
+}
+
+// Else the worst requests of all would make the figures better.
+func TestRequestThatIsNeverAnsweredIsOnRecordWithAllThatWasWaitedForIt(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer server.Close()
+	r := &rush{}
+	api, err := newAPI(server.URL, &r.m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.close()
+	r.api = api
+	b, begun := r.buyer(0), time.Now()
+	if err := b.insist(t.Context(), request{method: "GET", path: "/"}, &r.m.hold, nil); err == nil {
+		t.Fatal("it was answered")
+	}
+	waited := time.Since(begun)
+	if q := r.m.hold.quantiles(); q.Count != 1 || q.P50 < waited*99/100 || r.m.silent.Load() != 1 {
+		t.Errorf("%d of %v, %d unanswered; want one of %v", q.Count, q.P50, r.m.silent.Load(), waited)
 	}
 }
 

@@ -76,7 +76,7 @@ func (r *rush) admin(ctx context.Context, method, path string, body, into any) e
 
 const (
 	// scarcity is how many admissions the bench's own event has for each buyer: a crowd
-	// of those who want one or two places, or up to four seats, sells it out.
+	// of those who want one to four sells it out.
 	scarcity = 1.5
 	// shareOfFloor is the part of them that is general admission.
 	shareOfFloor = 1.0 / 3

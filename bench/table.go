@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -33,23 +34,39 @@ func (r *Report) Table(w io.Writer) error {
 	fmt.Fprintf(&b, "\nheld %s   sold %s (%s admissions, %.0f %% of the house)   declined %s   refused %s   expired %s   errors %s\n",
 		r.count("held"), r.count("sold"), r.count("sold_places"), 100*r.Ratios["sold_of_capacity"],
 		r.count("declined"), r.count("refused"), r.count("expired"), r.count("errors"))
+	fmt.Fprintf(&b, "left %s admissions (%s buyers went away with nothing)   unanswered %s requests   unsettled %s orders\n",
+		r.count("left"), r.count("left_empty"), r.count("unanswered"), r.count("unsettled"))
 	fmt.Fprintf(&b, "oversold %d   lost %d   double charges %d   feeds compared %s (%.0f %%)\n",
 		r.Audit.Oversold, r.Audit.LostOrders, r.Audit.DoubleCharges, r.count("feeds_checked"), 100*r.Ratios["feeds_checked"])
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "  error: %s\n", note)
 	}
-	if r.OK {
-		b.WriteString("every promise was kept\n")
-	} else {
-		fmt.Fprintf(&b, "BROKEN promises: %d\n", len(r.Audit.Violations))
-		for _, v := range r.Audit.Violations {
-			fmt.Fprintf(&b, "  invariant %d: %s %s\n", v.Invariant, v.Subject, v.Detail)
-		}
-	}
+	r.verdict(&b)
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	return nil
+}
+
+// verdict writes what was not checked, and what came of what was.
+func (r *Report) verdict(b *strings.Builder) {
+	kept := "every promise was kept"
+	if r.Figures["expiry_unchecked"].Value > 0 {
+		fmt.Fprintf(b, "not checked: %s holds that were let go, whose deadline was too far away to wait for\n", r.count("expiry_unchecked"))
+		kept = "every promise that was checked was kept"
+	}
+	switch {
+	case r.OK:
+		fmt.Fprintln(b, kept)
+		return
+	case errors.Is(r.Err(), ErrVoid):
+		fmt.Fprintf(b, "VOID: %s\n", r.Void)
+		return
+	}
+	fmt.Fprintf(b, "BROKEN promises: %d\n", len(r.Audit.Violations))
+	for _, v := range r.Audit.Violations {
+		fmt.Fprintf(b, "  invariant %d: %s %s\n", v.Invariant, v.Subject, v.Detail)
+	}
 }
 
 // count is a figure as a whole number in groups of three.

@@ -16,12 +16,13 @@ const (
 	readsTickets  = 0.50
 	paysDeclined  = 0.05
 	paysDelayed   = 0.03
-	paysBroken    = 0.02 // charged, but the provider's answer is a 500
-	paysTwice     = 0.02 // the provider tells its outcome twice
-	mostGeneral   = 2    // admissions
-	mostSeats     = 4    // neighbouring seats
-	fewestTries   = 3    // holds asked for before giving up
-	mostTries     = 8
+	paysBroken    = 0.02  // charged, but the provider's answer is a 500
+	paysTwice     = 0.02  // the provider tells its outcome twice
+	paysSilently  = 0.001 // charged, and the provider never answers
+	mostPlaces    = 4     // admissions, or neighbouring seats
+	fewestLooks   = 4     // at a house with nothing left, before giving up
+	mostLooks     = 12
+	mostRefusals  = 40 // holds asked for in vain before giving up: nobody clicks for ever
 	paymentPrefix = "tok_"
 )
 
@@ -39,7 +40,7 @@ const (
 type temper struct {
 	kind         onsale.Kind
 	quantity     int
-	tries        int
+	looks        int
 	ending       ending
 	doubleClicks bool
 	reopensFeed  bool
@@ -51,11 +52,11 @@ type temper struct {
 
 func newTemper(seed uint64, buyer int, think time.Duration) *temper {
 	rng := rand.New(rand.NewPCG(seed, uint64(buyer)))
-	t := &temper{kind: onsale.Reserved, quantity: 1 + rng.IntN(mostSeats), rng: rng, think: think}
+	t := &temper{kind: onsale.Reserved, quantity: 1 + rng.IntN(mostPlaces), rng: rng, think: think}
 	if rng.Float64() < likesGeneral {
-		t.kind, t.quantity = onsale.General, 1+rng.IntN(mostGeneral)
+		t.kind = onsale.General
 	}
-	t.tries = fewestTries + rng.IntN(mostTries-fewestTries+1)
+	t.looks = fewestLooks + rng.IntN(mostLooks-fewestLooks+1)
 	if rng.Float64() < abandons {
 		t.ending = []ending{givesItBack, letsItGo}[rng.IntN(2)]
 	}
@@ -71,7 +72,7 @@ func drawPayment(p float64) string {
 	for _, card := range []struct {
 		name  string
 		share float64
-	}{{"decline", paysDeclined}, {"delay_50", paysDelayed}, {"broken", paysBroken}, {"twice", paysTwice}} {
+	}{{"decline", paysDeclined}, {"delay_50", paysDelayed}, {"broken", paysBroken}, {"twice", paysTwice}, {"timeout", paysSilently}} {
 		if p < card.share {
 			return card.name
 		}

@@ -31,6 +31,10 @@ const (
 // judge waits for what is still under way, checks every promise, and returns the
 // audit with every violation in it. An error means that something couldn't be checked.
 func (r *rush) judge(ctx context.Context) (*onsale.AuditReport, error) {
+	r.leftover = new(onsale.FeedSnapshot)
+	if err := r.availability(ctx, r.leftover); err != nil {
+		return nil, err
+	}
 	r.enter(PhaseExpiring)
 	if err := r.checkExpiry(ctx); err != nil {
 		return nil, err
@@ -90,10 +94,12 @@ func (r *rush) each(ctx context.Context, n int, check func(ctx context.Context, 
 }
 
 // checkExpiry waits for the deadlines of the holds that were let go, as far as they are
-// near, and sees that none outlives its own (invariant 6).
+// near, and sees that none outlives its own (invariant 6). It counts the others: what
+// becomes of them nobody has seen.
 func (r *rush) checkExpiry(ctx context.Context) error {
 	horizon := time.Now().Add(r.cfg.ExpiryWait)
 	near := slices.DeleteFunc(slices.Clone(r.ledger.letGo), func(h letGo) bool { return h.expiresAt.After(horizon) })
+	r.m.unseen.Store(int64(len(r.ledger.letGo) - len(near)))
 	for _, h := range near {
 		if !waitUntil(ctx, h.expiresAt.Add(expirySlack)) {
 			return ctx.Err()

@@ -32,6 +32,7 @@ type watch struct {
 	layout *onsale.Layout
 	token  string // whose orders it is told of; "" for nobody's
 	m      *measured
+	ledger *ledger
 
 	ready chan struct{} // closed when the first snapshot is folded
 	news  chan struct{} // holds one when an order came to its end, or that may have been missed
@@ -50,19 +51,23 @@ type orderEnd struct {
 	at    time.Time
 }
 
-func newWatch(d *dialer, layout *onsale.Layout, token string, m *measured) *watch {
-	return &watch{dialer: d, layout: layout, token: token, m: m,
+func newWatch(d *dialer, layout *onsale.Layout, token string, m *measured, l *ledger) *watch {
+	return &watch{dialer: d, layout: layout, token: token, m: m, ledger: l,
 		ready: make(chan struct{}), news: make(chan struct{}, 1), ends: map[onsale.OrderID]orderEnd{}}
 }
 
 // run keeps the feed open until ctx ends.
 func (w *watch) run(ctx context.Context) {
+	due := time.Now() // of the next first snapshot: failed attempts are part of what it takes
 	for failures, again := 0, false; ; failures++ {
-		due := time.Now()
 		conn, err := w.dialer.dial(ctx)
 		if err == nil {
-			err = w.follow(ctx, conn, due, again)
+			var opened bool
+			opened, err = w.follow(ctx, conn, due, again)
 			again = true
+			if opened {
+				due = time.Time{}
+			}
 		}
 		onPurpose := w.ended(err)
 		switch {
@@ -70,7 +75,7 @@ func (w *watch) run(ctx context.Context) {
 			return
 		case onPurpose:
 			w.m.reopened.Add(1)
-			failures = -1
+			failures, due = -1, time.Now()
 			continue
 		case conn != nil:
 			w.m.dropped.Add(1)
@@ -82,6 +87,9 @@ func (w *watch) run(ctx context.Context) {
 		pause := min(reopenPause<<min(failures, 10), longestReopenPause)
 		if !waitUntil(ctx, time.Now().Add(pause/2+rand.N(pause))) {
 			return
+		}
+		if due.IsZero() {
+			due = time.Now()
 		}
 	}
 }
@@ -95,10 +103,10 @@ func (w *watch) ended(err error) (onPurpose bool) {
 	return onPurpose
 }
 
-// follow reads one connection until it ends, and says why it did. The first snapshot is
-// due from the given time on. After a feed that was cut the buyer is woken to ask for
-// their order: what the feed told meanwhile it doesn't tell again.
-func (w *watch) follow(ctx context.Context, conn *websocket.Conn, due time.Time, again bool) error {
+// follow reads one connection until it ends. It says why it did, and whether it came to
+// its first snapshot, which is due from the given time on. After a feed that was cut the
+// buyer is woken to ask for their order: what the feed told meanwhile it doesn't tell again.
+func (w *watch) follow(ctx context.Context, conn *websocket.Conn, due time.Time, again bool) (opened bool, err error) {
 	defer conn.Close() // whatever it was read for has been read
 	stop := context.AfterFunc(ctx, func() { farewell(conn) })
 	defer stop()
@@ -109,22 +117,21 @@ func (w *watch) follow(ctx context.Context, conn *websocket.Conn, due time.Time,
 	defer w.m.feeds.Add(-1)
 
 	if err := w.greet(conn); err != nil {
-		return err
+		return false, err
 	}
-	for opened := false; ; {
+	for {
 		frame, err := w.read(conn)
 		if err != nil {
-			return err
+			return opened, err
 		}
 		resume, err := w.take(frame)
 		if err != nil {
-			w.m.errors.Add(1)
-			return fmt.Errorf("folding the feed: %w", err)
+			return opened, w.broken(err)
 		}
 		if resume {
 			w.m.resumes.Add(1)
 			if err := w.tell(conn, onsale.FeedRequest{Type: onsale.FrameResume}); err != nil {
-				return err
+				return opened, err
 			}
 		}
 		if frame.Snapshot != nil && !opened {
@@ -177,7 +184,19 @@ func (w *watch) read(conn *websocket.Conn) (*feedclient.Frame, error) {
 	}
 	w.m.frames.Add(1)
 	w.m.feedBytes.Add(int64(b.Len()))
-	return w.dialer.parser.Parse(b.Bytes())
+	frame, err := w.dialer.parser.Parse(b.Bytes())
+	if err != nil {
+		return nil, w.broken(err)
+	}
+	return frame, nil
+}
+
+// broken records that a frame came whole and is not of the protocol (invariant 7). A
+// connection that is lost breaks nothing: whoever opens it again is told all.
+func (w *watch) broken(err error) error {
+	w.m.errors.Add(1)
+	w.ledger.violate(onsale.InvariantFeed, "a feed frame", "breaks the protocol: %v", err)
+	return fmt.Errorf("following the feed: %w", err)
 }
 
 // take folds a frame. resume is true if it shows that one is missing.

@@ -3,6 +3,7 @@ package checkout
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -14,8 +15,9 @@ import (
 const (
 	// ConfirmerGroup is the consumer group that tells Redis how orders ended.
 	ConfirmerGroup = "onsale-confirm"
-	// confirmPatience is how long news wait for an event whose stock is being laid
-	// anew. After it they are left to Recovery, so that no event holds up the others.
+	// confirmPatience is how long a batch of news waits for events whose stock is being
+	// laid anew. After it their news are left to Recovery, so that they don't hold up
+	// the others'.
 	confirmPatience = 5 * time.Second
 	confirmPause    = 100 * time.Millisecond
 )
@@ -28,60 +30,97 @@ type Layouts func(context.Context, onsale.EventID) (*onsale.Layout, error)
 // again. While an event's stock is being laid anew its news wait, since the laying
 // could undo them.
 func NewConfirmer(b kafka.Broker, producer *kafka.Producer, desk *holds.Desk, layouts Layouts, log *slog.Logger) *kafka.Consumer {
-	c := confirmer{producer: producer, desk: desk, layouts: layouts, log: log}
-	return kafka.NewConsumer(kafka.ConsumerConfig{Broker: b, Group: ConfirmerGroup, Topic: onsale.TopicOrders, Handle: c.handle, Log: log})
+	c := confirmer{producer: producer, desk: desk, layouts: layouts, patience: confirmPatience, log: log}
+	return c.consumer(b)
+}
+
+func (c confirmer) consumer(b kafka.Broker) *kafka.Consumer {
+	return kafka.NewConsumer(kafka.ConsumerConfig{Broker: b, Group: ConfirmerGroup, Topic: onsale.TopicOrders, Handle: c.handle, Log: c.log})
 }
 
 type confirmer struct {
 	producer *kafka.Producer
 	desk     *holds.Desk
 	layouts  Layouts
+	patience time.Duration // confirmPatience, except in tests
 	log      *slog.Logger
 }
 
+// errNotOurs says that news can never be acted on.
+var errNotOurs = errors.New("not the news of an order of ours")
+
+// endings are the ended orders of one event in a batch of news.
+type endings struct {
+	layout      *onsale.Layout
+	settlements []holds.Settlement
+}
+
 func (c confirmer) handle(ctx context.Context, batch []kafka.Record) error {
-	byEvent := map[onsale.EventID][]holds.Settlement{}
+	byEvent := map[onsale.EventID]*endings{}
 	for _, r := range batch {
-		news, err := kafka.Decode[onsale.OrderNews](r)
-		event, _, ok := news.Hold.Parse()
-		if err == nil && ok {
-			_, err = c.layouts(ctx, event)
-		}
+		news, l, err := c.read(ctx, r)
 		switch {
-		case err != nil && onsale.CodeOf(err) == onsale.CodeUnavailable:
-			return err
-		case err != nil || !ok:
+		case errors.Is(err, errNotOurs):
 			c.log.Error("order news that nobody can act on", "partition", r.Partition, "offset", r.Offset, "error", err)
-			if err := c.producer.DeadLetter(ctx, r, errors.Join(errors.New("not the news of an order of ours"), err)); err != nil {
+			if err := c.producer.DeadLetter(ctx, r, err); err != nil {
 				return err
 			}
+		case err != nil:
+			return err
 		case news.State.Final():
-			byEvent[event] = append(byEvent[event], holds.Settlement{
+			e := byEvent[l.Event.ID]
+			if e == nil {
+				e = &endings{layout: l}
+				byEvent[l.Event.ID] = e
+			}
+			e.settlements = append(e.settlements, holds.Settlement{
 				Hold: news.Hold, Sold: news.State == onsale.OrderTicketed, Buyer: news.Buyer, Lines: news.Lines})
 		}
 	}
 	var errs []error
-	for event, settlements := range byEvent {
-		errs = append(errs, c.settle(ctx, event, settlements))
+	deadline := time.Now().Add(c.patience) // of all events together: they may all be laid at once
+	for _, e := range byEvent {
+		errs = append(errs, c.settle(ctx, e, deadline))
 	}
 	return errors.Join(errs...)
 }
 
-// settle settles an event's holds; if its stock is being laid anew, for as long as
-// the patience lasts.
-func (c confirmer) settle(ctx context.Context, event onsale.EventID, settlements []holds.Settlement) error {
-	l, err := c.layouts(ctx, event)
+// read returns a record's news and the layout of their event, or errNotOurs. Any
+// other error passes, or is for a person to mend, after which the news are as good
+// as ever.
+func (c confirmer) read(ctx context.Context, r kafka.Record) (onsale.OrderNews, *onsale.Layout, error) {
+	news, err := kafka.Decode[onsale.OrderNews](r)
 	if err != nil {
-		return err
+		return news, nil, fmt.Errorf("%w: %w", errNotOurs, err)
 	}
-	deadline := time.Now().Add(confirmPatience)
+	event, _, ok := news.Hold.Parse()
+	if !ok {
+		return news, nil, fmt.Errorf("%w: %q is no hold's id", errNotOurs, news.Hold)
+	}
+	l, err := c.layouts(ctx, event)
+	if onsale.CodeOf(err) == onsale.CodeUnknownEvent {
+		return news, nil, fmt.Errorf("%w: %w", errNotOurs, err)
+	}
+	if err != nil {
+		return news, nil, fmt.Errorf("find the event of order %s: %w", news.Order, err)
+	}
+	if news.State == onsale.OrderTicketed { // else the lines are not looked at
+		if _, err := l.CheckLines(news.Lines); err != nil {
+			return news, nil, fmt.Errorf("%w: %w", errNotOurs, err)
+		}
+	}
+	return news, l, nil
+}
+
+// settle settles an event's holds; if its stock is being laid anew, until the deadline.
+func (c confirmer) settle(ctx context.Context, e *endings, deadline time.Time) error {
 	for {
-		err := c.desk.Settle(ctx, l, settlements)
+		err := c.desk.Settle(ctx, e.layout, e.settlements)
 		if onsale.CodeOf(err) != onsale.CodeRecovering {
 			return err
 		}
 		if time.Now().After(deadline) {
-			c.log.Warn("the stock is still being laid; recovery will settle these holds", "event", event, "holds", len(settlements))
+			c.log.Warn("the stock is still being laid; recovery will settle these holds", "event", e.layout.Event.ID, "holds", len(e.settlements))
 			return nil
 		}
 		select {

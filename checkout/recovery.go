@@ -40,24 +40,28 @@ type RecoveryConfig struct {
 // a purchase arrive after all that, its order is claimed if it can be, and Redis
 // follows when it is confirmed.
 type Recovery struct {
-	cfg   RecoveryConfig
-	group lifecycle.Group
+	cfg        RecoveryConfig
+	every, age time.Duration // recoverEvery and onsale.OrphanAge, except in tests
+	most       int64         // recoverMost, except in tests
+	group      lifecycle.Group
 }
 
 // NewRecovery returns a recovery that has not started.
-func NewRecovery(cfg RecoveryConfig) *Recovery { return &Recovery{cfg: cfg} }
+func NewRecovery(cfg RecoveryConfig) *Recovery {
+	return &Recovery{cfg: cfg, every: recoverEvery, age: onsale.OrphanAge, most: recoverMost}
+}
 
 // Start begins to look, every recoverEvery.
 func (r *Recovery) Start(ctx context.Context) error {
 	r.group.Go(ctx, func(ctx context.Context) {
-		tick := time.NewTicker(recoverEvery)
+		tick := time.NewTicker(r.every)
 		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if err := r.round(ctx, onsale.OrphanAge); err != nil && ctx.Err() == nil {
+				if err := r.round(ctx); err != nil && ctx.Err() == nil {
 					r.cfg.Log.Warn("recovery of pins failed; it is tried again", "error", err)
 				}
 			}
@@ -69,24 +73,25 @@ func (r *Recovery) Start(ctx context.Context) error {
 // Stop ends a round under way and returns.
 func (r *Recovery) Stop(ctx context.Context) error { return r.group.Stop(ctx) }
 
-// round looks into every hold that was pinned longer ago than the given age.
-func (r *Recovery) round(ctx context.Context, age time.Duration) error {
+// round looks into every hold that was pinned longer ago than the age.
+func (r *Recovery) round(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()
 	var errs []error
 	for _, l := range r.cfg.Events() {
-		if err := r.recover(ctx, l, age); err != nil {
+		if err := r.recover(ctx, l); err != nil {
 			errs = append(errs, fmt.Errorf("recover %s: %w", l.Event.ID, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// recover looks into an event's pins, a portion at a time. Those that are being
-// decided stay where they are, and are passed over.
-func (r *Recovery) recover(ctx context.Context, l *onsale.Layout, age time.Duration) error {
+// recover looks into an event's pins, a portion at a time. Those that stay where they
+// are, or may, are passed over: what is being decided, and what is owed. If an owed
+// one is healed, as many others are passed over with it, until the next round.
+func (r *Recovery) recover(ctx context.Context, l *onsale.Layout) error {
 	for skip := int64(0); ; {
-		pins, err := r.cfg.Desk.Pins(ctx, l.Event.ID, age, skip, recoverMost)
+		pins, err := r.cfg.Desk.Pins(ctx, l.Event.ID, r.age, skip, r.most)
 		if err != nil || len(pins) == 0 {
 			return err
 		}
@@ -94,17 +99,17 @@ func (r *Recovery) recover(ctx context.Context, l *onsale.Layout, age time.Durat
 		if err := r.cfg.Drained(ctx); err != nil {
 			return fmt.Errorf("wait for the purchases in Kafka: %w", err)
 		}
-		deciding, err := r.settle(ctx, l, pins)
-		if err != nil || len(pins) < recoverMost {
+		stay, err := r.settle(ctx, l, pins)
+		if err != nil || int64(len(pins)) < r.most {
 			return err
 		}
-		skip += deciding
+		skip += stay
 	}
 }
 
 // settle settles the holds of orders that have ended or never were, and returns
-// how many are still being decided.
-func (r *Recovery) settle(ctx context.Context, l *onsale.Layout, pins []holds.Pinned) (deciding int64, err error) {
+// how many may still be pins after it.
+func (r *Recovery) settle(ctx context.Context, l *onsale.Layout, pins []holds.Pinned) (stay int64, err error) {
 	ids := make([]onsale.OrderID, len(pins))
 	for i, p := range pins {
 		ids[i] = p.Hold.Order()
@@ -117,8 +122,11 @@ func (r *Recovery) settle(ctx context.Context, l *onsale.Layout, pins []holds.Pi
 	for i, p := range pins {
 		order, exists := orders[ids[i]]
 		if exists && !order.State.Final() {
-			deciding++
+			stay++
 			continue
+		}
+		if p.At.IsZero() { // owed
+			stay++
 		}
 		s := holds.Settlement{Hold: p.Hold, PinnedAt: p.At}
 		if order.State == onsale.OrderTicketed {
@@ -128,7 +136,7 @@ func (r *Recovery) settle(ctx context.Context, l *onsale.Layout, pins []holds.Pi
 		r.cfg.Log.Warn("a pin was left behind; it is settled", "hold", p.Hold, "order exists", exists, "state", order.State)
 	}
 	if len(settlements) == 0 {
-		return deciding, nil
+		return stay, nil
 	}
-	return deciding, r.cfg.Desk.Settle(ctx, l, settlements)
+	return stay, r.cfg.Desk.Settle(ctx, l, settlements)
 }

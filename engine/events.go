@@ -51,7 +51,7 @@ func (s *Shop) getEvent(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.reply(http.StatusOK, s.current(l))
+	return r.validated(s.current(l))
 }
 
 // current is the event with what its sale is doing now.

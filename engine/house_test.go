@@ -99,7 +99,7 @@ func newHouse(t *testing.T) *house {
 	gateway := must(realtime.New(realtime.Config{Source: mirrors, Lookup: catalog.Layout, Verify: sessions.Verify, Metrics: set, Log: log}))
 	h.shop = &Shop{Sessions: sessions, Catalog: catalog, Desk: desk, Mirrors: mirrors, Store: store, Sales: sales,
 		Till: checkout.NewTill(desk, h.producer), WebhookSecret: []byte("webhooks"),
-		Auditor: &Auditor{Store: store, Desk: desk, Broker: h.broker, Provider: provider}}
+		Auditor: &Auditor{Store: store, Desk: desk, Broker: h.broker, Provider: provider, Mirrors: mirrors}}
 	ready := func(ctx context.Context) error { return store.Ping(ctx) }
 	h.server = NewServer(Config{Listen: "127.0.0.1:0", AdminToken: testAdminToken, Sessions: sessions, Shop: h.shop,
 		Gateway: gateway, Ready: ready, Metrics: set, Log: log})

@@ -7,3 +7,5 @@ import _ "embed"
 //
 //go:embed openapi.yaml
 var openAPI []byte
+
+var openAPITag = entityTag(openAPI)

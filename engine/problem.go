@@ -45,6 +45,8 @@ var statusOf = map[onsale.Code]int{
 	onsale.CodeRecovering:       http.StatusServiceUnavailable,
 	onsale.CodeUnavailable:      http.StatusServiceUnavailable,
 	onsale.CodeInternal:         http.StatusInternalServerError,
+	codeCutShort:                http.StatusRequestTimeout,
+	codeHeadersTooLong:          http.StatusRequestHeaderFieldsTooLarge,
 }
 
 // problem is the body of a refusal: RFC 9457.
@@ -66,14 +68,21 @@ func refuse(ctx *fasthttp.RequestCtx, err error) onsale.Code {
 	if !ok {
 		status = http.StatusInternalServerError
 	}
-	body, err := json.Marshal(problem{Type: "urn:onsale:problem:" + string(e.Code), Title: http.StatusText(status), Status: status, Error: e})
-	if err != nil {
-		panic(err) // strings and numbers: a programming mistake
+	body, bad := json.Marshal(problem{Type: "urn:onsale:problem:" + string(e.Code), Title: http.StatusText(status), Status: status, Error: e})
+	if bad != nil {
+		panic(bad) // strings and numbers: a programming mistake
 	}
+	last := ctx.Response.ConnectionClose()
 	ctx.Response.Reset()
+	if last {
+		ctx.SetConnectionClose()
+	}
 	ctx.SetStatusCode(status)
 	ctx.SetContentType("application/problem+json")
 	ctx.Response.Header.Set("Cache-Control", "no-store")
+	if m := (*methodRefusal)(nil); errors.As(err, &m) {
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, m.allow)
+	}
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		seconds := max(1, math.Ceil(e.RetryAfter.Seconds()))
 		ctx.Response.Header.Set("Retry-After", strconv.Itoa(int(seconds)))

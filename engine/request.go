@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -34,6 +35,17 @@ func (r *request) reply(status int, body any) error {
 		r.ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
 	}
 	r.ctx.SetBody(data)
+	return nil
+}
+
+// validated answers 200 with a JSON body that clients may keep, if they ask each
+// time whether it still holds; who has it already is answered 304.
+func (r *request) validated(body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	serveTagged(r.ctx, data, "application/json", entityTag(data), mustRevalidate)
 	return nil
 }
 
@@ -66,12 +78,25 @@ func (r *request) read(v any) error {
 func plain(err error) string {
 	var wrongType *json.UnmarshalTypeError
 	switch {
+	case errors.As(err, &wrongType) && wrongType.Field == "":
+		return "it must be an object, not " + article(wrongType.Value)
 	case errors.As(err, &wrongType):
-		return "field " + wrongType.Field + " can't be a " + wrongType.Value
+		return "field " + wrongType.Field + " can't be " + article(wrongType.Value)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "it ends too soon"
 	}
 	return err.Error()
+}
+
+// article puts one before JSON's word for a type, which may name the value: "number 1.5".
+func article(value string) string {
+	switch {
+	case strings.Contains(value, " "):
+		return "the " + value
+	case strings.ContainsRune("aeiou", rune(value[0])):
+		return "an " + value
+	}
+	return "a " + value
 }
 
 // key is the Idempotency-Key, "" if there is none.

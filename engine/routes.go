@@ -3,7 +3,9 @@ package engine
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -83,9 +85,9 @@ func (n *node) child(segment string) *node {
 	return c
 }
 
-// find returns the route and its path parameter. allow lists the methods of a
-// path that is known under other methods only.
-func (r *router) find(method, path string) (found *route, param string, allow string) {
+// find returns the route and its path parameter, or a refusal. What answers GET
+// answers HEAD too: fasthttp leaves the body away.
+func (r *router) find(method, path string) (found *route, param string, err error) {
 	n := &r.root
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
 		next := n.children[segment]
@@ -93,18 +95,41 @@ func (r *router) find(method, path string) (found *route, param string, allow st
 			next, param = n.param, segment
 		}
 		if next == nil {
-			return nil, "", ""
+			return nil, "", errNoRoute
 		}
 		n = next
 	}
-	if n.routes[method] == nil {
-		methods := make([]string, 0, len(n.routes))
-		for m := range n.routes {
-			methods = append(methods, m)
-		}
-		return nil, "", strings.Join(methods, ", ")
+	if method == http.MethodHead {
+		method = http.MethodGet
 	}
-	return n.routes[method], param, ""
+	if found = n.routes[method]; found != nil {
+		return found, param, nil
+	}
+	if len(n.routes) > 0 {
+		return nil, "", refuseMethod(slices.Collect(maps.Keys(n.routes))...)
+	}
+	return nil, "", errNoRoute
+}
+
+var errNoRoute = onsale.Refuse(onsale.CodeNotFound, "there is nothing here; /openapi.yaml lists what there is")
+
+// methodRefusal is a refusal that says which methods its path knows.
+type methodRefusal struct {
+	refusal error
+	allow   string
+}
+
+func (m *methodRefusal) Error() string { return m.refusal.Error() }
+func (m *methodRefusal) Unwrap() error { return m.refusal }
+
+// refuseMethod refuses a method at a path that knows others.
+func refuseMethod(known ...string) error {
+	if slices.Contains(known, http.MethodGet) {
+		known = append(known, http.MethodHead)
+	}
+	slices.Sort(known)
+	allow := strings.Join(known, ", ")
+	return &methodRefusal{onsale.Refuse(onsale.CodeMethodNotAllowed, "this path knows "+allow), allow}
 }
 
 // admit checks who calls, and notes the buyer.

@@ -12,7 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -20,7 +20,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"onsale"
-	"onsale/engine/web"
 	"onsale/internal/histogram"
 	"onsale/internal/lifecycle"
 	"onsale/realtime"
@@ -35,8 +34,12 @@ const (
 	// auditTimeout replaces requestTimeout for the audit, which may wait for orders.
 	auditTimeout   = 330 * time.Second
 	readBufferSize = 8 << 10 // of the request line and headers together
-	// defaultConcurrency is how many requests may be under way.
-	defaultConcurrency = 200_000
+	// defaultMaxConns is how many connections may be open.
+	defaultMaxConns = 200_000
+	// drainTime is how long the requests under way may take to end by themselves
+	// when the server stops. Then their contexts end: an audit that waits for orders
+	// would hold up the stopping of everything else.
+	drainTime = 2 * time.Second
 )
 
 // Config says what a server serves. A process has the parts of its roles: without
@@ -48,6 +51,7 @@ type Config struct {
 	Shop       *Shop
 	Gateway    *realtime.Gateway
 	Ready      func(context.Context) error // nil when every store answers
+	MaxConns   int                         // open connections at the most, those that became feeds not counted; default 200,000
 	Metrics    *metrics.Set
 	Log        *slog.Logger
 }
@@ -57,90 +61,131 @@ type Server struct {
 	cfg     Config
 	router  *router
 	http    *fasthttp.Server
+	ready   readiness
 	seconds *histogram.Family
+	panics  *metrics.Counter
 	group   lifecycle.Group
+	exited  chan error
 
-	listener net.Listener // set by Start
+	life context.Context // of every request
+	end  context.CancelFunc
+
+	listener *listener // set by Start
 }
 
 // NewServer returns a server that has not started.
 func NewServer(cfg Config) *Server {
-	s := &Server{cfg: cfg, seconds: histogram.NewFamily(cfg.Metrics, "onsale_http_request_seconds", "route")}
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = defaultMaxConns
+	}
+	s := &Server{cfg: cfg, ready: readiness{ask: cfg.Ready}, exited: make(chan error, 1),
+		seconds: histogram.NewFamily(cfg.Metrics, "onsale_http_request_seconds", "route"),
+		panics:  cfg.Metrics.GetOrCreateCounter("onsale_panics_total")}
+	s.life, s.end = context.WithCancel(context.Background())
 	s.router = newRouter(s.routes())
 	s.http = &fasthttp.Server{
-		Handler: s.serve, Name: "onsale", Concurrency: defaultConcurrency,
+		Handler: s.serve, Name: "onsale", Concurrency: defaultMaxConns,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		ReadBufferSize: readBufferSize, MaxRequestBodySize: onsale.MaxEventBytes,
+		ReadBufferSize: readBufferSize, HeaderReceived: boundBody,
 		NoDefaultDate: true, NoDefaultContentType: true, NoDefaultServerHeader: true,
-		KeepHijackedConns: true, TCPKeepalive: true, CloseOnShutdown: true,
-		ErrorHandler: refuseUnreadable, Logger: quietLogger{},
+		KeepHijackedConns: true, CloseOnShutdown: true,
+		// No buffers for connections that wait, and, as fasthttp reads a first byte
+		// by itself then, no answer to those that never sent one: browsers open some
+		// in advance.
+		ReduceMemoryUsage:            true,
+		DisablePreParseMultipartForm: true, // which would write files
+		ErrorHandler:                 s.refuseUnreadable, Logger: quietLogger{},
 	}
 	return s
 }
 
 // Start listens. An address in use is an error of one line that says what to do.
 func (s *Server) Start(ctx context.Context) error {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
+	var lc net.ListenConfig // it keeps connections alive, so fasthttp needn't: there, one that is reset at once ends the server
+	inner, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("can't listen on %s: give another address with --listen or --port: %w", s.cfg.Listen, err)
 	}
-	s.listener = listener
+	s.serveOn(ctx, inner)
+	return nil
+}
+
+func (s *Server) serveOn(ctx context.Context, inner net.Listener) {
+	s.listener = newListener(inner, s.cfg)
+	s.http.ConnState = s.listener.changed
 	s.group.Go(ctx, func(context.Context) {
-		if err := s.http.Serve(listener); err != nil {
-			s.cfg.Log.Error("the HTTP server ended", "error", err)
+		if err := s.http.Serve(s.listener); err != nil {
+			s.exited <- fmt.Errorf("the HTTP server ended by itself: %w", err)
 		}
 	})
-	return nil
 }
 
 // URL is where the server listens, as http://host:port. Valid after Start.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
-// Stop refuses new connections, lets the requests under way end, and returns.
+// Exited gets one error if the server ends without being stopped.
+func (s *Server) Exited() <-chan error { return s.exited }
+
+// Stop refuses new connections and waits for the requests under way, whose
+// contexts end after drainTime.
 func (s *Server) Stop(ctx context.Context) error {
+	defer s.end()
 	if s.listener == nil {
 		return nil
 	}
-	err := s.http.ShutdownWithContext(ctx)
-	return errors.Join(err, s.group.Stop(ctx))
+	cut := time.AfterFunc(drainTime, s.end)
+	defer cut.Stop()
+	err := s.listener.Close() // fasthttp closes it only if it has come to serving
+	return errors.Join(err, s.http.ShutdownWithContext(ctx), s.group.Stop(ctx))
 }
 
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
-	start := time.Now()
 	path := string(ctx.Path())
 	if !strings.HasPrefix(path, "/v1/") {
-		s.servePlain(ctx, path)
+		s.guard(ctx, func() (string, error) { return "pages", s.servePlain(ctx, path) })
 		return
 	}
-	found, param, allow := s.router.find(string(ctx.Method()), path)
-	name := "unknown"
-	err := func() error {
-		switch {
-		case found == nil && allow != "":
-			ctx.Response.Header.Set(fasthttp.HeaderAllow, allow)
-			return onsale.Refuse(onsale.CodeMethodNotAllowed, "this path knows "+allow)
-		case found == nil:
-			return onsale.Refuse(onsale.CodeNotFound, "there is nothing here; /openapi.yaml lists what there is")
+	start := time.Now()
+	name, code := s.guard(ctx, func() (string, error) {
+		found, param, err := s.router.find(string(ctx.Method()), path)
+		if err != nil {
+			return "unknown", err
 		}
-		name = found.method + " " + found.path
-		return s.call(ctx, found, param)
-	}()
-	code := onsale.Code("ok")
-	if err != nil {
-		code = refuse(ctx, err)
-		if code == onsale.CodeMethodNotAllowed {
-			ctx.Response.Header.Set(fasthttp.HeaderAllow, allow)
-		}
-		if code == onsale.CodeInternal {
-			s.cfg.Log.Error("request failed", "route", name, "error", err)
-		}
-	}
-	s.cfg.Metrics.GetOrCreateCounter(`onsale_http_requests_total{route="` + name + `",code="` + string(code) + `"}`).Inc()
+		return found.method + " " + found.path, s.call(ctx, found, param)
+	})
+	s.count(name, code)
 	s.seconds.With(name).Since(start)
 }
 
+func (s *Server) count(route string, code onsale.Code) {
+	s.cfg.Metrics.GetOrCreateCounter(`onsale_http_requests_total{route="` + route + `",code="` + string(code) + `"}`).Inc()
+}
+
+// guard runs a handler and answers its refusal. It returns under which route and
+// code the request counts. A panic is a defect that one request has met: it is
+// answered and logged, and ends nothing else.
+func (s *Server) guard(ctx *fasthttp.RequestCtx, handle func() (route string, err error)) (route string, code onsale.Code) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.panics.Inc()
+			s.cfg.Log.Error("a handler panicked", "panic", p, "stack", string(debug.Stack()))
+			route, code = "panicked", refuse(ctx, fmt.Errorf("panic: %v", p))
+		}
+	}()
+	route, err := handle()
+	if err == nil {
+		return route, "ok"
+	}
+	if code = refuse(ctx, err); code == onsale.CodeInternal {
+		s.cfg.Log.Error("request failed", "route", route, "error", err)
+	}
+	return route, code
+}
+
 func (s *Server) call(ctx *fasthttp.RequestCtx, found *route, param string) error {
+	if err := checkFraming(ctx); err != nil {
+		return err
+	}
 	if len(ctx.PostBody()) > found.most {
 		return onsale.Refuse(onsale.CodeTooLarge, fmt.Sprintf("the body may have %d bytes", found.most))
 	}
@@ -148,7 +193,7 @@ func (s *Server) call(ctx *fasthttp.RequestCtx, found *route, param string) erro
 	if found.who == operators {
 		timeout = auditTimeout
 	}
-	std, cancel := context.WithTimeout(context.Background(), timeout)
+	std, cancel := context.WithTimeout(s.life, timeout)
 	defer cancel()
 	r := &request{ctx: ctx, std: std, param: param}
 	if err := s.admit(r, found.who); err != nil {
@@ -159,81 +204,6 @@ func (s *Server) call(ctx *fasthttp.RequestCtx, found *route, param string) erro
 
 func (s *Server) watch(r *request) error {
 	return s.cfg.Gateway.ServeHTTP(r.ctx, onsale.EventID(r.param))
-}
-
-// servePlain serves what is not the API: health, metrics, the description, the pages.
-func (s *Server) servePlain(ctx *fasthttp.RequestCtx, path string) {
-	if !ctx.IsGet() && !ctx.IsHead() {
-		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
-		refuse(ctx, onsale.Refuse(onsale.CodeMethodNotAllowed, "this path knows GET"))
-		return
-	}
-	switch path {
-	case "/livez":
-		ctx.SetContentType("text/plain")
-		ctx.SetBodyString("ok\n")
-	case "/readyz":
-		s.serveReady(ctx)
-	case "/metrics":
-		ctx.SetContentType("text/plain; version=0.0.4")
-		s.cfg.Metrics.WritePrometheus(ctx)
-		metrics.WriteProcessMetrics(ctx)
-	case "/openapi.yaml":
-		ctx.SetContentType("application/yaml")
-		ctx.SetBody(openAPI)
-	default:
-		if s.cfg.Shop == nil {
-			refuse(ctx, onsale.Refuse(onsale.CodeNotFound, "this process serves no pages"))
-			return
-		}
-		servePage(ctx, path)
-	}
-}
-
-func (s *Server) serveReady(ctx *fasthttp.RequestCtx) {
-	std, cancel := context.WithTimeout(context.Background(), requestTimeout)
-	defer cancel()
-	if err := s.cfg.Ready(std); err != nil {
-		s.cfg.Log.Warn("not ready", "error", err)
-		refuse(ctx, onsale.Busy(onsale.CodeUnavailable, "not ready: a store does not answer", time.Second, err))
-		return
-	}
-	ctx.SetContentType("text/plain")
-	ctx.SetBodyString("ok\n")
-}
-
-func servePage(ctx *fasthttp.RequestCtx, path string) {
-	body, contentType, etag, ok := web.Asset(path)
-	if !ok {
-		refuse(ctx, onsale.Refuse(onsale.CodeNotFound, "there is no such page"))
-		return
-	}
-	h := &ctx.Response.Header
-	h.Set(fasthttp.HeaderETag, etag)
-	h.Set(fasthttp.HeaderCacheControl, web.CacheControl(path))
-	h.Set(fasthttp.HeaderContentSecurityPolicy, web.ContentSecurityPolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	if string(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch)) == etag {
-		ctx.SetStatusCode(http.StatusNotModified)
-		return
-	}
-	ctx.SetContentType(contentType)
-	ctx.SetBody(body)
-}
-
-// refuseUnreadable answers what fasthttp could not read as a request.
-func refuseUnreadable(ctx *fasthttp.RequestCtx, err error) {
-	var timeout net.Error
-	switch {
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		refuse(ctx, onsale.Refuse(onsale.CodeTooLarge, "the body is too large"))
-	case errors.As(err, &timeout) && timeout.Timeout():
-		refuse(ctx, onsale.Refuse(onsale.CodeBadRequest, "the request did not arrive in time"))
-	default:
-		refuse(ctx, onsale.Refuse(onsale.CodeBadRequest, "this is not an HTTP request we can read"))
-	}
-	ctx.SetConnectionClose()
 }
 
 // quietLogger drops fasthttp's own lines: they tell of clients that hang up.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"onsale/internal/bareurl"
 )
 
 const (
@@ -17,7 +19,8 @@ const (
 func Connect(url string) (rueidis.Client, error) {
 	opt, err := rueidis.ParseURL(url)
 	if err != nil {
-		return nil, fmt.Errorf("redis address %q is not of the form redis://host:6379/0: %w", url, err)
+		// What is wrong with it would quote it, password and all.
+		return nil, fmt.Errorf("redis address %s is not of the form redis://host:6379/0: give another one with --redis", bareurl.Of(url))
 	}
 	opt.DisableCache = true
 	opt.Dialer.Timeout = dialTimeout

@@ -8,6 +8,7 @@ package persist
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"time"
 
@@ -22,17 +23,25 @@ import (
 type AuditInput struct {
 	Event     onsale.EventID
 	View      *onsale.HoldsView    // Redis's side; nil if it can't be had: invariants 1, 6 and 7 are then not checked
+	NoView    string               // why there is no View
 	Ledger    []onsale.LedgerEntry // the provider's side; nil if unknown. Entries of other events are ignored
 	Unsettled int64                // purchases in Kafka that GroupClaim has not committed
 	Dead      []DeadLetter         // the dead letters of the stages that are of this event
-	// Quiet says that nothing is under way: no sale traffic, every order drained, and
-	// Redis told of each. Only then can what is still open be called lost, and Redis be
-	// held to agree with Postgres.
-	Quiet bool
+	// AtRest is the fact that nothing was under way when the rest of this was read: no
+	// sale traffic, every order drained, Redis told of each, and the sale what Postgres
+	// says. Overdue is the caller's claim that it should have been so: whatever was under
+	// way has had its time. Only with one of the two can what is still open be called
+	// lost, and Redis be held to agree with Postgres.
+	AtRest, Overdue bool
 	// Feed is what a client that followed the protocol has folded, brought to View's
-	// epoch and sequence number, or left behind if it never got there; nil if there is none.
-	Feed *onsale.FeedSnapshot
+	// epoch and sequence number, or left behind if it never got there; nil if there is
+	// none: invariant 7 is then not checked.
+	Feed   *onsale.FeedSnapshot
+	NoFeed string // why there is no Feed
 }
+
+// settled reports whether what is still open can be called lost.
+func (in *AuditInput) settled() bool { return in.AtRest || in.Overdue }
 
 // DeadLetter is a record of an order that a stage could not process.
 type DeadLetter struct {
@@ -45,31 +54,37 @@ type DeadLetter struct {
 
 // checks are the invariants, in their order.
 var checks = []func(*books, *findings){
-	checkCounts, checkClaims, checkCharges, checkOrders, checkKeys, checkHolds, checkRest, checkFeed,
+	checkCounts, checkClaims, checkCharges, checkRefunds, checkOrders, checkKeys, checkTickets, checkHolds, checkRest, checkFeed,
+	noteUnchecked,
 }
 
-// Audit checks an event against every store and reports what it found. An error
-// means that the audit could not be made, not that something is broken; an event
-// that doesn't exist is refused with CodeUnknownEvent.
+// reading runs f in a snapshot of the tables.
+type reading func(ctx context.Context, f func(context.Context, pgx.Tx) error) error
+
+// Audit checks an event against every store and reports what it found, and what it
+// could not look at. An error means that the audit could not be made, not that
+// something is broken; an event that doesn't exist is refused with CodeUnknownEvent.
+// The store must have been opened with the secret that signed the tickets.
 func (s *Store) Audit(ctx context.Context, in AuditInput) (*onsale.AuditReport, error) {
-	var report *onsale.AuditReport
-	err := s.inTx(ctx, "audit "+string(in.Event), snapshot, func(ctx context.Context, tx pgx.Tx) (err error) {
-		report, err = auditIn(ctx, tx, in)
-		return err
+	return s.auditWith(ctx, in, func(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
+		return s.inTx(ctx, "audit "+string(in.Event), snapshot, f)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return report, nil
 }
 
-func auditIn(ctx context.Context, tx pgx.Tx, in AuditInput) (*onsale.AuditReport, error) {
-	b, err := loadBooks(ctx, tx, in)
-	if err != nil {
+// auditWith reads twice, since the checks between are a matter of seconds if there are
+// many tickets, and no snapshot should be kept open so long. A history only grows.
+func (s *Store) auditWith(ctx context.Context, in AuditInput, read reading) (*onsale.AuditReport, error) {
+	public, _ := s.ticketKey.Public().(ed25519.PublicKey) // documented to be one
+	b := &books{in: in, public: public}
+	if err := read(ctx, b.load); err != nil {
 		return nil, err
 	}
 	f := examine(b)
-	histories, err := readHistories(ctx, tx, f.culprits())
+	var histories map[onsale.OrderID][]string
+	err := read(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		histories, err = readHistories(ctx, tx, f.culprits())
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package persist
 import (
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"slices"
 	"time"
@@ -15,7 +16,8 @@ import (
 // books are all that is known of one event, for the checks to compare.
 type books struct {
 	in     AuditInput
-	at     time.Time // by Postgres's clock
+	public ed25519.PublicKey // checks ticket codes
+	at     time.Time         // by Postgres's clock
 	layout *onsale.Layout
 
 	orders   []*onsale.Order // by id
@@ -51,17 +53,18 @@ type paymentRow struct {
 	currency  string
 }
 
-func loadBooks(ctx context.Context, tx pgx.Tx, in AuditInput) (*books, error) {
+// load reads the event's rows. The books have their input and key already.
+func (b *books) load(ctx context.Context, tx pgx.Tx) error {
 	var event *onsale.Event
-	b := &books{in: in, counters: map[string]int64{}}
+	b.counters = map[string]int64{} // anew in each attempt
 	var payments []paymentRow
 	var tickets []onsale.Ticket
-	id := string(in.Event)
+	id := string(b.in.Event)
 	var q pgx.Batch
 	q.Queue(eventColumns+`WHERE id = $1`, id).Query(func(rows pgx.Rows) (err error) {
 		events, err := pgx.CollectRows(rows, scanEvent)
 		if err == nil && len(events) == 0 {
-			return unknownEvent(in.Event)
+			return unknownEvent(b.in.Event)
 		}
 		if err == nil {
 			event = events[0]
@@ -101,14 +104,14 @@ func loadBooks(ctx context.Context, tx pgx.Tx, in AuditInput) (*books, error) {
 	})
 	q.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.at) })
 	if err := send(ctx, tx, &q); err != nil {
-		return nil, err
+		return err
 	}
-	if v := in.View; v != nil && v.Stock.Event != in.Event {
-		return nil, fmt.Errorf("the view of Redis is of event %q", v.Stock.Event)
+	if v := b.in.View; v != nil && v.Stock.Event != b.in.Event {
+		return fmt.Errorf("the view of Redis is of event %q", v.Stock.Event)
 	}
 	b.layout, b.at = onsale.NewLayout(event), b.at.UTC()
 	b.index(payments, tickets)
-	return b, nil
+	return nil
 }
 
 // index arranges the rows by what the checks look for.
@@ -135,7 +138,7 @@ func (b *books) index(payments []paymentRow, tickets []onsale.Ticket) {
 		b.dead[d.Order] = append(b.dead[d.Order], d)
 	}
 	b.indexLedger()
-	b.holds = map[onsale.HoldID]*onsale.HeldRecord{}
+	b.held, b.holds = nil, map[onsale.HoldID]*onsale.HeldRecord{}
 	if b.in.View == nil {
 		return
 	}

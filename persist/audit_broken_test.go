@@ -1,9 +1,9 @@
 package persist
 
-// Ways to break each promise, one at a time.
+// Ways to break each promise, one at a time; those of Redis have a file of their own.
 
 import (
-	"time"
+	"strings"
 
 	"onsale"
 )
@@ -37,6 +37,7 @@ var brokenInPostgres = []broken{
 				`INSERT INTO claims VALUES ('gala', %s, 'stalls', 'A-1', 1)`,
 				`UPDATE orders SET lines = '[{"section":"floor","quantity":2},{"section":"stalls","quantity":1,"seats":["A-1"]}]' WHERE id = %s`,
 				`INSERT INTO tickets VALUES ('gala', %s, 3, 'stalls', 'A-1', '', now())`)
+			w.sign(w.standing, 3, "stalls", "A-1")
 			w.in.View, w.in.Feed = nil, nil // Redis would tell too
 		},
 		subject: func(*world) string { return "seat stalls/A-1" }, detail: "claimed by", history: "paid → ticketed"},
@@ -65,6 +66,7 @@ var brokenInPostgres = []broken{
 			w.forOrder(w.seated, `UPDATE claims SET seat = 'Z-9' WHERE seat = 'A-2'`,
 				`UPDATE orders SET lines = '[{"section":"floor","quantity":1},{"section":"stalls","quantity":2,"seats":["A-1","Z-9"]}]' WHERE id = %s`,
 				`UPDATE tickets SET seat = 'Z-9' WHERE seat = 'A-2'`)
+			w.sign(w.seated, 2, "stalls", "Z-9")
 			w.in.View, w.in.Feed = nil, nil
 		},
 		subject: func(*world) string { return "seat stalls/Z-9" }, detail: "no such seat", history: "accepted → claimed"},
@@ -85,6 +87,18 @@ var brokenInPostgres = []broken{
 			w.forOrder(w.refused, `INSERT INTO payments VALUES ('gala', %s, 'ch_late', 'refund_due', 'order_ended', 4000, 'EUR', now(), now())`)
 		},
 		subject: ofOrder(refused), detail: "ch_late bought nothing (order_ended) and are not refunded", history: "declined"},
+	{name: "a refund that nobody made", invariant: onsale.InvariantCharges, figures: [3]int64{0, 0, 1},
+		spoil:   func(w *world) { w.refund() },
+		subject: ofOrder(standing), detail: "the provider has paid back 0 of 5000 EUR", history: "paid → ticketed"},
+	{name: "a refund that is on no record", invariant: onsale.InvariantCharges, figures: [3]int64{0, 0, 1},
+		spoil:   func(w *world) { w.refund(); w.in.Ledger = nil },
+		subject: ofOrder(standing), detail: "no refund of it is on record", history: "paid → ticketed"},
+	{name: "a refund in part", invariant: onsale.InvariantCharges, figures: [3]int64{0, 0, 1},
+		spoil: func(w *world) {
+			w.refund()
+			w.entry(w.standing).Refunded = 4999
+		},
+		subject: ofOrder(standing), detail: "the provider has paid back 4999 of 5000 EUR"},
 	{name: "two payments settle an order", invariant: onsale.InvariantKeys, figures: [3]int64{0, 0, 1},
 		spoil: func(w *world) {
 			w.forOrder(w.standing, `DROP INDEX payments_one_settles`,
@@ -99,6 +113,29 @@ var brokenInPostgres = []broken{
 			w.forOrder(w.seated, `UPDATE tickets SET seat = 'C-1' WHERE order_id = %s AND seat = 'A-2'`)
 		},
 		subject: ofOrder(seated), detail: "its tickets are of 1 of floor, 2 of stalls [A-1 C-1]", history: "ticketed"},
+	{name: "a ticket with a forged code", invariant: onsale.InvariantKeys,
+		spoil: func(w *world) {
+			forged := onsale.Ticket{ID: w.seated.Order.Ticket(2), Event: "gala", Section: "stalls", Seat: "A-2"}
+			forged.Sign(onsale.TicketKey([]byte("another secret")))
+			w.code(w.seated, 2, forged.Code)
+		},
+		subject: func(w *world) string { return "ticket " + string(w.seated.Order.Ticket(2)) }, detail: "not signed with the key", history: "ticketed"},
+	{name: "a ticket without a code", invariant: onsale.InvariantKeys,
+		spoil:   func(w *world) { w.code(w.standing, 1, "") },
+		subject: func(w *world) string { return "ticket " + string(w.standing.Order.Ticket(1)) }, detail: "no gate would take it"},
+	{name: "a ticket whose code is of another seat", invariant: onsale.InvariantKeys,
+		spoil:   func(w *world) { w.sign(w.seated, 2, "stalls", "A-1") },
+		subject: func(w *world) string { return "ticket " + string(w.seated.Order.Ticket(2)) }, detail: "gala, stalls A-2, and its code says"},
+	{name: "a key that bought in two epochs", invariant: onsale.InvariantKeys,
+		spoil: func(w *world) {
+			w.in.AtRest = false // the second is still being paid
+			w.again = onsale.HoldID(strings.Replace(string(w.standing.Hold), "_1_", "_2_", 1)).Order()
+			again := "'" + string(w.again) + "'"
+			w.forOrder(w.standing, `SET LOCAL session_replication_role = origin`,
+				`INSERT INTO orders SELECT `+again+`, event, buyer, 'claimed', '', lines, amount, currency, '', now(), now() FROM orders WHERE id = %s`,
+				`INSERT INTO claims VALUES ('gala', `+again+`, 'floor', '', 2)`, `UPDATE sections SET claimed = claimed + 2 WHERE section = 'floor'`)
+		},
+		subject: func(w *world) string { return "order " + string(w.again) }, detail: "its idempotency key has bought before", history: "paid → ticketed"},
 	{name: "tickets of an order that was declined", invariant: onsale.InvariantKeys,
 		spoil: func(w *world) {
 			w.forOrder(w.refused, `INSERT INTO tickets VALUES ('gala', %s, 1, 'stalls', 'A-3', '', now())`)
@@ -112,127 +149,6 @@ var brokenInPostgres = []broken{
 				`INSERT INTO claims VALUES ('gala', %s, 'floor', '', 1)`, `UPDATE sections SET claimed = claimed + 1 WHERE section = 'floor'`)
 		},
 		subject: ofOrder(refused), detail: "still claimed", history: "accepted → claimed"},
-}
-
-var brokenInRedis = []broken{
-	{name: "the counts do not add up", invariant: onsale.InvariantCounts,
-		spoil:   func(w *world) { w.in.View.Stock.Counts[0].Available--; w.fold() },
-		subject: section("floor"), detail: "add up to 9 of 10"},
-	{name: "a count is negative", invariant: onsale.InvariantCounts,
-		spoil: func(w *world) {
-			c := &w.in.View.Stock.Counts[0]
-			c.Available, c.Held = c.Available+c.Held+1, -1
-			w.fold()
-		},
-		subject: section("floor"), detail: "a count is negative"},
-	{name: "a seat is held by nobody", invariant: onsale.InvariantCounts,
-		spoil:   func(w *world) { w.letter("stalls", "C-9", onsale.SeatHeld); w.fold() },
-		subject: section("stalls"), detail: "the seats 25 available, 3 held"},
-	{name: "a seat has an unknown letter", invariant: onsale.InvariantCounts,
-		spoil:   func(w *world) { w.letter("stalls", "C-9", 'x'); w.fold() },
-		subject: section("stalls"), detail: "row C has a seat 'x'"},
-	{name: "a hold is not counted", invariant: onsale.InvariantCounts,
-		spoil: func(w *world) {
-			c := &w.in.View.Stock.Counts[0]
-			c.Available, c.Held = c.Available+1, c.Held-1
-			w.fold()
-		},
-		subject: section("floor"), detail: "the counts say 0 held, 0 pinned, 3 sold; the holds 1, 0, 3"},
-
-	{name: "a pin that has no order", invariant: onsale.InvariantOrders,
-		spoil: func(w *world) {
-			p := w.purchase(floor(1))
-			w.hold(p, onsale.HoldPinned)
-			w.record(p.Hold).PinnedAt = w.in.View.Stock.At.Add(-orphanAllowance - time.Second)
-			w.held = w.record(p.Hold)
-			w.fold()
-		},
-		subject: func(w *world) string { return "hold " + string(w.held.ID) }, detail: "no order of it was ever recorded", history: "is pinned since"},
-	{name: "purchases that were never settled", invariant: onsale.InvariantOrders, figures: [3]int64{0, 2, 0},
-		spoil:   func(w *world) { w.in.Unsettled = 2 },
-		subject: func(*world) string { return "topic " + onsale.TopicPurchases }, detail: "2 accepted purchases"},
-
-	{name: "a hold that is not its order's", invariant: onsale.InvariantKeys,
-		spoil:   func(w *world) { w.record(w.refused.Hold).Buyer = w.seated.Buyer },
-		subject: ofHold(refused), detail: "the order is of", history: "is released"},
-	{name: "a hold that Redis has twice", invariant: onsale.InvariantKeys,
-		spoil:   func(w *world) { w.in.View.Holds = append(w.in.View.Holds, *w.record(w.refused.Hold)) },
-		subject: ofHold(refused), detail: "Redis has it twice", history: "declined"},
-
-	{name: "a hold that outlives its deadline", invariant: onsale.InvariantHolds,
-		spoil: func(w *world) {
-			w.held.ExpiresAt = w.in.View.Stock.At.Add(-reapAllowance - time.Second)
-			w.held.Due = w.held.ExpiresAt
-		},
-		subject: func(w *world) string { return "hold " + string(w.held.ID) }, detail: "it is held 11s past its deadline", history: "is held until"},
-	{name: "a hold that would never expire", invariant: onsale.InvariantHolds,
-		spoil:   func(w *world) { w.held.Due = time.Time{} },
-		subject: func(w *world) string { return "hold " + string(w.held.ID) }, detail: "not in the expiry index"},
-	{name: "a hold that would expire too late", invariant: onsale.InvariantHolds,
-		spoil:   func(w *world) { w.held.Due = w.held.Due.Add(time.Second) },
-		subject: func(w *world) string { return "hold " + string(w.held.ID) }, detail: "the expiry index would wait until"},
-	{name: "a seat in two live holds", invariant: onsale.InvariantHolds,
-		spoil: func(w *world) {
-			w.held.Lines[0].Seats[1] = "A-2"
-			w.letter("stalls", "C-6", onsale.SeatAvailable)
-			w.letter("stalls", "C-7", onsale.SeatHeld)
-			w.fold()
-		},
-		subject: func(*world) string { return "seat stalls/A-2" }, detail: "two live holds have it", history: "paid → ticketed"},
-	{name: "a hold without its seat", invariant: onsale.InvariantHolds,
-		spoil: func(w *world) {
-			w.letter("stalls", "C-6", onsale.SeatAvailable)
-			w.letter("stalls", "C-7", onsale.SeatHeld)
-			w.fold()
-		},
-		subject: func(*world) string { return "seat stalls/C-6" }, detail: "it is 'a', and hold"},
-	{name: "a buyer whose count is too low", invariant: onsale.InvariantHolds,
-		spoil:   func(w *world) { w.in.View.Buyers[w.seated.Buyer]-- },
-		subject: func(w *world) string { return "buyer " + string(w.seated.Buyer) }, detail: "2 admissions are counted against the limit, the holds have 3"},
-	{name: "a buyer whose count is too high", invariant: onsale.InvariantHolds,
-		spoil:   func(w *world) { w.in.View.Buyers[w.refused.Buyer]++ },
-		subject: func(w *world) string { return "buyer " + string(w.refused.Buyer) }, detail: "1 admissions are counted against the limit, the holds have 0"},
-	{name: "a buyer over the limit", invariant: onsale.InvariantHolds,
-		spoil: func(w *world) {
-			p := w.purchase(floor(5))
-			p.Buyer = w.held.Buyer
-			w.hold(p, onsale.HoldHeld)
-			w.fold()
-		},
-		subject: func(w *world) string { return "buyer " + string(w.held.Buyer) }, detail: "they have 8 admissions, the limit is 6"},
-	{name: "a sale that Redis forgot", invariant: onsale.InvariantHolds,
-		spoil: func(w *world) {
-			w.move(w.seated, onsale.HoldReleased)
-			w.letter("stalls", "A-1", onsale.SeatSold) // one of its seats, to have one culprit
-			w.letter("stalls", "A-2", onsale.SeatAvailable)
-			w.in.View.Stock.Counts[1].Sold++
-			w.in.View.Stock.Counts[1].Available--
-			w.in.View.Stock.Counts[0].Sold++
-			w.in.View.Stock.Counts[0].Available--
-			w.fold()
-		},
-		subject: func(*world) string { return "seat stalls/A-2" }, detail: "it is 'a' in Redis, and ticketed to", history: "paid → ticketed"},
-	{name: "a sale that Postgres does not have", invariant: onsale.InvariantHolds,
-		spoil: func(w *world) {
-			w.letter("stalls", "B-7", onsale.SeatSold)
-			w.in.View.Stock.Counts[1].Sold++
-			w.in.View.Stock.Counts[1].Available--
-			w.fold()
-		},
-		subject: func(*world) string { return "seat stalls/B-7" }, detail: "Postgres has no ticketed order for it"},
-	{name: "more places sold than ticketed", invariant: onsale.InvariantHolds,
-		spoil: func(w *world) {
-			w.in.View.Stock.Counts[0].Sold++
-			w.in.View.Stock.Counts[0].Available--
-			w.fold()
-		},
-		subject: section("floor"), detail: "Redis has sold 4, Postgres has ticketed 3"},
-	{name: "a pin that outlives its order", invariant: onsale.InvariantHolds,
-		spoil: func(w *world) {
-			w.move(w.seated, onsale.HoldPinned)
-			w.fold()
-		},
-		subject: ofHold(seated), detail: "still pinned, and its order is ticketed", history: "paid → ticketed"},
 }
 
 var brokenElsewhere = []broken{

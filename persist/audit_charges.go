@@ -57,7 +57,7 @@ func checkPaid(b *books, f *findings, o *onsale.Order) {
 	case !settled:
 		f.add(onsale.InvariantCharges, "order "+string(o.ID), "it is ticketed, and no payment of it is on record", o.ID)
 	case b.ledger == nil:
-	case e == nil && b.in.Quiet: // a ledger that was read before may lack what was captured since
+	case e == nil && b.in.AtRest: // a ledger that was read before may lack what was captured since
 		f.add(onsale.InvariantCharges, "order "+string(o.ID), "it is ticketed, and the provider knows of no charge", o.ID)
 	case e != nil && e.Outcome != onsale.ChargeCaptured:
 		f.add(onsale.InvariantCharges, "order "+string(o.ID), fmt.Sprintf("it is ticketed, and the provider says that its charge is %s", e.Outcome), o.ID)

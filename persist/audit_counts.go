@@ -21,7 +21,7 @@ func checkCounts(b *books, f *findings) {
 			len(view.Stock.Counts), len(view.Stock.Seats), len(sections), len(b.layout.Empty())))
 		return
 	}
-	byHolds := countHolds(b.held)
+	byHolds, all := countHolds(b.held)
 	for i, s := range sections {
 		counts := view.Stock.Counts[i]
 		var wrong []string
@@ -36,7 +36,7 @@ func checkCounts(b *books, f *findings) {
 		}
 		// Sold holds are forgotten after a while, the others as long as they live never.
 		h := byHolds[s.ID]
-		if h.Held != counts.Held || h.Pinned != counts.Pinned || h.Sold > counts.Sold {
+		if all && (h.Held != counts.Held || h.Pinned != counts.Pinned || h.Sold > counts.Sold) {
 			wrong = append(wrong, fmt.Sprintf("the counts say %d held, %d pinned, %d sold; the holds %d, %d, %d",
 				counts.Held, counts.Pinned, counts.Sold, h.Held, h.Pinned, h.Sold))
 		}
@@ -76,10 +76,15 @@ func compareLetters(seats []byte, counts onsale.Counts, s *onsale.Section) []str
 	return nil
 }
 
-// countHolds adds up the admissions of live holds, by section.
-func countHolds(holds []*onsale.HeldRecord) map[string]onsale.Counts {
-	sums := map[string]onsale.Counts{}
+// countHolds adds up the admissions of live holds, by section. all is false if some
+// can't be told, since a record is unreadable.
+func countHolds(holds []*onsale.HeldRecord) (sums map[string]onsale.Counts, all bool) {
+	sums, all = map[string]onsale.Counts{}, true
 	for _, h := range holds {
+		all = all && h.Unreadable == ""
+		if !occupies(h) {
+			continue
+		}
 		for _, line := range h.Lines {
 			c, n := sums[line.Section], int64(line.Quantity)
 			switch h.State {
@@ -93,7 +98,7 @@ func countHolds(holds []*onsale.HeldRecord) map[string]onsale.Counts {
 			sums[line.Section] = c
 		}
 	}
-	return sums
+	return sums, all
 }
 
 func show(c onsale.Counts) string {

@@ -28,7 +28,10 @@ type findings struct {
 }
 
 func newFindings() *findings {
-	return &findings{more: map[onsale.Invariant]int{}, count: map[onsale.Invariant]int{}}
+	return &findings{
+		report: onsale.AuditReport{Violations: []onsale.Violation{}, Unchecked: []onsale.Unchecked{}}, // in JSON empty lists, not null
+		more:   map[onsale.Invariant]int{}, count: map[onsale.Invariant]int{},
+	}
 }
 
 // add notes that subject breaks the invariant, and which orders had to do with it.
@@ -38,6 +41,11 @@ func (f *findings) add(v onsale.Invariant, subject, detail string, orders ...ons
 		return
 	}
 	f.named = append(f.named, finding{invariant: v, subject: subject, detail: detail, orders: orders})
+}
+
+// skip notes that an invariant was not checked, or not in full, and why.
+func (f *findings) skip(v onsale.Invariant, reason string) {
+	f.report.Unchecked = append(f.report.Unchecked, onsale.Unchecked{Invariant: v, Reason: reason})
 }
 
 // culprits are the ids of the orders whose history is worth reading, each once.
@@ -56,7 +64,6 @@ func (f *findings) culprits() []string {
 // dead letters, and what Redis remembers of their holds.
 func (f *findings) conclude(b *books, histories map[onsale.OrderID][]string) *onsale.AuditReport {
 	r := &f.report
-	r.Violations = []onsale.Violation{} // in JSON an empty list, not null
 	for _, n := range f.named {
 		var history []string
 		for _, id := range n.orders {
@@ -85,6 +92,10 @@ func describeDead(d DeadLetter) string {
 func describeHold(h *onsale.HeldRecord) string {
 	text := fmt.Sprintf("Redis: hold %s of %s is %s", h.ID, h.Buyer, h.State)
 	switch {
+	case h.Unreadable != "":
+		return fmt.Sprintf("Redis: hold %s: %s", h.ID, h.Unreadable)
+	case h.Owed:
+		text += ", and owed"
 	case h.State == onsale.HoldPinned && !h.PinnedAt.IsZero():
 		text += " since " + stamp(h.PinnedAt)
 	case h.State == onsale.HoldHeld:

@@ -14,10 +14,16 @@ import (
 // due before it looks; if none comes, the sweeper does.
 const reapAllowance = 10 * time.Second
 
+// clockAllowance is how far a deadline may lie beyond the hold time from now: Redis's
+// clock counts milliseconds, and never runs backwards for an event.
+const clockAllowance = time.Second
+
 // checkHolds is invariant 6: no hold outlives its deadline, and none is granted on
 // inventory that another live hold has. A hold that can expire is in the index that
-// expires it; a seat's letter is that of the hold that has it; and what is counted
-// against a buyer's limit is what the buyer has.
+// expires it, and one that is pinned in the index that recovery looks into; a seat's
+// letter is that of the hold that has it; and what is counted against a buyer's limit
+// is what the buyer has. A hold that is owed has nothing in Redis: it heals while the
+// sale goes on, and checkRest speaks of it.
 func checkHolds(b *books, f *findings) {
 	if b.in.View == nil {
 		return
@@ -25,8 +31,8 @@ func checkHolds(b *books, f *findings) {
 	var keys []seatKey
 	owners := map[seatKey][]*onsale.HeldRecord{}
 	for _, h := range b.held {
-		checkDeadline(b, f, h)
-		if letterOf(h.State) == 0 {
+		checkTerm(b, f, h)
+		if !occupies(h) {
 			continue
 		}
 		for _, line := range h.Lines {
@@ -44,19 +50,38 @@ func checkHolds(b *books, f *findings) {
 	checkBuyers(b, f)
 }
 
-func checkDeadline(b *books, f *findings, h *onsale.HeldRecord) {
-	late := b.in.View.Stock.At.Sub(h.ExpiresAt)
+// checkTerm holds a hold to end as it must: by its deadline, or by its order.
+func checkTerm(b *books, f *findings, h *onsale.HeldRecord) {
+	var wrong string
 	switch {
-	case h.State != onsale.HoldHeld:
-	case h.Due.IsZero():
-		f.add(onsale.InvariantHolds, "hold "+string(h.ID), "it is held and not in the expiry index: it would never expire", h.ID.Order())
-	case h.Due.After(h.ExpiresAt):
-		f.add(onsale.InvariantHolds, "hold "+string(h.ID), fmt.Sprintf("its deadline is %s, the expiry index would wait until %s",
-			stamp(h.ExpiresAt), stamp(h.Due)), h.ID.Order())
-	case late > reapAllowance:
-		f.add(onsale.InvariantHolds, "hold "+string(h.ID), fmt.Sprintf("it is held %v past its deadline %s",
-			late.Round(time.Millisecond), stamp(h.ExpiresAt)), h.ID.Order())
+	case h.Unreadable != "":
+		wrong = "its record can't be read: " + h.Unreadable
+	case h.State == onsale.HoldHeld:
+		wrong = wrongDeadline(h, b.in.View.Stock.At, b.layout.Event.HoldTime())
+	case h.State == onsale.HoldPinned && h.PinnedAt.IsZero():
+		wrong = "it is pinned and not in the pin index: recovery would never find it"
+	case occupies(h) && !h.Due.IsZero():
+		wrong = fmt.Sprintf("it is %s, and in the expiry index at %s: it can't expire, and must not be forgotten", h.State, stamp(h.Due))
 	}
+	if wrong != "" {
+		f.add(onsale.InvariantHolds, "hold "+string(h.ID), wrong, h.ID.Order())
+	}
+}
+
+// wrongDeadline returns what is wrong with when a held hold ends, or "".
+func wrongDeadline(h *onsale.HeldRecord, now time.Time, holdTime time.Duration) string {
+	late, ahead := now.Sub(h.ExpiresAt), h.ExpiresAt.Sub(now)
+	switch {
+	case h.Due.IsZero():
+		return "it is held and not in the expiry index: it would never expire"
+	case !h.Due.Equal(h.ExpiresAt):
+		return fmt.Sprintf("its deadline is %s, and the expiry index has it at %s", stamp(h.ExpiresAt), stamp(h.Due))
+	case late > reapAllowance:
+		return fmt.Sprintf("it is held %v past its deadline %s", late.Round(time.Millisecond), stamp(h.ExpiresAt))
+	case ahead > holdTime+clockAllowance:
+		return fmt.Sprintf("its deadline is %v ahead, and a hold lives %v", ahead.Round(time.Millisecond), holdTime)
+	}
+	return ""
 }
 
 // checkSeatHeld holds a seat to have one live hold, and that hold's letter.
@@ -89,11 +114,14 @@ func checkBuyers(b *books, f *findings) {
 	view := b.in.View
 	has := map[onsale.BuyerID]int64{}
 	var remembered, sold int64
+	all := true // the records can be read
 	for _, h := range b.held {
-		n := int64(onsale.Quantity(h.Lines))
-		if letterOf(h.State) != 0 {
-			has[h.Buyer] += n
+		all = all && h.Unreadable == ""
+		if !occupies(h) {
+			continue
 		}
+		n := int64(onsale.Quantity(h.Lines))
+		has[h.Buyer] += n
 		if h.State == onsale.HoldSold {
 			remembered += n
 		}
@@ -103,7 +131,7 @@ func checkBuyers(b *books, f *findings) {
 	}
 	// Sold holds are forgotten after a while and stay counted: then a count may be
 	// higher than what the holds add up to, but never lower.
-	exact := remembered == sold
+	exact := all && remembered == sold
 	buyers := maps.Clone(view.Buyers)
 	for buyer := range has {
 		if _, counted := buyers[buyer]; !counted {
@@ -124,6 +152,9 @@ func checkBuyers(b *books, f *findings) {
 		}
 	}
 }
+
+// occupies reports whether a hold has inventory in Redis.
+func occupies(h *onsale.HeldRecord) bool { return letterOf(h.State) != 0 && !h.Owed }
 
 // letterOf is the letter of a live hold's seats, 0 for a hold that has ended.
 func letterOf(state onsale.HoldState) byte {

@@ -18,7 +18,7 @@ const orphanAllowance = onsale.OrphanAge + 30*time.Second
 // forgotten; but what a stage has given up is lost at any time.
 func checkOrders(b *books, f *findings) {
 	checkDead(b, f)
-	if !b.in.Quiet {
+	if !b.in.settled() {
 		return
 	}
 	for _, o := range b.orders {
@@ -33,11 +33,22 @@ func checkOrders(b *books, f *findings) {
 		f.add(onsale.InvariantOrders, "topic "+onsale.TopicPurchases, fmt.Sprintf("%d accepted purchases were never claimed or rejected", n))
 	}
 	for _, h := range b.held {
-		id := h.ID.Order()
-		if h.State == onsale.HoldPinned && b.byID[id] == nil && b.dead[id] == nil && b.in.View.Stock.At.Sub(h.PinnedAt) > orphanAllowance {
-			f.add(onsale.InvariantOrders, "hold "+string(h.ID), "it is pinned, and no order of it was ever recorded", id)
+		if b.isOrphan(h) && b.isForgotten(h) {
+			f.add(onsale.InvariantOrders, "hold "+string(h.ID), "it is pinned, and no order of it was ever recorded", h.ID.Order())
 		}
 	}
+}
+
+// isOrphan reports whether a hold is pinned and there is no order of it. checkHolds
+// speaks of those that recovery can't find.
+func (b *books) isOrphan(h *onsale.HeldRecord) bool {
+	id := h.ID.Order()
+	return h.State == onsale.HoldPinned && !h.PinnedAt.IsZero() && b.byID[id] == nil && b.dead[id] == nil
+}
+
+// isForgotten reports whether recovery has had the time to look into a pinned hold.
+func (b *books) isForgotten(h *onsale.HeldRecord) bool {
+	return b.in.View.Stock.At.Sub(h.PinnedAt) > orphanAllowance
 }
 
 // checkDead finds the orders that a stage has given up before they came to an end:

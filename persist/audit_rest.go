@@ -8,21 +8,27 @@ import (
 
 // checkRest is what invariant 6 means once nothing is under way: Redis sells nothing
 // that Postgres has given to someone, and keeps nothing from sale that Postgres has
-// given to nobody. Sold in Redis is ticketed in Postgres, seat by seat, and no hold
-// is pinned for an order that has ended.
+// given to nobody. Sold in Redis is ticketed in Postgres, seat by seat, no hold is
+// owed, or pinned for an order that has ended, and the sale is what Postgres says.
 func checkRest(b *books, f *findings) {
 	view := b.in.View
-	if view == nil || !b.in.Quiet || len(view.Stock.Counts) != len(b.layout.Sections()) {
+	if view == nil || !b.in.settled() || len(view.Stock.Counts) != len(b.layout.Sections()) {
 		return
+	}
+	if want := b.layout.Event.Sale; view.Stock.Sale != want {
+		f.add(onsale.InvariantHolds, "event "+string(b.in.Event), fmt.Sprintf("its sale is %s in Redis, and %s in Postgres", view.Stock.Sale, want))
 	}
 	late := map[onsale.OrderID]bool{} // ticketed, and their hold does not know: said once, not seat by seat
 	for _, h := range b.held {
 		o := b.byID[h.ID.Order()]
-		if h.State != onsale.HoldPinned || o == nil || !o.State.Final() {
-			continue
+		switch {
+		case h.Owed:
+			late[h.ID.Order()] = true
+			f.add(onsale.InvariantHolds, "hold "+string(h.ID), "it is sold, and another hold still has what it was of", h.ID.Order())
+		case h.State == onsale.HoldPinned && o != nil && o.State.Final():
+			late[o.ID] = true
+			f.add(onsale.InvariantHolds, "hold "+string(h.ID), fmt.Sprintf("it is still pinned, and its order is %s", o.State), o.ID)
 		}
-		late[o.ID] = true
-		f.add(onsale.InvariantHolds, "hold "+string(h.ID), fmt.Sprintf("it is still pinned, and its order is %s", o.State), o.ID)
 	}
 	for i, s := range b.layout.Sections() {
 		if s.Kind == onsale.General {

@@ -2,6 +2,7 @@ package persist
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,15 +35,15 @@ func TestAuditDuringASaleTakesWhatIsUnderWayForThat(t *testing.T) {
 	late := w.purchase(floor(1)) // ticketed since the others were read
 	w.claim(late)
 	w.finalise(captured(late))
-	w.in.Unsettled, w.in.Quiet = 4, false
+	w.in.Unsettled, w.in.AtRest = 4, false
 	w.fold()
 	if r := w.report(); !r.OK() || r.LostOrders != 0 {
 		t.Error(r.LostOrders, r.Err())
 	}
-	w.in.Quiet = true
+	w.in.Overdue = true
 	r := w.report()
 	if r.LostOrders != 6 {
-		t.Errorf("%d lost once nothing is under way, want 2 open orders and 4 unsettled purchases", r.LostOrders)
+		t.Errorf("%d lost once all has had its time, want 2 open orders and 4 unsettled purchases", r.LostOrders)
 	}
 }
 
@@ -53,7 +54,7 @@ func TestAuditCountsWhatAStageGaveUpAsLostEvenDuringASale(t *testing.T) {
 		t.Error(r.LostOrders, r.Err())
 	}
 	w.bury(w.purchase(floor(1)), onsale.TopicPurchases, "no lines")
-	w.in.Quiet = false
+	w.in.AtRest = false
 	if r := w.report(); r.LostOrders != 1 || len(r.Violations) != 1 {
 		t.Errorf("%d lost, want the dead-lettered purchase: %v", r.LostOrders, r.Err())
 	}
@@ -72,6 +73,83 @@ func TestAuditWithoutTheOtherStoresChecksPostgresAlone(t *testing.T) {
 	if _, err := w.Audit(t.Context(), w.in); err == nil {
 		t.Error("the view of another event was taken")
 	}
+}
+
+func TestAuditSaysWhatItDidNotLookAt(t *testing.T) {
+	w := newWorld(t)
+	if r := w.report(); len(r.Unchecked) > 0 {
+		t.Errorf("with all there is to look at, it did not check %v", r.Unchecked)
+	}
+	for what, c := range map[string]struct {
+		lack func(in *AuditInput)
+		want []onsale.Invariant
+		says string
+	}{
+		"Redis":             {func(in *AuditInput) { in.View, in.Feed, in.NoView = nil, nil, "it is gone" }, []onsale.Invariant{1, 6, 7}, "it is gone"},
+		"a feed":            {func(in *AuditInput) { in.Feed, in.NoFeed = nil, "nobody looks" }, []onsale.Invariant{7}, "nobody looks"},
+		"the ledger":        {func(in *AuditInput) { in.Ledger = nil }, []onsale.Invariant{3}, "ledger was not read"},
+		"an empty ledger":   {func(in *AuditInput) { in.Ledger, in.AtRest, in.Overdue = []onsale.LedgerEntry{}, false, true }, nil, ""},
+		"rest":              {func(in *AuditInput) { in.AtRest, in.Unsettled = false, 3 }, []onsale.Invariant{4, 6}, "3 purchases in Kafka"},
+		"rest, and a cause": {func(in *AuditInput) { in.AtRest = false }, []onsale.Invariant{4, 6}, "not at rest"},
+		"everything":        {func(in *AuditInput) { *in = AuditInput{Event: in.Event} }, []onsale.Invariant{1, 6, 7, 3, 4}, ""},
+	} {
+		w.readStores()
+		c.lack(&w.in)
+		r := w.report()
+		var got []onsale.Invariant
+		said := false
+		for _, u := range r.Unchecked {
+			got = append(got, u.Invariant)
+			said = said || strings.Contains(u.Reason, c.says)
+		}
+		if !slices.Equal(got, c.want) || !r.OK() || c.says != "" && !said {
+			t.Errorf("without %s: unchecked %v, want %v for %q: %v", what, r.Unchecked, c.want, c.says, r.Err())
+		}
+	}
+}
+
+func TestAuditTakesAYoungPinWithoutAnOrderForNoMoreThanThat(t *testing.T) {
+	w := newWorld(t)
+	w.hold(w.purchase(floor(1)), onsale.HoldPinned)
+	w.fold()
+	w.in.AtRest, w.in.Overdue = false, true
+	r := w.report()
+	if !r.OK() || len(r.Unchecked) != 1 || r.Unchecked[0].Invariant != onsale.InvariantOrders {
+		t.Errorf("%v, unchecked %v", r.Err(), r.Unchecked)
+	}
+}
+
+func TestAuditDuringASaleLetsWhatIsOwedHeal(t *testing.T) {
+	w := newWorld(t)
+	w.owe(w.seated)
+	w.in.AtRest = false
+	if r := w.report(); !r.OK() {
+		t.Error(r.Err())
+	}
+	w.readStores()
+	w.owe(w.standing) // a general section's
+	w.in.AtRest = false
+	if r := w.report(); !r.OK() {
+		t.Error(r.Err())
+	}
+	w.in.Overdue = true
+	if r := w.report(); len(r.Violations) != 1 {
+		t.Errorf("what is owed for good was found %d times: %v", len(r.Violations), r.Err())
+	}
+}
+
+func TestAuditTakesARefundOnEitherWord(t *testing.T) {
+	newWorld(t).broken(func(w *world) { w.refund() }, func(w *world) {
+		w.entry(w.standing).Refunded = w.standing.Amount
+		if r := w.report(); !r.OK() || r.DoubleCharges != 0 {
+			t.Error("by the provider's word: ", r.Err())
+		}
+		w.in.Ledger = nil
+		w.forOrder(w.standing, `UPDATE payments SET state = 'refunded' WHERE order_id = %s`)
+		if r := w.report(); !r.OK() || r.DoubleCharges != 0 {
+			t.Error("by the book's: ", r.Err())
+		}
+	})
 }
 
 func TestAuditOfAHouseThatIsAllWrongCanStillBeRead(t *testing.T) {

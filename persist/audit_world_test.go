@@ -2,6 +2,7 @@ package persist
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type world struct {
 	refused  onsale.Purchase // declined: stalls A-3
 	beaten   onsale.Purchase // rejected: stalls A-1
 	held     *onsale.HeldRecord
+	again    onsale.OrderID // a second order, in a world where a key bought twice
 }
 
 func newWorld(t *testing.T) *world {
@@ -34,7 +36,9 @@ func newWorld(t *testing.T) *world {
 	w.refused, w.beaten = b.purchase(stalls("A-3")), b.purchase(stalls("A-1"))
 	b.claim(w.seated, w.standing, w.refused, w.beaten)
 	b.finalise(captured(w.seated), captured(w.standing), declined(w.refused))
-
+	if _, err := b.SetSale(t.Context(), b.event.ID, onsale.SaleOpen); err != nil {
+		t.Fatal(err)
+	}
 	w.readStores()
 	return w
 }
@@ -72,7 +76,7 @@ func (w *world) corrupt(statements ...string) {
 // readStores makes what Redis, the provider and a feed say of the orders.
 func (w *world) readStores() {
 	b, now := w.book, time.Now().UTC()
-	w.in = AuditInput{Event: b.event.ID, Quiet: true, View: &onsale.HoldsView{
+	w.in = AuditInput{Event: b.event.ID, AtRest: true, View: &onsale.HoldsView{
 		Stock: onsale.Stock{Event: b.event.ID, Epoch: 1, Seq: 9, At: now, Sale: onsale.SaleOpen,
 			Counts: []onsale.Counts{{Available: 10}, {Available: 30}}, Seats: w.layout.Empty()},
 		Buyers: map[onsale.BuyerID]int64{},
@@ -104,6 +108,8 @@ func (w *world) hold(p onsale.Purchase, state onsale.HoldState) {
 		h.Due = h.ExpiresAt
 	case onsale.HoldPinned:
 		h.PinnedAt = v.Stock.At.Add(-time.Second)
+	case onsale.HoldReleased:
+		h.Due = v.Stock.At.Add(onsale.HoldMemory) // when it is forgotten
 	}
 	v.Holds = append(v.Holds, h)
 	if letterOf(state) == 0 {
@@ -131,7 +137,30 @@ func (w *world) move(p onsale.Purchase, to onsale.HoldState) {
 			w.letter(line.Section, seat, letterOf(to))
 		}
 	}
-	h.State = to
+	h.State, h.Due, h.PinnedAt = to, time.Time{}, time.Time{}
+	switch to {
+	case onsale.HoldHeld:
+		h.Due = h.ExpiresAt
+	case onsale.HoldPinned:
+		h.PinnedAt = w.in.View.Stock.At.Add(-time.Second)
+	}
+}
+
+// owe makes a sold hold owed: what it had in Redis is another hold's.
+func (w *world) owe(p onsale.Purchase) {
+	w.t.Helper()
+	w.move(p, onsale.HoldReleased)
+	w.in.View.Buyers[p.Buyer] -= int64(onsale.Quantity(p.Lines))
+	other := w.purchase(p.Lines...)
+	for _, line := range other.Lines {
+		for _, seat := range line.Seats {
+			w.letter(line.Section, seat, onsale.SeatAvailable)
+		}
+	}
+	w.hold(other, onsale.HoldHeld)
+	h := w.record(p.Hold)
+	h.State, h.Due, h.Owed = onsale.HoldSold, time.Time{}, true
+	w.fold()
 }
 
 func count(c *onsale.Counts, state onsale.HoldState, n int) {
@@ -182,11 +211,34 @@ func (w *world) fold() {
 	w.in.Feed = feed
 }
 
+// refund makes the order of two floor places refunded, by the word of its row alone.
+func (w *world) refund() {
+	w.t.Helper()
+	w.forOrder(w.standing, `UPDATE orders SET state = 'refunded' WHERE id = %s`, `DELETE FROM claims WHERE order_id = %s`,
+		`UPDATE sections SET claimed = claimed - 2 WHERE section = 'floor'`)
+	w.in.View, w.in.Feed = nil, nil // Redis still has it as sold
+}
+
+// sign gives a ticket the code that it would have been issued with.
+func (w *world) sign(p onsale.Purchase, number int, section, seat string) {
+	w.t.Helper()
+	ticket := onsale.Ticket{ID: p.Order.Ticket(number), Event: p.Event, Section: section, Seat: seat}
+	ticket.Sign(w.ticketKey)
+	w.code(p, number, ticket.Code)
+}
+
+func (w *world) code(p onsale.Purchase, number int, code string) {
+	w.t.Helper()
+	w.forOrder(p, fmt.Sprintf(`UPDATE tickets SET code = '%s' WHERE order_id = %%s AND number = %d`, code, number))
+}
+
 func (w *world) report() *onsale.AuditReport {
 	w.t.Helper()
 	audit := func() (*onsale.AuditReport, error) { return w.Audit(w.t.Context(), w.in) }
 	if w.tx != nil {
-		audit = func() (*onsale.AuditReport, error) { return auditIn(w.t.Context(), w.tx, w.in) }
+		audit = func() (*onsale.AuditReport, error) {
+			return w.auditWith(w.t.Context(), w.in, func(ctx context.Context, f func(context.Context, pgx.Tx) error) error { return f(ctx, w.tx) })
+		}
 	}
 	r, err := audit()
 	if err != nil {

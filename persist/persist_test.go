@@ -139,7 +139,7 @@ func (b *book) corrupt(statements ...string) {
 // audit audits Postgres alone, as of a moment when nothing is under way.
 func (b *book) audit() *onsale.AuditReport {
 	b.t.Helper()
-	report, err := b.Audit(b.t.Context(), AuditInput{Event: b.event.ID, Quiet: true})
+	report, err := b.Audit(b.t.Context(), AuditInput{Event: b.event.ID, AtRest: true})
 	if err != nil {
 		b.t.Fatal(err)
 	}

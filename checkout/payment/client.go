@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"onsale"
+	"onsale/internal/bareurl"
 )
 
 // Bounds of a client. A provider that answers late, at length or not at all must
@@ -51,7 +52,7 @@ var _ Provider = (*Client)(nil)
 func NewClient(cfg ClientConfig) (*Client, error) {
 	base, err := url.Parse(cfg.URL)
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
-		return nil, fmt.Errorf("payment provider %q: write its URL as http://HOST:PORT", cfg.URL)
+		return nil, fmt.Errorf("payment provider %s: write its URL as http://HOST:PORT", bareurl.Of(cfg.URL))
 	}
 	if cfg.AnswerTime == 0 {
 		cfg.AnswerTime = DefaultAnswerTime
@@ -147,8 +148,11 @@ func (c *Client) ask(ctx context.Context, method string, u *url.URL, key onsale.
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		err = failed.Err // its text has the URL, and the URL may have a key
+	}
 	if err != nil {
-		return fmt.Errorf("no answer: %w", err)
+		return fmt.Errorf("no answer from %s: %w", bareurl.Of(u.String()), err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, most+1))

@@ -100,9 +100,9 @@ func TestWebhookOfAFreeTicketSaysSo(t *testing.T) {
 	}
 }
 
-func TestWebhookWithAMisspeltFieldIsRefused(t *testing.T) {
+func TestWebhookWithAnUnknownFieldIsRefused(t *testing.T) {
 	var w payment.Webhook
-	if err := json.Unmarshal([]byte(`{"id":"ntc_1","ammount":4200}`), &w); err == nil {
+	if err := json.Unmarshal([]byte(`{"id":"ntc_1","colour":"red"}`), &w); err == nil {
 		t.Errorf("taken as %+v", w)
 	}
 }

@@ -78,17 +78,31 @@ func startOffsets(ctx context.Context, admin *kadm.Client, topic string) (kadm.L
 	return starts, nil
 }
 
+// committedOffsets is what the group has committed. A cluster that has never had a
+// group first makes a topic to keep its offsets in, and answers meanwhile that
+// nobody is there to ask: it is asked again until ctx ends.
+func committedOffsets(ctx context.Context, admin *kadm.Client, group string) (kadm.OffsetResponses, error) {
+	for {
+		committed, err := admin.FetchOffsets(ctx, group)
+		if err == nil {
+			err = committed.Error()
+		}
+		switch {
+		case err == nil:
+			return committed, nil
+		case errors.Is(err, kerr.GroupIDNotFound): // so say some brokers of a group that never committed
+			return nil, nil
+		case !kerr.IsRetriable(err) || !pause(ctx, drainPoll):
+			return nil, fmt.Errorf("committed offsets of %s: %w", group, err)
+		}
+	}
+}
+
 // behind is how many records before the given ends the group has not committed.
 func behind(ctx context.Context, admin *kadm.Client, b Broker, group, topic string, ends kadm.ListedOffsets) (int64, error) {
-	committed, err := admin.FetchOffsets(ctx, b.Prefix+group)
-	if errors.Is(err, kerr.GroupIDNotFound) { // some brokers say so of a group that never committed
-		err = nil
-	}
+	committed, err := committedOffsets(ctx, admin, b.Prefix+group)
 	if err != nil {
-		return 0, fmt.Errorf("committed offsets of %s: %w", group, err)
-	}
-	if err := committed.Error(); err != nil {
-		return 0, fmt.Errorf("committed offsets of %s: %w", group, err)
+		return 0, err
 	}
 	starts, err := startOffsets(ctx, admin, b.Topic(topic))
 	if err != nil {

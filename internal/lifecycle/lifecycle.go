@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"onsale"
 )
 
 // Part is anything long-lived. Start returns once it runs, or says why it can't;
@@ -103,7 +105,8 @@ func (c *Chain) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop stops the started parts, last first, and returns what went wrong.
+// Stop stops the started parts, last first, and returns what went wrong. Each has
+// onsale.StopTimeout of its own: one that hangs takes no time from the others.
 func (c *Chain) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	started := c.started
@@ -111,7 +114,13 @@ func (c *Chain) Stop(ctx context.Context) error {
 	c.mu.Unlock()
 	var errs []error
 	for i := len(started) - 1; i >= 0; i-- {
-		errs = append(errs, started[i].Stop(ctx))
+		errs = append(errs, c.stop(ctx, started[i]))
 	}
 	return errors.Join(errs...)
+}
+
+func (c *Chain) stop(ctx context.Context, p Part) error {
+	ctx, cancel := context.WithTimeout(ctx, onsale.StopTimeout)
+	defer cancel()
+	return p.Stop(ctx)
 }

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"onsale"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -100,4 +103,32 @@ func TestAChainStopsInReverseWhatItHasStarted(t *testing.T) {
 	if want := []string{"start a", "start b", "start c", "stop b", "stop a"}; !slices.Equal(log, want) {
 		t.Errorf("got %v, want %v", log, want)
 	}
+}
+
+// slow is a part that stops when its time is up, and notes how long that was.
+type slow struct{ had *time.Duration }
+
+func (slow) Start(context.Context) error { return nil }
+
+func (s slow) Stop(ctx context.Context) error {
+	begun := time.Now()
+	<-ctx.Done()
+	*s.had = time.Since(begun)
+	return ctx.Err()
+}
+
+func TestAPartThatHangsTakesNoTimeFromTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var first, second time.Duration
+		c := Chain{Parts: []Part{slow{&first}, slow{&second}}}
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Stop(context.Background()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if first != onsale.StopTimeout || second != onsale.StopTimeout {
+			t.Errorf("they had %v and %v", first, second)
+		}
+	})
 }

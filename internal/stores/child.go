@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
+
+	"onsale/internal/leash"
 )
 
 // The bounds of a child's life.
@@ -63,38 +64,19 @@ func (c command) start(name string, failed chan<- error) (*child, error) {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.account.credential()}
 
-	ch := &child{name: name, log: log, exited: make(chan struct{}), failed: failed}
-	started := make(chan error, 1)
-	go ch.run(cmd, c.orphan, started)
-	if err := <-started; err != nil {
+	ended, err := leash.Start(cmd, c.orphan)
+	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.path, err)
 	}
+	ch := &child{name: name, log: log, pid: cmd.Process.Pid, exited: make(chan struct{}), failed: failed}
+	go ch.watch(cmd, ended)
 	return ch, nil
 }
 
-// run starts the process and waits for it, on one thread for its whole life: on
-// Linux the leash is tied to the thread, not to the process, that forked.
-func (c *child) run(cmd *exec.Cmd, orphan syscall.Signal, started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-
-	tie := leash(cmd, orphan)
-	if err := cmd.Start(); err != nil {
-		started <- err
-		return
-	}
-	c.pid = cmd.Process.Pid
-	untie, err := tie(c.pid)
-	if err != nil {
-		err = errors.Join(err, cmd.Process.Kill())
-		_ = cmd.Wait() // how it ended is no news
-		started <- err
-		return
-	}
-	started <- nil
-
-	_ = cmd.Wait() // how it ended is in its ProcessState
-	untie()
+// watch notes how the process ended, and tells whoever wants to know if it ended
+// while it served.
+func (c *child) watch(cmd *exec.Cmd, ended <-chan error) {
+	<-ended // how is in its ProcessState
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = cmd.ProcessState

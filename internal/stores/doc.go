@@ -7,7 +7,7 @@
 // a kill -9 of us, of it or of both included. Redis alone forgets everything,
 // unless AppendOnly is set: then a kill -9 of it can take its last two seconds.
 //
-// A child never outlives us (see leash), is never stopped by the Ctrl-C that is
+// A child never outlives us (internal/leash), is never stopped by the Ctrl-C that is
 // meant for us (it has a process group of its own), and one that survived all
 // the same is ended before a new one starts in its folder. A Part therefore
 // expects to be alone in its folder: hold a Lock on the folder above it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -55,12 +56,25 @@ func (k *Kafka) Start(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("kafka: find the data folder: %w", err)
 	}
-	if err := makeFolder(folder); err != nil {
+	if err := makePrivateFolder(folder); err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}
 	k.port, err = onPort(k.port, func(port int) error { return k.listen(folder, port) })
 	if err != nil {
 		return fmt.Errorf("kafka: %w", err)
+	}
+	return nil
+}
+
+// makePrivateFolder makes a folder that nobody else can look into, or makes it so:
+// kfake's files, which are every buyer's orders, can be read by all.
+func makePrivateFolder(folder string) error {
+	const onlyWe = 0o700
+	if err := os.MkdirAll(folder, onlyWe); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	if err := os.Chmod(folder, onlyWe); err != nil {
+		return fmt.Errorf("close the data folder to others: %w", err)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -30,9 +31,9 @@ const (
 )
 
 // notifier delivers definite outcomes as signed webhooks, in no order, at least once
-// if the receiver answers at all. The zero URL sends none.
+// if the receiver answers at all. While the URL is empty it sends none.
 type notifier struct {
-	url     string
+	url     atomic.Pointer[string] // never nil
 	secret  []byte
 	log     *slog.Logger
 	client  *http.Client
@@ -41,20 +42,19 @@ type notifier struct {
 }
 
 func newNotifier(url string, secret []byte, log *slog.Logger) *notifier {
-	return &notifier{
-		url: url, secret: secret, log: log,
+	n := &notifier{
+		secret: secret, log: log,
 		client: &http.Client{
 			Timeout:   noticeTime,
 			Transport: &http.Transport{MaxConnsPerHost: notifiers, MaxIdleConnsPerHost: notifiers},
 		},
 		notices: make(chan payment.Webhook, maxNotices),
 	}
+	n.url.Store(&url)
+	return n
 }
 
 func (n *notifier) start(ctx context.Context) {
-	if n.url == "" {
-		return
-	}
 	for range notifiers {
 		n.group.Go(ctx, n.run)
 	}
@@ -68,7 +68,7 @@ func (n *notifier) stop(ctx context.Context) error {
 
 // send queues a notice. It never blocks.
 func (n *notifier) send(r onsale.ChargeResult) {
-	if n.url == "" {
+	if *n.url.Load() == "" {
 		return
 	}
 	notice := payment.Webhook{
@@ -114,7 +114,7 @@ func (n *notifier) deliver(ctx context.Context, notice payment.Webhook) {
 
 // post sends the body once, signed as of now.
 func (n *notifier) post(ctx context.Context, body []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, *n.url.Load(), bytes.NewReader(body))
 	if err != nil {
 		return backoff.Permanent(fmt.Errorf("webhook: %w", err))
 	}

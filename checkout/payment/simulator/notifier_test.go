@@ -119,6 +119,26 @@ func TestNoticeIsSentAgainUntilItIsTaken(t *testing.T) {
 	}
 }
 
+func TestReceiverThatIsKnownLateIsNotifiedFromThenOn(t *testing.T) {
+	r := newReceiver(t, 0)
+	s := start(t, Config{WebhookSecret: secret})
+	c := client(t, s.URL(), 0)
+	early, late := newCharge("tok_twice"), newCharge("tok_twice")
+	if _, err := c.Charge(t.Context(), early); err != nil {
+		t.Fatal(err)
+	}
+	s.SetWebhookURL(r.URL)
+	if _, err := c.Charge(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both notices come", func() bool { return len(r.taken()) >= 2 })
+	for _, n := range r.taken() {
+		if n.Order != late.Order {
+			t.Errorf("notice of %s, which was charged before anybody was to be told", n.Order)
+		}
+	}
+}
+
 func TestReceiverThatIsAwayHoldsUpNoCharge(t *testing.T) {
 	n := newNotifier("http://127.0.0.1:1/", secret, slog.New(slog.DiscardHandler)) // not started: nobody takes any
 	for range maxNotices + 10 {

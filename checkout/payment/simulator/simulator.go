@@ -48,7 +48,7 @@ type Config struct {
 	Listen        string       // HOST:PORT; default 127.0.0.1:0, any free port
 	Ledger        string       // file of the ledger; "" keeps it in memory. No two simulators may share one
 	Behaviour     Behaviour    // default: none, all charges are captured at once
-	WebhookURL    string       // where notices go; "" sends none
+	WebhookURL    string       // where notices go; "" sends none, until SetWebhookURL
 	WebhookSecret []byte       // what signs them
 	Log           *slog.Logger // default slog.Default()
 }
@@ -124,6 +124,12 @@ func (s *Simulator) Start(ctx context.Context) error {
 
 // URL returns the base URL, once started.
 func (s *Simulator) URL() string { return "http://" + s.listener.Addr().String() }
+
+// SetWebhookURL says where notices go from now on, those that wait for delivery
+// included. It is for who starts the provider before the receiver, and so knows the
+// receiver's address too late for Config. An outcome that was notified to nobody
+// stays so.
+func (s *Simulator) SetWebhookURL(url string) { s.notifier.url.Store(&url) }
 
 // Stop implements lifecycle.Part. Charges that are still delayed are not made, and
 // notices that are not yet delivered never are.

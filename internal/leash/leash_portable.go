@@ -1,6 +1,6 @@
 //go:build !linux || portable
 
-package stores
+package leash
 
 import (
 	"errors"
@@ -15,12 +15,11 @@ import (
 // child in the first case.
 const watch = `read -r word; [ "$word" = done ] || kill -"$1" "$2"`
 
-// leash makes the child end with us, however we end: kill -9 included. It is
-// set before the start; the returned function ties it to the running process.
+// prepare is called before the start; the function it returns ties the running process.
 //
 // A small shell waits for the end of a pipe that only we can write to. (Built
 // with `-tags portable` this runs on Linux too, so that it can be tested there.)
-func leash(_ *exec.Cmd, orphan syscall.Signal) (tie func(pid int) (untie func(), err error)) {
+func prepare(_ *exec.Cmd, orphan syscall.Signal) (tie func(pid int) (untie func(), err error)) {
 	return func(pid int) (func(), error) {
 		read, write, err := os.Pipe()
 		if err != nil {

@@ -1,0 +1,209 @@
+package checkout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"onsale"
+	"onsale/internal/kafka"
+)
+
+// teller produces the orders' news and has a confirmer follow them.
+type teller struct {
+	*hall
+	*line
+	t *testing.T
+}
+
+func newTeller(t *testing.T, events ...onsale.EventID) *teller {
+	t.Helper()
+	return &teller{hall: newHall(t, events...), line: newLine(t), t: t}
+}
+
+func (s *teller) confirmer() confirmer {
+	return confirmer{producer: s.producer, desk: s.desk, layouts: s.find, patience: confirmPatience, log: quiet()}
+}
+
+// follow runs a confirmer until the test ends.
+func (s *teller) follow(layouts Layouts) {
+	s.t.Helper()
+	c := NewConfirmer(s.broker, s.producer, s.desk, layouts, quiet())
+	if err := c.Start(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { stop(s.t, c.Stop) })
+}
+
+// tell produces values, of whatever form, to the orders' topic.
+func (s *teller) tell(values ...any) {
+	s.t.Helper()
+	messages := make([]kafka.Message, len(values))
+	for i, v := range values {
+		messages[i] = kafka.Message{Topic: onsale.TopicOrders, Key: "order", Value: v}
+	}
+	if err := s.producer.Produce(s.t.Context(), messages...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// heard waits until the confirmer has nothing left to do.
+func (s *teller) heard() {
+	s.t.Helper()
+	eventually(s.t, "all news are heard", func() bool {
+		lag, err := kafka.Lag(s.t.Context(), s.broker, ConfirmerGroup, onsale.TopicOrders)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return lag == 0
+	})
+}
+
+func news(hold onsale.Hold, state onsale.OrderState) onsale.OrderNews {
+	return onsale.OrderNews{Order: hold.ID.Order(), Hold: hold.ID, Event: hold.Event, Buyer: hold.Buyer, Lines: hold.Lines, State: state, At: time.Now()}
+}
+
+func TestKafkasNewsOfAnOrdersEndIsItsHoldsEndHoweverOftenItIsTold(t *testing.T) {
+	t.Parallel()
+	s := newTeller(t)
+	ends := map[onsale.OrderState]onsale.HoldState{
+		onsale.OrderTicketed: onsale.HoldSold,
+		onsale.OrderDeclined: onsale.HoldReleased,
+		onsale.OrderRejected: onsale.HoldReleased,
+		onsale.OrderRefunded: onsale.HoldReleased,
+		onsale.OrderClaimed:  onsale.HoldPinned, // no end: it may still be declined
+		onsale.OrderPaid:     onsale.HoldPinned,
+	}
+	pinned := map[onsale.OrderState]onsale.Hold{}
+	for state := range ends {
+		pinned[state] = s.pin(alice)
+	}
+	s.follow(s.find)
+	for range 2 {
+		for state, hold := range pinned {
+			s.tell(news(hold, state))
+		}
+		s.heard()
+		for state, hold := range pinned {
+			if got := s.look(hold).State; got != ends[state] {
+				t.Errorf("an order is %s, and its hold %s", state, got)
+			}
+		}
+		s.wantFloor(onsale.Counts{Available: 17, Pinned: 2, Sold: 1})
+	}
+}
+
+func TestKafkasNewsThatNobodyCanActOnAreDeadLettersAndHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	s := newTeller(t)
+	first, last := s.pin(alice), s.pin(bob)
+	elsewhere, noHold, noSection := news(first, onsale.OrderTicketed), news(first, onsale.OrderTicketed), news(first, onsale.OrderTicketed)
+	elsewhere.Hold = onsale.NewHoldID("no-such-event", 1)
+	noHold.Hold = "nonsense"
+	noSection.Lines = []onsale.Line{{Section: "attic", Quantity: 1}}
+	s.follow(s.find)
+	s.tell(news(first, onsale.OrderDeclined), "not an order", elsewhere, noHold, noSection, news(last, onsale.OrderTicketed))
+	s.heard()
+	s.wantState(first, onsale.HoldReleased)
+	s.wantState(last, onsale.HoldSold)
+	dead, err := kafka.DeadLetters(t.Context(), s.broker, onsale.TopicOrders)
+	if err != nil || len(dead) != 4 {
+		t.Fatalf("%d dead letters, want 4: %v", len(dead), err)
+	}
+	says := []string{"decode", "unknown_event", "no hold's id", "unknown_section"}
+	for i, r := range dead {
+		if reason, origin := kafka.Reason(r); !strings.Contains(reason, says[i]) || !strings.Contains(origin, onsale.TopicOrders) {
+			t.Errorf("%s: reason %q, origin %q", r.Value, reason, origin)
+		}
+	}
+}
+
+func TestKafkasNewsWaitForAnOrderBookThatIsAwayAndAreNoDeadLetters(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]error{
+		"it does not answer":     onsale.Busy(onsale.CodeUnavailable, "later", time.Second, nil),
+		"someone has to mend it": errors.New("relation events does not exist"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newTeller(t)
+			hold := s.pin(alice)
+			var asked atomic.Int64
+			s.follow(func(ctx context.Context, id onsale.EventID) (*onsale.Layout, error) {
+				if asked.Add(1) <= 3 {
+					return nil, away
+				}
+				return s.find(ctx, id)
+			})
+			s.tell(news(hold, onsale.OrderTicketed))
+			s.heard()
+			s.wantState(hold, onsale.HoldSold)
+			s.wantRecords(onsale.TopicOrders+onsale.DeadLetterSuffix, 0)
+		})
+	}
+}
+
+func TestEventsThatAreBeingLaidAnewHoldUpTheOthersForOnePatienceTogether(t *testing.T) {
+	t.Parallel()
+	s := newTeller(t, "sane")
+	sane := s.pin(alice)
+	batch := []kafka.Record{record(t, news(sane, onsale.OrderTicketed))}
+	const laid = 8
+	for i := range laid {
+		l := s.announce(onsale.EventID("laid-" + string(rune('a'+i))))
+		s.beginLaying(l)
+		batch = append(batch, record(t, onsale.OrderNews{Hold: onsale.NewHoldID(l.Event.ID, 1), Buyer: bob, Lines: []onsale.Line{floor(1)}, State: onsale.OrderTicketed}))
+	}
+	c := s.confirmer()
+	c.patience = time.Second
+	begun := time.Now()
+	if err := c.handle(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took < c.patience || took > laid/2*c.patience {
+		t.Errorf("a batch with %d events that are being laid took %v, with a patience of %v", laid, took, c.patience)
+	}
+	s.wantState(sane, onsale.HoldSold)
+}
+
+func TestNewsWaitUntilTheirEventIsLaid(t *testing.T) {
+	t.Parallel()
+	s := newTeller(t)
+	l := s.announce("laid")
+	s.beginLaying(l)
+	c, looked := s.confirmer(), make(chan struct{}, 10)
+	c.patience = patience
+	c.layouts = func(ctx context.Context, id onsale.EventID) (*onsale.Layout, error) {
+		looked <- struct{}{}
+		return s.find(ctx, id)
+	}
+	hold := onsale.Hold{ID: onsale.NewHoldID("laid", 1), Event: "laid", Buyer: alice, Lines: []onsale.Line{floor(2)}}
+	done := make(chan error, 1)
+	go func() { done <- c.handle(t.Context(), []kafka.Record{record(t, news(hold, onsale.OrderTicketed))}) }()
+	<-looked
+	for range 20 { // round trips to Redis: the first attempt is over
+		if _, err := s.desk.Stock(t.Context(), s.layout); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.finishLaying(l)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	s.wantState(hold, onsale.HoldSold)
+}
+
+func record(t *testing.T, value any) kafka.Record {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &kgo.Record{Topic: onsale.TopicOrders, Value: text}
+}

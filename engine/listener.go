@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/valyala/fasthttp"
+)
+
+// The pause after an accept that failed: at first, and at the most.
+const (
+	acceptPause    = 5 * time.Millisecond
+	acceptPauseMax = time.Second
+)
+
+// listener accepts the server's connections. fasthttp takes every error of an
+// accept for the last one and stops serving; but a process that is out of
+// descriptors has some again in a moment. So the listener waits and tries again,
+// and sees to it that it doesn't come to that: it closes at once what comes when
+// its connections are as many as they may be. Answering would cost more than
+// being asked.
+type listener struct {
+	net.Listener
+	most    int64
+	open    atomic.Int64 // connections, those that became feeds not counted
+	refused *metrics.Counter
+	log     *slog.Logger
+
+	closing sync.Once
+	closed  chan struct{} // ends a pause
+}
+
+func newListener(inner net.Listener, cfg Config) *listener {
+	l := &listener{Listener: inner, most: int64(cfg.MaxConns), log: cfg.Log, closed: make(chan struct{}),
+		refused: cfg.Metrics.GetOrCreateCounter("onsale_http_connections_refused_total")}
+	cfg.Metrics.GetOrCreateGauge("onsale_http_connections_open", func() float64 { return float64(l.open.Load()) })
+	return l
+}
+
+// Accept returns the next connection that there is room for. Whoever got it must
+// tell of its end by changed.
+func (l *listener) Accept() (net.Conn, error) {
+	pause := time.Duration(0)
+	for {
+		c, err := l.Listener.Accept()
+		switch {
+		case err == nil && l.open.Add(1) <= l.most:
+			return c, nil
+		case err == nil:
+			l.open.Add(-1)
+			l.refused.Inc()
+			_ = c.Close() // nothing was said
+		case !passes(err):
+			return nil, err
+		default:
+			if pause == 0 {
+				l.log.Warn("no connection can be taken for the moment; it is tried again", "error", err)
+			}
+			pause = min(max(2*pause, acceptPause), acceptPauseMax)
+			select {
+			case <-time.After(pause):
+			case <-l.closed:
+				return nil, net.ErrClosed
+			}
+		}
+	}
+}
+
+// passes reports whether an error of accept goes away by itself.
+func passes(err error) bool {
+	for _, passing := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR, syscall.EAGAIN, syscall.EPROTO} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
+}
+
+// Close implements net.Listener; twice is fine.
+func (l *listener) Close() (err error) {
+	l.closing.Do(func() {
+		close(l.closed)
+		err = l.Listener.Close()
+	})
+	return err
+}
+
+// changed is told what became of a connection. Each ends once: closed, or taken
+// over by the feed, which bounds its own.
+func (l *listener) changed(_ net.Conn, state fasthttp.ConnState) {
+	if state == fasthttp.StateClosed || state == fasthttp.StateHijacked {
+		l.open.Add(-1)
+	}
+}

@@ -45,15 +45,16 @@ func (d *Desk) Inspect(ctx context.Context, l *onsale.Layout) (*onsale.HoldsView
 		if strings.HasPrefix(text, "@") {
 			continue // another name of a hold
 		}
+		seen := onsale.HeldRecord{Due: scoreTime(pairs[1][id]), PinnedAt: scoreTime(pairs[3][id])}
 		rec, err := parseRecord(text)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			seen.Hold, err = rec.hold(onsale.HoldID(id), l)
+			seen.Owed = rec.state == 'o'
 		}
-		h, err := rec.hold(onsale.HoldID(id), l)
-		if err != nil {
-			return nil, err
+		if err != nil { // a finding of the audit, not its end
+			seen.Hold, seen.Unreadable = onsale.Hold{ID: onsale.HoldID(id), Event: l.Event.ID}, err.Error()
 		}
-		view.Holds = append(view.Holds, onsale.HeldRecord{Hold: h, Due: scoreTime(pairs[1][id]), PinnedAt: scoreTime(pairs[3][id])})
+		view.Holds = append(view.Holds, seen)
 	}
 	for buyer, text := range pairs[2] {
 		admissions, _, _ := strings.Cut(text, "|")

@@ -169,3 +169,27 @@ func (h *house) mustKeyed(buyer onsale.BuyerID, key string, asks ...onsale.Ask) 
 	}
 	return hold
 }
+
+func TestTheAuditorSeesWhatIsOwedAndWhatCantBeRead(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	ticketed := h.mustHold("buy_a", stand("A-2"))
+	h.settleAs(ticketed, false)
+	h.mustHold("buy_b", stand("A-2"))
+	h.settleAs(ticketed, true)
+	broken := h.mustHold("buy_c", floor(1))
+	key := newKeys(h.desk.cfg.Namespace, h.layout.Event.ID).all[1]
+	c := h.desk.cfg.Client
+	if err := c.Do(t.Context(), c.B().Hset().Key(key).FieldValue().FieldValue(string(broken.ID), "h|nonsense").Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	view, err := h.desk.Inspect(t.Context(), h.layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range view.Holds {
+		if r.Owed != (r.ID == ticketed.ID) || (r.Unreadable != "") != (r.ID == broken.ID) {
+			t.Errorf("hold %s of %s: owed %v, unreadable %q", r.ID, r.Buyer, r.Owed, r.Unreadable)
+		}
+	}
+}

@@ -57,10 +57,10 @@ func demoCommand() *cli.Command {
 	d := &demo{}
 	return &cli.Command{
 		Name: "demo", Usage: "everything on this machine: opens a sale, storms it, audits it, and stays up for the browser",
-		OnUsageError: usageError,
-		Flags: append(d.flags("redis", "postgres", "kafka", "partitions", "payments", "secret", "admin-token", "webhook-secret", "origins", "max-feeds"),
-			&cli.IntFlag{Name: "port", Value: defaultPort, Usage: "serve on this loopback `PORT`; when not given and taken, on any free one", Destination: &d.port, Sources: d.sources("port")},
-			&cli.StringFlag{Name: "data", Usage: "keep everything in this `FOLDER` (default: onsale in the user's cache folder)", Destination: &d.folder, Sources: d.sources("data")},
+		Flags: append(d.flags("redis", "postgres", "kafka", "kafka-prefix", "partitions", "payments", "secret", "admin-token", "webhook-secret",
+			"origins", "max-feeds", "max-feeds-per-ip"),
+			d.number("port", defaultPort, "serve on this loopback `PORT`; when not given and taken, on any free one", &d.port),
+			d.data(&d.folder),
 			&cli.IntFlag{Name: "storm", Value: defaultStorm, Usage: "simulated `BUYERS` (0: none)", Destination: &d.storm},
 			&cli.BoolFlag{Name: "exit", Usage: "leave after the storm's audit, with its exit code", Destination: &d.exit},
 		),
@@ -72,13 +72,8 @@ func demoCommand() *cli.Command {
 }
 
 func (d *demo) run(ctx context.Context, c *cli.Command) (err error) {
-	switch {
-	case c.Args().Present():
-		return cli.Exit("demo takes flags only; see onsale demo --help", exitUsage)
-	case d.port < 0 || d.port > 65535:
-		return cli.Exit("--port must be from 0 (any free one) to 65535", exitUsage)
-	case d.storm < 0:
-		return cli.Exit("--storm must be 0 or more", exitUsage)
+	if err := d.checkDemo(c); err != nil {
+		return err
 	}
 	if d.listen, err = d.address(ctx, c.IsSet("port")); err != nil {
 		return cantStart(err)
@@ -88,6 +83,42 @@ func (d *demo) run(ctx context.Context, c *cli.Command) (err error) {
 	if err := d.open(ctx); err != nil {
 		return cantStart(err)
 	}
+	return d.whileAlive(ctx, d.show)
+}
+
+func (d *demo) checkDemo(c *cli.Command) error {
+	switch {
+	case d.port < 0 || d.port > 65535:
+		return wrong("--port must be from 0 (any free one) to 65535")
+	case d.storm < 0:
+		return wrong("--storm must be 0 or more")
+	}
+	return errors.Join(noArguments(c), d.check(c))
+}
+
+// whileAlive calls f with a context that ends when anything that the demo stands
+// on has died: then the error says what, and why.
+func (d *demo) whileAlive(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	died := make(chan error, 1)
+	go func() {
+		defer close(died)
+		if err := d.house.died(ctx, d.node.server.Exited()); err != nil {
+			died <- err
+		}
+		cancel()
+	}()
+	err := f(ctx)
+	cancel()
+	if reason, ok := <-died; ok {
+		return reason // what f says follows from it
+	}
+	return err
+}
+
+// show is the demo: a sale, its storm, its audit.
+func (d *demo) show(ctx context.Context) error {
 	event, err := d.openEvent(ctx)
 	if err != nil {
 		return err
@@ -102,24 +133,19 @@ func (d *demo) run(ctx context.Context, c *cli.Command) (err error) {
 		return err
 	}
 	fmt.Fprintf(d.out, "\nstill serving %s; Ctrl-C stops it, and the next start goes on with the same data\n", d.node.server.URL())
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-d.house.failed():
-		return err
-	}
+	<-ctx.Done()
+	return nil
 }
 
 // address is where to listen: the port, or any free one if nobody insists on it.
 func (d *demo) address(ctx context.Context, insisted bool) (string, error) {
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(d.port))
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
-	if err == nil {
-		return address, l.Close()
-	}
-	if insisted {
-		return "", fmt.Errorf("port %d is taken: give another one with --port: %w", d.port, err)
+	err := canListen(ctx, address)
+	switch {
+	case err == nil:
+		return address, nil
+	case insisted:
+		return "", fmt.Errorf("port %d is taken: give another one with --port: %w", d.port, errors.Unwrap(err))
 	}
 	return "127.0.0.1:0", nil
 }
@@ -153,6 +179,7 @@ func (d *demo) open(ctx context.Context) error {
 		return err
 	}
 	d.node = n
+	d.house.notify(n.server.URL())
 	return nil
 }
 
@@ -216,10 +243,6 @@ func (d *demo) rush(ctx context.Context, event onsale.EventID) error {
 	if ctx.Err() != nil {
 		return nil // Ctrl-C in mid-storm is no failure
 	}
-	var wrong *bench.ConfigError
-	if errors.As(err, &wrong) {
-		return cli.Exit(wrong.Text, exitUsage)
-	}
 	if report == nil {
 		return err
 	}
@@ -254,7 +277,7 @@ func (d *demo) audit(ctx context.Context) error {
 func (d *demo) close(ctx context.Context) error {
 	var errs []error
 	if d.node != nil {
-		errs = append(errs, d.node.stop(context.WithoutCancel(ctx)))
+		errs = append(errs, d.node.stop(ctx))
 	}
 	if d.house != nil {
 		errs = append(errs, d.house.close(ctx))

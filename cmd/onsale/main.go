@@ -31,9 +31,31 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command().Run(ctx, os.Args)
-	stop()
-	os.Exit(exitCode(err))
+	context.AfterFunc(ctx, stop) // whoever signals twice doesn't want to wait
+	os.Exit(execute(ctx, os.Args))
+}
+
+// execute runs a command line and returns what to exit with.
+func execute(ctx context.Context, args []string) int {
+	root := command()
+	began := false
+	_ = root.Walk(func(c *cli.Command) error { // returns what this returns
+		c.OnUsageError = usageError
+		act := c.Action
+		if len(c.Commands) > 0 {
+			act = chooseCommand
+		}
+		c.Action = func(ctx context.Context, c *cli.Command) error {
+			began = true
+			return act(ctx, c)
+		}
+		return nil
+	})
+	err := root.Run(ctx, args)
+	if err != nil && !began { // what goes wrong in reading the command line was asked wrongly
+		err = cantStart(err)
+	}
+	return exitCode(err)
 }
 
 func command() *cli.Command {
@@ -43,9 +65,7 @@ func command() *cli.Command {
 		Version:                version,
 		EnableShellCompletion:  true,
 		UseShortOptionHandling: true,
-		Suggest:                true,
-		ExitErrHandler:         func(context.Context, *cli.Command, error) {}, // main says what went wrong, once
-		OnUsageError:           usageError,
+		ExitErrHandler:         func(context.Context, *cli.Command, error) {}, // execute says what went wrong, once
 		Commands: []*cli.Command{
 			demoCommand(),
 			serveCommand(),
@@ -61,9 +81,21 @@ func command() *cli.Command {
 	}
 }
 
+// chooseCommand is the action of a command that only has others: it lists them, or
+// refuses one that it doesn't have.
+func chooseCommand(_ context.Context, c *cli.Command) error {
+	if c.Args().Present() {
+		return wrong("there is no command %q; see %s --help", c.Args().First(), c.FullName())
+	}
+	if c.Root() == c {
+		return cli.ShowRootCommandHelp(c)
+	}
+	return cli.ShowSubcommandHelp(c)
+}
+
 // usageError is a wrong flag: one line, and where to read more.
 func usageError(_ context.Context, c *cli.Command, err error, _ bool) error {
-	return cli.Exit(fmt.Sprintf("%v; see %s --help", err, c.FullName()), exitUsage)
+	return wrong("%v; see %s --help", err, c.FullName())
 }
 
 func versionCommand() *cli.Command {
@@ -77,23 +109,33 @@ func versionCommand() *cli.Command {
 	}
 }
 
+// misuse is what was asked wrongly, or can't be started as asked: one line that
+// says what to do.
+type misuse struct{ text string }
+
+func (m *misuse) Error() string { return m.text }
+
+func wrong(format string, args ...any) error { return &misuse{fmt.Sprintf(format, args...)} }
+
+// cantStart is an error of starting: what to do is in the error, on one line.
+func cantStart(err error) error { return &misuse{err.Error()} }
+
 // exitCode says what went wrong, on one line of standard error unless an audit has
-// more to tell, and returns what to exit with.
+// more to tell, and returns what to exit with. It asks for our own errors alone:
+// an exit code of the library's, or of a child process, has another meaning.
 func exitCode(err error) int {
 	if err == nil {
 		return 0
 	}
 	var broken *onsale.AuditError
-	var coded cli.ExitCoder
+	var asked *misuse
+	var benched *bench.ConfigError
 	fmt.Fprintln(os.Stderr, "onsale:", err)
 	switch {
 	case errors.As(err, &broken):
 		return exitBroken
-	case errors.As(err, &coded):
-		return coded.ExitCode()
+	case errors.As(err, &asked), errors.As(err, &benched):
+		return exitUsage
 	}
 	return exitFailed
 }
-
-// cantStart is an error of starting: what to do is in the error, on one line.
-func cantStart(err error) error { return cli.Exit(err.Error(), exitUsage) }

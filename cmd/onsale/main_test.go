@@ -21,8 +21,12 @@ import (
 	"onsale/internal/stores/storestest"
 )
 
+// runAsCommand makes this test binary the command. It is no setting of Onsale's,
+// since the bench starts its own Onsale without any.
+const runAsCommand = "RUN_AS_ONSALE"
+
 func TestMain(m *testing.M) {
-	if os.Getenv("ONSALE_TEST_RUN_AS_COMMAND") != "" {
+	if os.Getenv(runAsCommand) != "" {
 		main()
 	}
 	storestest.Main(m)
@@ -31,7 +35,7 @@ func TestMain(m *testing.M) {
 // onsaleCommand is this very binary as the command.
 func onsaleCommand(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, os.Args[0], args...)
-	c.Env = append(os.Environ(), "ONSALE_TEST_RUN_AS_COMMAND=1", "ONSALE_SECRET="+strings.Repeat("s", 32))
+	c.Env = append(os.Environ(), runAsCommand+"=1", "ONSALE_SECRET="+strings.Repeat("s", 32))
 	return c
 }
 
@@ -47,61 +51,6 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 		t.Fatal(err)
 	}
 	return c.ProcessState.ExitCode(), out.String(), errs.String()
-}
-
-func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
-	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = taken.Close() })
-	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
-	settings := filepath.Join(t.TempDir(), "onsale.yaml")
-	if err := os.WriteFile(settings, []byte("colour: red\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	url, _ := storestest.Redis(t)
-	for promise, test := range map[string]struct {
-		args []string
-		says string
-	}{
-		"an unknown flag":            {[]string{"serve", "--colour", "red"}, "--help"},
-		"a flag of the wrong type":   {[]string{"demo", "--storm", "many"}, "storm"},
-		"a storm below 0":            {[]string{"demo", "--storm", "-1"}, "--storm"},
-		"a port that is none":        {[]string{"demo", "--port", "70000"}, "--port"},
-		"a port in use":              {[]string{"demo", "--port", port}, "--port"},
-		"an argument too many":       {[]string{"serve", "now"}, "--help"},
-		"a secret too short":         {[]string{"serve", "--secret", "short"}, "--secret"},
-		"a log level that is none":   {[]string{"serve", "--log-level", "loud"}, "--log-level"},
-		"a setting that is none":     {[]string{"serve", "--config", settings}, "colour"},
-		"a settings file that isn't": {[]string{"serve", "--config", settings + "x"}, "no such file"},
-		"an unreachable Redis":       {[]string{"serve", "--redis", "redis://127.0.0.1:1/0"}, "--redis"},
-		"a Redis URL that is none":   {[]string{"serve", "--redis", "nonsense"}, "redis"},
-		"an unreachable Postgres":    {[]string{"serve", "--redis", url, "--postgres", "postgres://x@127.0.0.1:1/x"}, "Postgres"},
-		"a Postgres URL that isn't":  {[]string{"migrate", "--postgres", "nonsense"}, "postgres://"},
-		"an event without an id":     {[]string{"event", "open"}, "--help"},
-		"a bench of nobody":          {[]string{"bench", "rush", "--users", "-1"}, "users"},
-	} {
-		t.Run(promise, func(t *testing.T) {
-			t.Parallel()
-			code, _, stderr := run(t, test.args...)
-			if code != exitUsage || strings.Count(strings.TrimSpace(stderr), "\n") != 0 || !strings.Contains(stderr, test.says) {
-				t.Errorf("exit %d, want %d and one line with %q:\n%s", code, exitUsage, test.says, stderr)
-			}
-		})
-	}
-}
-
-func TestEveryCommandExplainsItself(t *testing.T) {
-	t.Parallel()
-	for _, args := range [][]string{{"demo"}, {"serve"}, {"feed"}, {"settle"}, {"migrate"}, {"event"}, {"event", "audit"}, {"bench"},
-		{"bench", "rush"}, {"stores"}, {"paysim"}, {"version"}} {
-		code, stdout, stderr := run(t, append(args, "--help")...)
-		if code != 0 || !strings.Contains(stdout, "USAGE") || stderr != "" {
-			t.Errorf("%v --help: exit %d\n%s%s", args, code, stdout, stderr)
-		}
-	}
 }
 
 // process is a command that runs, with the lines it has printed.
@@ -160,26 +109,6 @@ func (p *process) until(t *testing.T, pattern string) []string {
 	}
 }
 
-func TestADemoKilledInMidStormLosesNoAcceptedOrderKafka(t *testing.T) {
-	t.Parallel()
-	folder := storestest.Folder(t)
-	demo := begin(t, "demo", "--port", "0", "--data", folder, "--storm", "600")
-	demo.until(t, `^storm .*sold [1-9]\d`)
-	if err := demo.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	<-demo.ended
-
-	code, stdout, stderr := run(t, "demo", "--port", "0", "--data", folder, "--storm", "0", "--exit")
-	if code != 0 {
-		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
-	}
-	m := regexp.MustCompile(`orders: (\d+) ticketed, \d+ declined, 0 rejected, \d+ refunded, 0 open`).FindStringSubmatch(stdout)
-	if m == nil || m[1] == "0" || !strings.Contains(stdout, "oversold 0, lost 0, double charges 0; every invariant holds") {
-		t.Errorf("audit after the kill:\n%s", stdout)
-	}
-}
-
 func TestADemoStopsWithItsChildren(t *testing.T) {
 	t.Parallel()
 	folder := storestest.Folder(t)
@@ -221,14 +150,14 @@ func using(t *testing.T, folder string) []string {
 
 func TestSeparateRolesSellTogetherAndTheAuditorFindsWhatIsBrokenKafka(t *testing.T) {
 	t.Parallel()
-	stores := begin(t, "stores", "--data", storestest.Folder(t))
+	stores := begin(t, append([]string{"stores", "--data", storestest.Folder(t)}, kafkaFlags(t)...)...)
 	env := map[string]string{}
-	for len(env) < 7 {
+	for len(env) < 8 {
 		m := stores.until(t, `^export (ONSALE_[A-Z_]+)='(.*)'$`)
 		env[m[1]] = m[2]
 	}
 	with := func(args ...string) []string {
-		return append(args, "--redis", env["ONSALE_REDIS"], "--postgres", env["ONSALE_POSTGRES"], "--kafka", env["ONSALE_KAFKA"],
+		return append(args, "--redis", env["ONSALE_REDIS"], "--postgres", env["ONSALE_POSTGRES"], "--kafka", env["ONSALE_KAFKA"], "--kafka-prefix", env["ONSALE_KAFKA_PREFIX"],
 			"--payments", env["ONSALE_PAYMENTS"], "--secret", env["ONSALE_SECRET"])
 	}
 	const served = `url=(http://\S+)`
@@ -279,4 +208,15 @@ func breakCount(t *testing.T, url, event string) {
 	if err := client.Do(t.Context(), client.B().Hset().Key(key).FieldValue().FieldValue("c:0", "99999,0,0,0").Build()).Error(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// kafkaFlags are for what would start a Kafka of its own: none, or those of the
+// Apache Kafka that ONSALE_TEST_KAFKA names, and a prefix that no other test uses.
+func kafkaFlags(t *testing.T) []string {
+	t.Helper()
+	named := os.Getenv(storestest.KafkaVariable)
+	if named == "" {
+		return nil
+	}
+	return []string{"--kafka", named, "--kafka-prefix", storestest.KafkaPrefix(t)}
 }

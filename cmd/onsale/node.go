@@ -47,9 +47,12 @@ type roles struct{ front, feed, settle bool }
 func (n *node) start(ctx context.Context, r roles) (err error) {
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.stop(context.WithoutCancel(ctx)))
+			err = errors.Join(err, n.stop(ctx))
 		}
 	}()
+	if err := canListen(ctx, n.listen); err != nil {
+		return err
+	}
 	if err := n.connect(ctx); err != nil {
 		return err
 	}
@@ -97,23 +100,33 @@ func (n *node) connect(ctx context.Context) error {
 	return nil
 }
 
-// addMirrors adds this process's view of the stock. Only a front lays lost stock anew.
+// addMirrors adds this process's view of the stock, and of which events there are.
+// Only a front lays lost stock anew.
 func (n *node) addMirrors(front bool) error {
+	onAmiss := func(onsale.EventID) {}
+	if front {
+		onAmiss = n.sales.Amiss
+	}
+	if err := n.mirror(onAmiss); err != nil {
+		return err
+	}
+	n.catalog = engine.NewCatalog(n.store, n.mirrors, n.log)
+	if front {
+		n.catalog.AlignWith(n.sales.Align)
+	}
+	n.add(n.catalog)
+	return nil
+}
+
+// mirror adds mirrors alone, of the events that someone will ask them for.
+func (n *node) mirror(onAmiss func(onsale.EventID)) error {
 	subscriber, err := holds.Connect(n.redis)
 	if err != nil {
 		return err
 	}
 	n.closers = append(n.closers, subscriber.Close)
-	onAmiss := func(onsale.EventID) {}
-	if front {
-		onAmiss = n.sales.Amiss
-	}
 	n.mirrors = holds.NewMirrors(n.desk, subscriber, onAmiss, n.log)
-	n.catalog = engine.NewCatalog(n.store, n.mirrors, n.log)
-	if front {
-		n.catalog.AlignWith(n.sales.Align)
-	}
-	n.add(n.mirrors, n.catalog)
+	n.add(n.mirrors)
 	return nil
 }
 
@@ -135,12 +148,17 @@ func (n *node) addSettlement() {
 }
 
 func (n *node) addServer(r roles) error {
+	doors, err := n.doors(r)
+	if err != nil {
+		return err
+	}
 	sessions := engine.NewSessions([]byte(n.secret))
-	cfg := engine.Config{Listen: n.listen, AdminToken: n.adminToken, Sessions: sessions, Ready: n.ready, Metrics: n.set, Log: n.log}
+	cfg := engine.Config{Listen: n.listen, AdminToken: n.adminToken, Sessions: sessions, Ready: n.ready, MaxConns: doors.others,
+		Metrics: n.set, Log: n.log}
 	if r.feed {
 		gateway, err := realtime.New(realtime.Config{
 			Source: n.mirrors, Lookup: n.catalog.Layout, Verify: sessions.Verify, Origins: splitList(n.origins),
-			MaxConns: n.maxFeeds, Metrics: n.set, Log: n.log,
+			MaxConns: doors.feeds, MaxConnsPerIP: n.maxFeedsPerIP, Metrics: n.set, Log: n.log,
 		})
 		if err != nil {
 			return err
@@ -159,8 +177,26 @@ func (n *node) addServer(r roles) error {
 	return nil
 }
 
+// doors says how many connections this process lets in, and logs it.
+func (n *node) doors(r roles) (doors, error) {
+	files, err := openFiles()
+	if err != nil {
+		return doors{}, err
+	}
+	wanted := 0
+	if r.feed {
+		wanted = n.maxFeeds
+	}
+	d := doorsFor(files, wanted)
+	n.log.Info("connections are bounded", "open files", files, "feeds", d.feeds, "others", d.others)
+	if d.feeds < wanted {
+		n.log.Warn("fewer feeds than asked for, by the limit on open files: raise it with ulimit -n", "max-feeds", wanted, "feeds", d.feeds)
+	}
+	return d, nil
+}
+
 func (n *node) auditor() *engine.Auditor {
-	return &engine.Auditor{Store: n.store, Desk: n.desk, Broker: n.broker(), Provider: n.provider}
+	return &engine.Auditor{Store: n.store, Desk: n.desk, Broker: n.broker(), Provider: n.provider, Mirrors: n.mirrors}
 }
 
 // ready returns nil if Redis, Postgres and Kafka answer.
@@ -168,11 +204,10 @@ func (n *node) ready(ctx context.Context) error {
 	return errors.Join(n.desk.Ping(ctx), n.store.Ping(ctx), kafka.Ping(ctx, n.broker()))
 }
 
-// stop stops every part, and closes the connections when nothing uses them any more.
+// stop stops every part, and closes the connections when nothing uses them any
+// more. That ctx has ended is why it is called.
 func (n *node) stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, onsale.StopTimeout)
-	defer cancel()
-	err := n.chain.Stop(ctx)
+	err := n.chain.Stop(context.WithoutCancel(ctx))
 	for i := len(n.closers) - 1; i >= 0; i-- {
 		n.closers[i]()
 	}

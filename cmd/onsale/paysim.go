@@ -13,16 +13,16 @@ func paysimCommand() *cli.Command {
 	s := &settings{}
 	cfg := simulator.Config{}
 	return &cli.Command{
-		Name: "paysim", Usage: "the payment simulator: a provider that misbehaves like a real one", OnUsageError: usageError,
+		Name: "paysim", Usage: "the payment simulator: a provider that misbehaves like a real one",
 		Description: "Tokens decide a charge: tok_ok, tok_decline, tok_delay_MS, tok_timeout, tok_twice, tok_error, tok_broken.\n" +
 			"PUT /v1/behaviour sets probabilities for all others while it runs.",
 		Flags: append(s.flags("webhook-secret"),
-			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:8090", Usage: "serve HTTP on this `HOST:PORT`", Destination: &cfg.Listen, Sources: s.sources("listen")},
-			&cli.StringFlag{Name: "ledger", Usage: "keep the ledger in this `FILE` (default: in memory)", Destination: &cfg.Ledger, Sources: s.sources("ledger")},
-			&cli.StringFlag{Name: "webhook-url", Usage: "send notices to this `URL` (default: send none)", Destination: &cfg.WebhookURL, Sources: s.sources("webhook-url")},
+			s.text("listen", "127.0.0.1:8090", "serve HTTP on this `HOST:PORT`", &cfg.Listen),
+			s.text("ledger", "", "keep the ledger in this `FILE` (default: in memory)", &cfg.Ledger),
+			s.text("webhook-url", "", "send notices to this `URL` (default: send none)", &cfg.WebhookURL),
 		),
 		Action: func(ctx context.Context, c *cli.Command) error {
-			if err := s.check(ctx, c); err != nil {
+			if err := s.checkRole(c); err != nil {
 				return err
 			}
 			log, err := s.log()

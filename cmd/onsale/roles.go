@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -11,15 +12,15 @@ import (
 	"onsale/persist"
 )
 
-var storeSettings = []string{"redis", "postgres", "kafka", "partitions", "payments", "secret"}
+var storeSettings = []string{"redis", "postgres", "kafka", "kafka-prefix", "partitions", "payments", "secret"}
 
 func serveCommand() *cli.Command {
 	return roleCommand("serve", "the front tier: API, pages and feed on one port", roles{front: true, feed: true},
-		"listen", "admin-token", "webhook-secret", "origins", "max-feeds")
+		"listen", "admin-token", "webhook-secret", "origins", "max-feeds", "max-feeds-per-ip")
 }
 
 func feedCommand() *cli.Command {
-	return roleCommand("feed", "the live feed alone", roles{feed: true}, "listen", "origins", "max-feeds")
+	return roleCommand("feed", "the live feed alone", roles{feed: true}, "listen", "origins", "max-feeds", "max-feeds-per-ip")
 }
 
 func settleCommand() *cli.Command {
@@ -29,10 +30,10 @@ func settleCommand() *cli.Command {
 func roleCommand(name, usage string, r roles, more ...string) *cli.Command {
 	s := &settings{}
 	return &cli.Command{
-		Name: name, Usage: usage, OnUsageError: usageError,
+		Name: name, Usage: usage,
 		Flags: s.flags(append(more, storeSettings...)...),
 		Action: func(ctx context.Context, c *cli.Command) error {
-			if err := s.check(ctx, c); err != nil {
+			if err := s.checkRole(c); err != nil {
 				return err
 			}
 			n, err := newNode(*s)
@@ -43,9 +44,12 @@ func roleCommand(name, usage string, r roles, more ...string) *cli.Command {
 				return cantStart(err)
 			}
 			n.log.Info("serving", "role", name, "url", n.server.URL(), "version", version)
-			<-ctx.Done()
-			n.log.Info("stopping")
-			return n.stop(context.WithoutCancel(ctx))
+			select {
+			case <-ctx.Done():
+				n.log.Info("stopping")
+			case err = <-n.server.Exited():
+			}
+			return errors.Join(err, n.stop(ctx))
 		},
 	}
 }
@@ -61,11 +65,11 @@ func newNode(s settings) (*node, error) {
 func migrateCommand() *cli.Command {
 	s := &settings{}
 	return &cli.Command{
-		Name: "migrate", Usage: "bring Postgres's tables to this version", OnUsageError: usageError,
+		Name: "migrate", Usage: "bring Postgres's tables to this version",
 		Description: "The URL must lead to Postgres itself, not to a pooler in transaction mode.",
 		Flags:       s.flags("postgres"),
 		Action: func(ctx context.Context, c *cli.Command) error {
-			if err := s.check(ctx, c); err != nil {
+			if err := s.checkRole(c); err != nil {
 				return err
 			}
 			if err := persist.Migrate(ctx, s.postgres); err != nil {

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/urfave/cli/v3"
 
 	"onsale/internal/kafka"
@@ -15,6 +14,9 @@ import (
 
 // minSecretLength is how long a secret must be, in bytes: 128 bits as hexadecimal.
 const minSecretLength = 32
+
+// defaultMaxFeeds is lowered where the limit on open files doesn't allow it.
+const defaultMaxFeeds = 15_000
 
 // settings is what the roles share. Each has one name: as the flag --kafka, as the
 // environment variable ONSALE_KAFKA, as kafka: in the file that --config names.
@@ -25,6 +27,7 @@ type settings struct {
 	redis         string
 	postgres      string
 	kafka         string
+	kafkaPrefix   string
 	partitions    int
 	payments      string
 	secret        string
@@ -32,39 +35,49 @@ type settings struct {
 	adminToken    string
 	origins       string
 	maxFeeds      int
+	maxFeedsPerIP int
 	logLevel      string
 }
 
 // flags returns the flags of those settings that are named, after --config and
 // --log-level, which every role has.
 func (s *settings) flags(names ...string) []cli.Flag {
-	text := func(name, value, usage string, into *string) cli.Flag {
-		return &cli.StringFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
-	}
-	number := func(name string, value int, usage string, into *int) cli.Flag {
-		return &cli.IntFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
-	}
 	known := map[string]cli.Flag{
-		"listen":         text("listen", "127.0.0.1:8080", "serve HTTP on this `HOST:PORT`", &s.listen),
-		"redis":          text("redis", "redis://127.0.0.1:6379/0", "Redis, as a `URL`", &s.redis),
-		"postgres":       text("postgres", "postgres://onsale@127.0.0.1:5432/onsale", "Postgres, as a `URL`", &s.postgres),
-		"kafka":          text("kafka", "127.0.0.1:9092", "Kafka, as `HOST:PORT,…`", &s.kafka),
-		"partitions":     number("partitions", kafka.DefaultPartitions, "`PARTITIONS` of a topic that doesn't exist yet", &s.partitions),
-		"payments":       text("payments", "http://127.0.0.1:8090", "the payment provider, as a `URL`", &s.payments),
-		"secret":         text("secret", "", "`TEXT` of 32 bytes or more that signs tokens, holds and tickets; the same in every process", &s.secret),
-		"webhook-secret": text("webhook-secret", "", "`TEXT` that signs the provider's notices; none are taken without it", &s.webhookSecret),
-		"admin-token":    text("admin-token", "", "the operator's `TOKEN`; operators are refused without it", &s.adminToken),
-		"origins":        text("origins", "", "web origins that may open feeds besides our own, as `URL,…`", &s.origins),
-		"max-feeds":      number("max-feeds", 15_000, "open feeds at the most, as a `NUMBER` below the limit on open files", &s.maxFeeds),
+		"listen":           s.text("listen", "127.0.0.1:8080", "serve HTTP on this `HOST:PORT`", &s.listen),
+		"redis":            s.text("redis", "redis://127.0.0.1:6379/0", "Redis, as a `URL`", &s.redis),
+		"postgres":         s.text("postgres", "postgres://onsale@127.0.0.1:5432/onsale", "Postgres, as a `URL`", &s.postgres),
+		"kafka":            s.text("kafka", "127.0.0.1:9092", "Kafka, as `HOST:PORT,…`", &s.kafka),
+		"kafka-prefix":     s.text("kafka-prefix", "", "`TEXT` before every topic and group, so that several installations can share a cluster", &s.kafkaPrefix),
+		"partitions":       s.number("partitions", kafka.DefaultPartitions, "`PARTITIONS` of a topic that doesn't exist yet", &s.partitions),
+		"payments":         s.text("payments", "http://127.0.0.1:8090", "the payment provider, as a `URL`", &s.payments),
+		"secret":           s.text("secret", "", "`TEXT` of 32 bytes or more that signs tokens, holds and tickets; the same in every process", &s.secret),
+		"webhook-secret":   s.text("webhook-secret", "", "`TEXT` that signs the provider's notices; none are taken without it", &s.webhookSecret),
+		"admin-token":      s.text("admin-token", "", "the operator's `TOKEN`; operators are refused without it", &s.adminToken),
+		"origins":          s.text("origins", "", "web origins that may open feeds besides our own, as `URL,…`", &s.origins),
+		"max-feeds":        s.number("max-feeds", defaultMaxFeeds, "open feeds at the most, as a `NUMBER`; at the most three quarters of the open files allowed", &s.maxFeeds),
+		"max-feeds-per-ip": s.number("max-feeds-per-ip", 0, "open feeds of one IPv4 address or IPv6 /64 network at the most, as a `NUMBER`; 0 for no such limit, as behind a proxy", &s.maxFeedsPerIP),
 	}
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "config", Usage: "read settings from this YAML `FILE`", Destination: &s.file, Sources: cli.EnvVars("ONSALE_CONFIG")},
-		text("log-level", "info", "`LEVEL`: debug, info, warn or error", &s.logLevel),
+		s.text("log-level", "info", "`LEVEL`: debug, info, warn or error", &s.logLevel),
 	}
 	for _, name := range names {
 		flags = append(flags, known[name])
 	}
 	return flags
+}
+
+func (s *settings) text(name, value, usage string, into *string) cli.Flag {
+	return &cli.StringFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
+}
+
+func (s *settings) number(name string, value int, usage string, into *int) cli.Flag {
+	return &cli.IntFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
+}
+
+// data is the flag of the data folder, for what runs stores of its own.
+func (s *settings) data(into *string) cli.Flag {
+	return s.text("data", "", "keep everything in this `FOLDER` (default: onsale in the user's cache folder)", into)
 }
 
 // sources are where a setting comes from when its flag isn't given.
@@ -73,95 +86,71 @@ func (s *settings) sources(name string) cli.ValueSourceChain {
 	return cli.NewValueSourceChain(cli.EnvVar(env), &fileSource{file: &s.file, name: name})
 }
 
-// fileSource looks a setting up in the YAML file. The file's name is known when it
-// is asked: --config stands before all other flags.
-type fileSource struct {
-	file *string
-	name string
+// checkRole refuses, in one line, what a role can't work with.
+func (s *settings) checkRole(c *cli.Command) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	return s.checkInstallation(c)
 }
 
-func (f *fileSource) Lookup() (string, bool) {
-	if *f.file == "" {
-		return "", false
+// checkInstallation is check for a command that works on an installation, which
+// has a secret.
+func (s *settings) checkInstallation(c *cli.Command) error {
+	if s.secret == "" && takes(c, "secret") {
+		return errSecret
 	}
-	values, err := readSettings(*f.file)
-	if err != nil {
-		return "", false // checkFile says so, once
-	}
-	value, ok := values[f.name]
-	return fmt.Sprint(value), ok
+	return s.check(c)
 }
 
-func (f *fileSource) String() string   { return fmt.Sprintf("%s in the file of --config", f.name) }
-func (f *fileSource) GoString() string { return fmt.Sprintf("&fileSource{name: %q}", f.name) }
+var errSecret = wrong("--secret (or ONSALE_SECRET) must have %d bytes or more: make one with  openssl rand -hex 32", minSecretLength)
 
-func readSettings(file string) (map[string]any, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("can't read the settings: %w", err)
-	}
-	values := map[string]any{}
-	if err := yaml.Unmarshal(text, &values); err != nil {
-		return nil, fmt.Errorf("the settings in %s must be lines of NAME: VALUE", file)
-	}
-	return values, nil
-}
+// kafkaNames is what Kafka takes in a name, short enough that a topic's fits.
+var kafkaNames = regexp.MustCompile(`^[a-zA-Z0-9._-]{0,100}$`)
 
-// check refuses what no role can work with, in one line.
-func (s *settings) check(_ context.Context, c *cli.Command) error {
-	if c.Args().Present() {
-		return cli.Exit(fmt.Sprintf("%s takes flags only, not %q; see %s --help", c.Name, c.Args().First(), c.FullName()), exitUsage)
-	}
-	return s.checkFlags(c)
-}
-
-func (s *settings) checkFlags(c *cli.Command) error {
-	if s.file != "" {
-		values, err := readSettings(s.file)
-		if err != nil {
-			return cantStart(err)
-		}
-		known := map[string]bool{}
-		for _, name := range allSettings {
-			known[name] = true
-		}
-		for name := range values {
-			if !known[name] {
-				return cli.Exit(fmt.Sprintf("%s: there is no setting %q; the settings are %s", s.file, name, strings.Join(allSettings, ", ")), exitUsage)
-			}
-		}
-	}
-	has := map[string]bool{}
-	for _, f := range c.Flags {
-		has[f.Names()[0]] = true
+// check refuses, in one line, a value that can't be meant, whoever takes it.
+func (s *settings) check(c *cli.Command) error {
+	if err := s.checkFile(c); err != nil {
+		return err
 	}
 	switch {
-	case has["secret"] && len(s.secret) < minSecretLength:
-		return cli.Exit("--secret (or ONSALE_SECRET) must have 32 bytes or more: make one with  openssl rand -hex 32", exitUsage)
-	case has["partitions"] && (s.partitions < 1 || s.partitions > 1000):
-		return cli.Exit("--partitions must be from 1 to 1000", exitUsage)
-	case has["max-feeds"] && s.maxFeeds < 1:
-		return cli.Exit("--max-feeds must be 1 or more", exitUsage)
+	case s.secret != "" && len(s.secret) < minSecretLength:
+		return errSecret
+	case takes(c, "partitions") && (s.partitions < 1 || s.partitions > 1000):
+		return wrong("--partitions must be from 1 to 1000")
+	case takes(c, "max-feeds") && s.maxFeeds < 1:
+		return wrong("--max-feeds must be 1 or more")
+	case s.maxFeedsPerIP < 0:
+		return wrong("--max-feeds-per-ip must be 0 (no limit) or more")
+	case !kafkaNames.MatchString(s.kafkaPrefix):
+		return wrong("--kafka-prefix must be up to 100 of a-z, A-Z, 0-9, '.', '_' and '-'")
 	}
-	if _, err := s.log(); err != nil {
-		return err
+	_, err := s.log()
+	return err
+}
+
+func noArguments(c *cli.Command) error {
+	if c.Args().Present() {
+		return wrong("%s takes flags only, not %q; see %s --help", c.Name, c.Args().First(), c.FullName())
 	}
 	return nil
 }
 
-// allSettings are the names that a settings file may have.
-var allSettings = []string{"listen", "redis", "postgres", "kafka", "partitions", "payments", "secret", "webhook-secret",
-	"admin-token", "origins", "max-feeds", "log-level"}
+func takes(c *cli.Command, flag string) bool {
+	return slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == flag })
+}
 
 func (s *settings) log() (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
-		return nil, cli.Exit(fmt.Sprintf("--log-level %q must be debug, info, warn or error", s.logLevel), exitUsage)
+		return nil, wrong("--log-level %q must be debug, info, warn or error", s.logLevel)
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})), nil
 }
 
-func (s *settings) broker() kafka.Broker { return kafka.Broker{Seeds: splitList(s.kafka)} }
+func (s *settings) broker() kafka.Broker {
+	return kafka.Broker{Seeds: splitList(s.kafka), Prefix: s.kafkaPrefix}
+}
 
 func splitList(text string) []string {
 	var out []string

@@ -100,21 +100,33 @@ func (h *storehouse) plan(s *settings, log *slog.Logger) error {
 	return nil
 }
 
-// failed is told when a server of ours dies by itself.
-func (h *storehouse) failed() <-chan error {
-	out := make(chan error, 2)
-	watch := func(exited <-chan error) {
-		if err, ok := <-exited; ok && err != nil {
-			out <- err
-		}
+// notify has the payment simulator, if it is ours, send its notices to a front tier.
+func (h *storehouse) notify(front string) {
+	if h.sim != nil {
+		h.sim.SetWebhookURL(front + "/v1/webhooks/payments")
 	}
+}
+
+// died waits until a server of ours, or whatever tells also, ends by itself, and
+// returns why; or until ctx ends, and returns nil.
+func (h *storehouse) died(ctx context.Context, also <-chan error) error {
+	var redis, postgres <-chan error // nil, which says nothing, if it isn't ours
 	if h.redis != nil {
-		go watch(h.redis.Exited())
+		redis = h.redis.Exited()
 	}
 	if h.pg != nil {
-		go watch(h.pg.Exited())
+		postgres = h.pg.Exited()
 	}
-	return out
+	select {
+	case err := <-redis:
+		return err
+	case err := <-postgres:
+		return err
+	case err := <-also:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 func (h *storehouse) close(ctx context.Context) error {
@@ -156,15 +168,17 @@ func (s *settings) given(c *cli.Command) {
 
 func storesCommand() *cli.Command {
 	s := &settings{}
-	var folder string
+	var folder, front string
 	return &cli.Command{
-		Name: "stores", Usage: "run private Redis, Postgres, Kafka and payment simulator, and print where they are", OnUsageError: usageError,
-		Description: "For trying the roles one by one on this machine:\n\n   onsale stores > env.sh &    then, in other terminals:    . ./env.sh; onsale serve",
-		Flags: append(s.flags("redis", "postgres", "kafka", "payments", "secret", "admin-token", "webhook-secret"),
-			&cli.StringFlag{Name: "data", Usage: "keep everything in this `FOLDER` (default: onsale in the user's cache folder)", Destination: &folder}),
+		Name: "stores", Usage: "run private Redis, Postgres, Kafka and payment simulator, and print where they are",
+		Description: "For trying the roles one by one on this machine:\n\n   umask 077; onsale stores > env.sh &    then, in other terminals:    . ./env.sh; onsale serve\n\n" +
+			"env.sh holds every secret: nobody else may read it.",
+		Flags: append(s.flags("redis", "postgres", "kafka", "kafka-prefix", "payments", "secret", "admin-token", "webhook-secret"),
+			s.data(&folder),
+			s.text("front", "http://127.0.0.1:8080", "base `URL` of the onsale serve that the simulator sends its notices to", &front)),
 		Action: func(ctx context.Context, c *cli.Command) error {
-			if c.Args().Present() {
-				return cli.Exit("stores takes flags only; see onsale stores --help", exitUsage)
+			if err := errors.Join(noArguments(c), s.check(c)); err != nil {
+				return err
 			}
 			s.given(c)
 			log, err := s.log()
@@ -175,20 +189,17 @@ func storesCommand() *cli.Command {
 			if err != nil {
 				return cantStart(err)
 			}
+			h.notify(front)
 			if err := migrate(ctx, s); err != nil {
 				return errors.Join(cantStart(err), h.close(ctx))
 			}
 			for _, v := range []struct{ name, value string }{
-				{"REDIS", s.redis}, {"POSTGRES", s.postgres}, {"KAFKA", s.kafka}, {"PAYMENTS", s.payments},
+				{"REDIS", s.redis}, {"POSTGRES", s.postgres}, {"KAFKA", s.kafka}, {"KAFKA_PREFIX", s.kafkaPrefix}, {"PAYMENTS", s.payments},
 				{"SECRET", s.secret}, {"ADMIN_TOKEN", s.adminToken}, {"WEBHOOK_SECRET", s.webhookSecret},
 			} {
 				fmt.Fprintf(c.Root().Writer, "export ONSALE_%s='%s'\n", v.name, v.value)
 			}
-			select {
-			case <-ctx.Done():
-			case err = <-h.failed():
-			}
-			return errors.Join(err, h.close(ctx))
+			return errors.Join(h.died(ctx, nil), h.close(ctx))
 		},
 	}
 }

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"onsale"
+	"onsale/bench"
+	"onsale/internal/stores/storestest"
+)
+
+func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
+	settings := filepath.Join(t.TempDir(), "onsale.yaml")
+	writeFile(t, settings, "colour: red\n")
+	url, _ := storestest.Redis(t)
+	for promise, test := range map[string]struct {
+		args []string
+		says string
+	}{
+		"an unknown flag":            {[]string{"serve", "--colour", "red"}, "--help"},
+		"a flag of the wrong type":   {[]string{"demo", "--storm", "many"}, "storm"},
+		"a storm below 0":            {[]string{"demo", "--storm", "-1"}, "--storm"},
+		"a port that is none":        {[]string{"demo", "--port", "70000"}, "--port"},
+		"a port in use":              {[]string{"demo", "--port", port}, "--port"},
+		"an argument too many":       {[]string{"serve", "now"}, "--help"},
+		"a secret too short":         {[]string{"serve", "--secret", "short"}, "--secret"},
+		"a log level that is none":   {[]string{"serve", "--log-level", "loud"}, "--log-level"},
+		"a setting that is none":     {[]string{"serve", "--config", settings}, "colour"},
+		"a settings file that isn't": {[]string{"serve", "--config", settings + "x"}, "no such file"},
+		"an unreachable Redis":       {[]string{"serve", "--redis", "redis://127.0.0.1:1/0"}, "--redis"},
+		"a Redis URL that is none":   {[]string{"serve", "--redis", "nonsense"}, "redis"},
+		"an unreachable Postgres":    {[]string{"serve", "--redis", url, "--postgres", "postgres://x@127.0.0.1:1/x"}, "Postgres"},
+		"a Postgres URL that isn't":  {[]string{"migrate", "--postgres", "nonsense"}, "postgres://"},
+		"an unknown command":         {[]string{"foo"}, `"foo"`},
+		"an unknown event command":   {[]string{"event", "foo"}, `"foo"`},
+		"an unknown bench":           {[]string{"bench", "foo"}, `"foo"`},
+		"help of an unknown command": {[]string{"help", "foo"}, "foo"},
+		"an unknown flag of a group": {[]string{"bench", "--colour"}, "--help"},
+		"a port in use to serve on":  {[]string{"serve", "--listen", "127.0.0.1:" + port}, "--listen"},
+		"a demo's settings file":     {[]string{"demo", "--config", settings + "x"}, "no such file"},
+		"a demo's setting":           {[]string{"demo", "--config", settings}, "colour"},
+		"a demo's secret":            {[]string{"demo", "--secret", "x"}, "--secret"},
+		"a demo of no feeds":         {[]string{"demo", "--max-feeds", "0"}, "--max-feeds"},
+		"a demo of no partitions":    {[]string{"demo", "--partitions", "0"}, "--partitions"},
+		"the stores' settings file":  {[]string{"stores", "--config", settings + "x"}, "no such file"},
+		"the stores' secret":         {[]string{"stores", "--secret", "x"}, "--secret"},
+		"a prefix Kafka can't take":  {[]string{"stores", "--kafka-prefix", "a b"}, "--kafka-prefix"},
+		"feeds an address below 0":   {[]string{"feed", "--max-feeds-per-ip", "-1"}, "--max-feeds-per-ip"},
+		"an event without an id":     {[]string{"event", "open"}, "--help"},
+		"a bench of nobody":          {[]string{"bench", "rush", "--users", "-1"}, "users"},
+	} {
+		t.Run(promise, func(t *testing.T) {
+			t.Parallel()
+			code, _, stderr := run(t, test.args...)
+			if code != exitUsage || strings.Count(strings.TrimSpace(stderr), "\n") != 0 || !strings.Contains(stderr, test.says) {
+				t.Errorf("exit %d, want %d and one line with %q:\n%s", code, exitUsage, test.says, stderr)
+			}
+		})
+	}
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASettingOfTheWrongTypeIsWrongUseWhereverItStands(t *testing.T) {
+	t.Parallel()
+	settings := filepath.Join(t.TempDir(), "onsale.yaml")
+	writeFile(t, settings, "partitions: many\n")
+	inFile := onsaleCommand(t.Context(), "serve", "--config", settings)
+	inEnvironment := onsaleCommand(t.Context(), "serve")
+	inEnvironment.Env = append(inEnvironment.Env, "ONSALE_PARTITIONS=many")
+	for _, c := range []*exec.Cmd{inFile, inEnvironment} {
+		text, _ := c.CombinedOutput() // how it ended is in ProcessState
+		if code := c.ProcessState.ExitCode(); code != exitUsage || strings.Count(string(text), "\n") != 1 || !strings.Contains(string(text), "partitions") {
+			t.Errorf("exit %d\n%s", code, text)
+		}
+	}
+}
+
+func TestASettingsFileMayHaveWhatAnyRoleTakes(t *testing.T) {
+	t.Parallel()
+	names := fileSettings(command())
+	for _, name := range []string{"redis", "kafka-prefix", "max-feeds-per-ip", "log-level", "ledger", "webhook-url", "port", "data", "front"} {
+		path := filepath.Join(t.TempDir(), "onsale.yaml")
+		writeFile(t, path, name+": 7\n")
+		s := &settings{file: path}
+		if err := s.checkFile(command()); err != nil {
+			t.Errorf("%v; known are %v", err, names)
+		}
+	}
+}
+
+func TestAnEmptyLineOfASettingsFileIsAnEmptySetting(t *testing.T) {
+	t.Parallel()
+	settings := filepath.Join(t.TempDir(), "onsale.yaml")
+	writeFile(t, settings, "origins:\npartitions: 8\n")
+	values, err := readSettings(settings)
+	if err != nil || values["origins"] != "" || values["partitions"] != "8" {
+		t.Errorf("%q, %v", values, err)
+	}
+	writeFile(t, settings, "origins: [a, b]\n")
+	if _, err := readSettings(settings); err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("a list: %v", err)
+	}
+}
+
+func TestOnlyABrokenInvariantExitsWith3(t *testing.T) {
+	t.Parallel()
+	child := exec.Command("/bin/sh", "-c", "exit 3").Run()
+	if child == nil {
+		t.Fatal("the child is well")
+	}
+	for code, errs := range map[int][]error{
+		0:          {nil},
+		exitFailed: {errors.New("x"), child, fmt.Errorf("the child: %w", child), exitCoded(exitBroken)},
+		exitUsage:  {wrong("x"), cantStart(child), &bench.ConfigError{Text: "x"}, errors.Join(errors.New("y"), wrong("x"))},
+		exitBroken: {&onsale.AuditError{Text: "x"}, errors.Join(child, &onsale.AuditError{Text: "x"})},
+	} {
+		for _, err := range errs {
+			if got := exitCode(err); got != code {
+				t.Errorf("%v exits with %d, want %d", err, got, code)
+			}
+		}
+	}
+}
+
+// exitCoded is a library's error with an exit code of its own.
+type exitCoded int
+
+func (exitCoded) Error() string   { return "coded" }
+func (e exitCoded) ExitCode() int { return int(e) }
+
+func TestEveryCommandExplainsItself(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"demo"}, {"serve"}, {"feed"}, {"settle"}, {"migrate"}, {"event"}, {"event", "audit"}, {"bench"},
+		{"bench", "rush"}, {"event", "create"}, {"stores"}, {"paysim"}, {"version"}} {
+		code, stdout, stderr := run(t, append(args, "--help")...)
+		if code != 0 || !strings.Contains(stdout, "USAGE") || stderr != "" {
+			t.Errorf("%v --help: exit %d\n%s%s", args, code, stdout, stderr)
+		}
+	}
+}
+
+func TestNothingAskedIsHelp(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{}, {"--help"}, {"help"}, {"event"}, {"help", "event"}, {"bench"}, {"--version"}} {
+		if code, stdout, stderr := run(t, args...); code != 0 || stdout == "" || stderr != "" {
+			t.Errorf("%v: exit %d\n%s%s", args, code, stdout, stderr)
+		}
+	}
+}
+
+func TestFeedsLeaveRoomForThoseWhoBuy(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		files  uint64
+		wanted int
+		doors  doors
+	}{
+		{20_000, 15_000, doors{14_616, 4_872}},
+		{20_000, 0, doors{0, 19_488}},
+		{1 << 20, 15_000, doors{15_000, mostOthers}},
+		{1_024, 15_000, doors{384, 128}},
+		{256, 15_000, doors{96, 32}},
+		{1<<64 - 1, 15_000, doors{15_000, mostOthers}}, // no limit
+	} {
+		if got := doorsFor(test.files, test.wanted); got != test.doors {
+			t.Errorf("%d files, %d feeds wanted: %+v, want %+v", test.files, test.wanted, got, test.doors)
+		}
+	}
+}

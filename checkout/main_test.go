@@ -92,11 +92,11 @@ func (h *hall) find(_ context.Context, id onsale.EventID) (*onsale.Layout, error
 
 func (h *hall) hold(l *onsale.Layout, buyer onsale.BuyerID, line onsale.Line) onsale.Hold {
 	h.t.Helper()
-	lines := []onsale.Line{line}
-	if _, err := l.CheckLines(lines); err != nil {
+	asks, err := l.CheckAsks([]onsale.Ask{{Section: line.Section, Quantity: line.Quantity, Seats: line.Seats}})
+	if err != nil {
 		h.t.Fatal(err)
 	}
-	hold, err := h.desk.Hold(h.t.Context(), l, holds.Request{Buyer: buyer, Lines: lines})
+	hold, err := h.desk.Hold(h.t.Context(), l, holds.Request{Buyer: buyer, Asks: asks})
 	if err != nil {
 		h.t.Fatal(err)
 	}

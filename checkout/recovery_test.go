@@ -185,7 +185,7 @@ func TestTicketedOrderGetsTheSeatThatItIsOwedWhenItsHoldEnds(t *testing.T) {
 	if pins := p.pins(); len(pins) != 1 {
 		t.Fatalf("while another holds the seat the pins are %+v", pins)
 	}
-	if err := p.desk.Release(t.Context(), p.layout, other.ID, bob); err != nil {
+	if err := p.desk.Release(t.Context(), p.layout, other.ID, bob, 0); err != nil {
 		t.Fatal(err)
 	}
 	p.mustRound()

@@ -5,14 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -62,7 +59,12 @@ type process struct {
 
 func begin(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: onsaleCommand(context.Background(), args...), lines: make(chan string, 10_000), ended: make(chan struct{})}
+	return beginCommand(t, onsaleCommand(context.Background(), args...))
+}
+
+func beginCommand(t *testing.T, c *exec.Cmd) *process {
+	t.Helper()
+	p := &process{Cmd: c, lines: make(chan string, 10_000), ended: make(chan struct{})}
 	out, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -107,45 +109,6 @@ func (p *process) until(t *testing.T, pattern string) []string {
 			t.Fatalf("no line like %q:\n%s", pattern, strings.Join(seen, "\n"))
 		}
 	}
-}
-
-func TestADemoStopsWithItsChildren(t *testing.T) {
-	t.Parallel()
-	folder := storestest.Folder(t)
-	demo := begin(t, "demo", "--port", "0", "--data", folder, "--storm", "0")
-	demo.until(t, `still serving`)
-	if children := using(t, folder); len(children) < 2 {
-		t.Fatalf("children: %v", children)
-	}
-	if err := demo.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	<-demo.ended
-	if code := demo.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit %d", code)
-	}
-	if left := using(t, folder); len(left) > 0 {
-		t.Errorf("left running: %v", left)
-	}
-}
-
-// using lists the processes that were started with the folder, or in it, but for our own commands.
-func using(t *testing.T, folder string) []string {
-	t.Helper()
-	processes, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	for _, p := range processes {
-		text, _ := os.ReadFile(p + "/cmdline") // gone meanwhile: not using it
-		where, _ := os.Readlink(p + "/cwd")    // as above
-		line := strings.ReplaceAll(string(text), "\x00", " ")
-		if (strings.Contains(line, folder) || strings.HasPrefix(where, folder)) && !strings.Contains(line, " demo ") {
-			found = append(found, line)
-		}
-	}
-	return found
 }
 
 func TestSeparateRolesSellTogetherAndTheAuditorFindsWhatIsBrokenKafka(t *testing.T) {

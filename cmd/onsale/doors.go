@@ -34,7 +34,7 @@ func openFiles() (uint64, error) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, fmt.Errorf("read the limit on open files: %w", err)
 	}
-	return uint64(limit.Cur), nil
+	return limit.Cur, nil
 }
 
 // canListen returns an error, of one line, if an address can't be listened on. It

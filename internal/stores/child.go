@@ -76,7 +76,7 @@ func (c command) start(name string, failed chan<- error) (*child, error) {
 // watch notes how the process ended, and tells whoever wants to know if it ended
 // while it served.
 func (c *child) watch(cmd *exec.Cmd, ended <-chan error) {
-	<-ended // how is in its ProcessState
+	<-ended //nolint:errcheck // how is in its ProcessState
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = cmd.ProcessState

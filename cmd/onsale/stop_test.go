@@ -119,13 +119,20 @@ func TestABenchThatIsKilledTakesItsOnsaleAlong(t *testing.T) {
 	// Whatever is set for another Onsale must not reach the bench's own.
 	bench.Env = append(bench.Env, "TMPDIR="+tmp, "ONSALE_REDIS=redis://127.0.0.1:1/0", "ONSALE_ADMIN_TOKEN=another", "ONSALE_CONFIG=/nonexistent")
 	p := beginCommand(t, bench)
+	t.Cleanup(func() {
+		for pid := range using(t, tmp) { // only if the promise is broken
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
 	p.until(t, `sold [1-9]`)
 	running := using(t, tmp)
 	if len(running) < 3 { // the demo, Redis and Postgres
 		t.Fatalf("running: %v", running)
 	}
-	if text := strings.Join(running, "\n"); strings.Contains(text, "token") {
-		t.Errorf("a secret on a command line:\n%s", text)
+	for _, line := range running {
+		if strings.Contains(line, "token") {
+			t.Errorf("a secret on a command line: %s", line)
+		}
 	}
 	if err := p.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -157,20 +164,25 @@ func TestARoleWithoutItsPortSaysOneLine(t *testing.T) {
 	}
 }
 
-// using lists the processes that were started with the folder, or in it.
-func using(t *testing.T, folder string) []string {
+// using lists the processes that were started with the folder, or in it: their
+// command lines by their numbers.
+func using(t *testing.T, folder string) map[int]string {
 	t.Helper()
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []string
+	found := map[int]string{}
 	for _, p := range processes {
 		text, _ := os.ReadFile(p + "/cmdline") // gone meanwhile: not using it
 		where, _ := os.Readlink(p + "/cwd")    // as above
 		line := strings.ReplaceAll(string(text), "\x00", " ")
 		if strings.Contains(line, folder) || strings.HasPrefix(where, folder) {
-			found = append(found, line)
+			pid, err := strconv.Atoi(filepath.Base(p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[pid] = line
 		}
 	}
 	return found

@@ -59,7 +59,32 @@ func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
 			return err
 		}
 	}
+	for _, t := range append(stages, onsale.TopicOrders) {
+		if err := untilServed(ctx, d.admin, b.Topic(t)); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// untilServed waits until the brokers know a topic that has just been created: they
+// answer for a moment as if there were none.
+func untilServed(ctx context.Context, admin *kadm.Client, topic string) error {
+	for {
+		_, err := endOffsets(ctx, admin, topic)
+		if err == nil || !kerr.IsRetriable(rootOf(err)) || !pause(ctx, drainPoll) {
+			return err
+		}
+	}
+}
+
+// rootOf is the broker's own error in err's chain, or err.
+func rootOf(err error) error {
+	var broker *kerr.Error
+	if errors.As(err, &broker) {
+		return broker
+	}
+	return err
 }
 
 // durability is how the topics of a cluster are made.

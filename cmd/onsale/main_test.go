@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/redis/rueidis"
 
+	"onsale"
 	"onsale/internal/stores/storestest"
 )
 
@@ -147,11 +150,30 @@ func TestSeparateRolesSellTogetherAndTheAuditorFindsWhatIsBrokenKafka(t *testing
 	if code, stdout, stderr = run(t, with("event", "audit", "--wait", "30s", event)...); code != 0 {
 		t.Fatalf("audit: exit %d\n%s%s", code, stdout, stderr)
 	}
+	bounded := begin(t, with("feed", "--listen", "127.0.0.1:0", "--max-feeds-per-ip", "1")...).until(t, served)[1]
+	if first, second := watch(t, bounded, event), watch(t, bounded, event); first != http.StatusSwitchingProtocols || second != http.StatusServiceUnavailable {
+		t.Errorf("two feeds where one address may have one are answered %d and %d", first, second)
+	}
 	breakCount(t, env["ONSALE_REDIS"], event)
 	code, _, stderr = run(t, with("event", "audit", event)...)
 	if code != exitBroken || !strings.Contains(stderr, "invariant 1 broken by") {
 		t.Errorf("audit of broken counts: exit %d, want %d\n%s", code, exitBroken, stderr)
 	}
+}
+
+// watch opens a feed, for as long as the test runs, and returns the answer's status.
+func watch(t *testing.T, url, event string) int {
+	t.Helper()
+	dialer := websocket.Dialer{Subprotocols: []string{onsale.FeedProtocol}}
+	feed, answer, err := dialer.DialContext(t.Context(), strings.Replace(url, "http", "ws", 1)+"/v1/events/"+event+"/live", nil)
+	if answer == nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close() // of a refusal; a feed has none
+	if err == nil {
+		t.Cleanup(func() { _ = feed.Close() })
+	}
+	return answer.StatusCode
 }
 
 // breakCount makes a section's counts in Redis add up to too much.

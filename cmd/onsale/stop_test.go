@@ -137,7 +137,6 @@ func TestABenchThatIsKilledTakesItsOnsaleAlong(t *testing.T) {
 	if err := p.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-p.ended
 	eventually(t, "everything it started ends", func() bool { return len(using(t, tmp)) == 0 })
 }
 

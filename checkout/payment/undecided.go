@@ -83,7 +83,7 @@ func (u *undecided) run(ctx context.Context) {
 		case d := <-u.started:
 			deciding.Go(func() error { u.decide(ctx, d); return nil })
 		case <-ctx.Done():
-			_ = deciding.Wait()
+			_ = deciding.Wait() // the functions above return no error
 			return
 		}
 	}

@@ -239,5 +239,5 @@ func answer(w http.ResponseWriter, body any) {
 func refuse(w http.ResponseWriter, status int, code onsale.Code, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(payment.Problem{Code: string(code), Detail: detail})
+	_ = json.NewEncoder(w).Encode(payment.Problem{Code: string(code), Detail: detail}) // as in answer
 }

@@ -66,6 +66,7 @@ check-tree:
 check-modules:
 	@go mod tidy -diff
 check-api: # the routes against engine/openapi.yaml; a run that finds no such test has checked nothing
+	@deploy/install redis postgres
 	@go test -list OpenAPI ./engine | grep -q '^Test' || { echo "make check: ./engine has no OpenAPI test" >&2; exit 1; }
 	@go test -count 1 -run OpenAPI ./engine
 check-compose:

@@ -12,8 +12,13 @@ import (
 // finds a gap.
 //
 // A client keeps the stock at one (epoch, seq). A delta with From equal to its
-// seq, of the same epoch, moves it to Seq. One whose Seq it has already is
+// seq, of the same epoch, moves it to Seq. Any other one whose Seq it has already is
 // ignored. Anything else is a gap: it sends FeedResume and waits for the snapshot.
+//
+// While the stock is lost, or can't be reached, the sale is "recovering", and the rest is what
+// was known last. That is no change of the stock, so it comes as a delta from a seq to
+// the same seq. What follows is another such delta if nothing was lost, and the
+// snapshot of a new epoch if the stock was laid anew.
 const FeedProtocol = "onsale.v1"
 
 // The types of feed frames.

@@ -5,10 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
-	"fmt"
-	"regexp"
+	"hash"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Identifiers carry what is needed to route them: a hold, an order and a ticket
@@ -45,19 +45,50 @@ const (
 	orderPrefix  = "ord_"
 	ticketPrefix = "tkt_"
 	randomBytes  = 16
+	randomLength = 26 // of its text
 )
 
-var (
-	eventPattern  = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$`)
-	randomPattern = regexp.MustCompile(`^[0-9a-hjkmnp-tv-z]{26}$`)
+// encoding is Crockford's base 32 in lower case: no i, l, o or u to misread.
+// Source: https://www.crockford.com/base32.html
+var encoding = base32.NewEncoding(crockford).WithPadding(base32.NoPadding)
 
-	// encoding is Crockford's base 32 in lower case: no i, l, o or u to misread.
-	// Source: https://www.crockford.com/base32.html
-	encoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-)
+const crockford = "0123456789abcdefghjkmnpqrstvwxyz"
 
-// Valid reports whether the id has an event's form.
-func (id EventID) Valid() bool { return eventPattern.MatchString(string(id)) }
+// letters are those of crockford, a bit each. Ids are looked at with every request.
+var letters = func() (set [256]bool) {
+	for _, c := range []byte(crockford) {
+		set[c] = true
+	}
+	return set
+}()
+
+// isRandom reports whether the text is what randomText writes.
+func isRandom(text string) bool {
+	if len(text) != randomLength {
+		return false
+	}
+	for i := range len(text) {
+		if !letters[text[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// Valid reports whether the id has an event's form: 1 to 48 of a–z, 0–9 and '-', which
+// is neither its first nor its last.
+func (id EventID) Valid() bool {
+	if len(id) < 1 || len(id) > 48 || id[0] == '-' || id[len(id)-1] == '-' {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
 
 // NewBuyerID returns a fresh buyer id of 128 random bits.
 func NewBuyerID() BuyerID { return BuyerID(buyerPrefix + randomText()) }
@@ -65,7 +96,7 @@ func NewBuyerID() BuyerID { return BuyerID(buyerPrefix + randomText()) }
 // Valid reports whether the id has a buyer's form.
 func (id BuyerID) Valid() bool {
 	text, ok := strings.CutPrefix(string(id), buyerPrefix)
-	return ok && randomPattern.MatchString(text)
+	return ok && isRandom(text)
 }
 
 // NewHoldID returns the id of a hold that a request without an idempotency key asks for.
@@ -73,15 +104,38 @@ func NewHoldID(event EventID, epoch Epoch) HoldID {
 	return holdID(event, epoch, randomText())
 }
 
-// DeriveHoldID returns the id of the hold that buyer asks for under an
+// HoldIDs derives hold ids under a secret. Safe for concurrent use.
+type HoldIDs struct {
+	macs sync.Pool // of *keyedMAC
+}
+
+// keyedMAC is what deriving an id needs, to be used again.
+type keyedMAC struct {
+	mac  hash.Hash
+	text []byte
+}
+
+// NewHoldIDs returns what derives hold ids under a secret.
+func NewHoldIDs(secret []byte) *HoldIDs {
+	return &HoldIDs{macs: sync.Pool{New: func() any { return &keyedMAC{mac: hmac.New(sha256.New, secret)} }}}
+}
+
+// Derive returns the id of the hold that buyer asks for under an
 // idempotency key. The same key always names the same hold of an epoch, which
 // is what makes a repeated request find its first effect, with nothing to store.
 // The secret keeps the id from being guessed by someone who knows both.
-func DeriveHoldID(secret []byte, event EventID, epoch Epoch, buyer BuyerID, key string) HoldID {
-	mac := hmac.New(sha256.New, secret)
+func (d *HoldIDs) Derive(event EventID, epoch Epoch, buyer BuyerID, key string) HoldID {
+	m, _ := d.macs.Get().(*keyedMAC)
+	defer d.macs.Put(m)
 	// The lengths are fixed or the separator can't occur in what precedes it.
-	fmt.Fprintf(mac, "hold\x00%s\x00%s\x00%s", event, buyer, key)
-	return holdID(event, epoch, encoding.EncodeToString(mac.Sum(nil)[:randomBytes]))
+	m.text = append(append(append(m.text[:0], "hold\x00"...), event...), 0)
+	m.text = append(append(append(m.text, buyer...), 0), key...)
+	m.mac.Reset()
+	m.mac.Write(m.text) // never fails
+	m.text = m.mac.Sum(m.text[:0])
+	var random [randomLength]byte
+	encoding.Encode(random[:], m.text[:randomBytes])
+	return holdID(event, epoch, string(random[:]))
 }
 
 func holdID(event EventID, epoch Epoch, random string) HoldID {
@@ -132,7 +186,7 @@ func parseScoped(id, prefix string) (EventID, Epoch, bool) {
 	}
 	number, random, ok := strings.Cut(rest, "_")
 	epoch, err := strconv.ParseUint(number, 36, 64)
-	if !ok || err != nil || !randomPattern.MatchString(random) {
+	if !ok || err != nil || !isRandom(random) {
 		return "", 0, false
 	}
 	return EventID(event), Epoch(epoch), true

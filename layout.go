@@ -72,6 +72,14 @@ func (l *Layout) Section(id string) *SectionLayout { return l.sections[id] }
 // Sections returns the sections in the event's order.
 func (l *Layout) Sections() []*SectionLayout { return l.inOrder }
 
+// Capacity is how many admissions the event has in all.
+func (l *Layout) Capacity() (n int64) {
+	for _, s := range l.inOrder {
+		n += s.Capacity
+	}
+	return n
+}
+
 // Length is how many bytes the event's seat string has.
 func (l *Layout) Length() int { return l.length }
 

@@ -3,20 +3,22 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/urfave/cli/v3"
 
 	"onsale"
+	"onsale/bench/peers"
 )
 
-// Command returns the command "bench" with a subcommand for each scenario. It writes to
+// Command returns the command "bench" with a subcommand for each scenario, those of other packages too. It writes to
 // the root command's Writer, and progress to its ErrWriter. A wrong flag comes back as a
 // *ConfigError, a broken promise as an *onsale.AuditError.
-func Command() *cli.Command {
+func Command(more ...*cli.Command) *cli.Command {
 	return &cli.Command{
 		Name:     "bench",
 		Usage:    "storm a running Onsale and check that it kept its promises",
-		Commands: []*cli.Command{rushCommand()},
+		Commands: append([]*cli.Command{rushCommand(), holdsCommand(), peerCommand()}, more...),
 	}
 }
 
@@ -66,6 +68,37 @@ func runRush(ctx context.Context, c *cli.Command) (err error) {
 		cfg.Target, cfg.AdminToken = own.URL, own.AdminToken
 	}
 	report, err := Rush(ctx, cfg)
+	return Deliver(c, report, err)
+}
+
+func holdsCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "holds",
+		Usage: "how many holds and refusals a second over HTTP, against a no-op and against row locks",
+		Description: "Starts an Onsale, a server that does nothing, and one that sells by Postgres row locks, and lets the same\n" +
+			"crowd ask each in turns. Ratios are taken within a round; their medians are reported. Ends with an audit.",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "rounds", Value: defaultRounds, Usage: "`ROUNDS` that count"},
+			&cli.DurationFlag{Name: "lasting", Value: defaultLasting, Usage: "the `TIME` that each works in a round"},
+			&cli.IntFlag{Name: "connections", Value: defaultConnections, Usage: "`CONNECTIONS` of the crowd"},
+			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
+		},
+		Action: runHolds,
+	}
+}
+
+func runHolds(ctx context.Context, c *cli.Command) error {
+	if c.Args().Present() {
+		return wrong("holds takes flags only, not %q: see onsale bench holds --help", c.Args().First())
+	}
+	report, err := Holds(ctx, HoldsConfig{
+		Rounds: c.Int("rounds"), Lasting: c.Duration("lasting"), Connections: c.Int("connections"), Status: c.Root().ErrWriter,
+	})
+	return Deliver(c, report, err)
+}
+
+// Deliver prints a report and writes it where it was asked for.
+func Deliver(c *cli.Command, report *Report, err error) error {
 	if report == nil {
 		return err
 	}
@@ -74,4 +107,28 @@ func runRush(ctx context.Context, c *cli.Command) (err error) {
 		err = errors.Join(err, report.Write(path))
 	}
 	return err
+}
+
+// peerCommand runs what Onsale is measured against, as a process of its own.
+func peerCommand() *cli.Command {
+	return &cli.Command{
+		Name: "peer", Hidden: true, Usage: "serve as something that Onsale is measured against: noop or rows",
+		Action: func(ctx context.Context, c *cli.Command) error {
+			ready := func(url string) error {
+				_, err := fmt.Fprintln(c.Root().Writer, "serving "+url)
+				return err
+			}
+			switch c.Args().First() {
+			case "noop":
+				return peers.Serve(ctx, peers.Noop, ready)
+			case "rows":
+				rows, err := peers.NewRows(ctx)
+				if err != nil {
+					return err
+				}
+				return errors.Join(peers.Serve(ctx, rows.Handle, ready), rows.Close())
+			}
+			return wrong("peer: %q is not one: say noop or rows", c.Args().First())
+		},
+	}
 }

@@ -27,39 +27,64 @@ const (
 )
 
 // embedded is an Onsale that runs for the bench alone: this very binary as `onsale
-// demo` without a storm, in a data folder that goes with it. It is a process of its
-// own, so that what it costs is not taken for the bench's, and never outlives us.
+// demo` without a storm, in a data folder that goes with it.
 type embedded struct {
-	URL        string
+	*server
 	AdminToken string
+	folder     string
+}
 
+// server is this very binary as something that serves HTTP for the bench alone. It is
+// a process of its own, so that what it costs is not taken for the bench's, and never
+// outlives us.
+type server struct {
+	URL string
+
+	name    string
 	process *os.Process
 	ended   <-chan error // how it ended, once
-	folder  string
 }
 
 var servingLine = regexp.MustCompile(`^serving (http://\S+)`)
 
 // startEmbedded starts an Onsale and returns when it serves. What it says goes to
 // status.
-func startEmbedded(ctx context.Context, status io.Writer) (e *embedded, err error) {
+func startEmbedded(ctx context.Context, status io.Writer) (*embedded, error) {
+	e := &embedded{AdminToken: rand.Text(), folder: filepath.Join(os.TempDir(), "onsale-bench-"+rand.Text())}
+	var err error
+	e.server, err = startServer(ctx, "the Onsale for the bench", status, []string{"ONSALE_ADMIN_TOKEN=" + e.AdminToken}, // which all may read on a command line
+		"demo", "--port", "0", "--storm", "0", "--data", e.folder)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(e.folder))
+	}
+	return e, nil
+}
+
+// stop ends the Onsale and removes its data.
+func (e *embedded) stop() error {
+	return errors.Join(e.server.stop(), os.RemoveAll(e.folder))
+}
+
+// startServer starts the binary with a command that prints "serving" and its URL, and
+// returns when it does. What it says besides goes to status.
+func startServer(ctx context.Context, name string, status io.Writer, env []string, args ...string) (s *server, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the onsale binary: %w", err)
 	}
-	e = &embedded{AdminToken: rand.Text(), folder: filepath.Join(os.TempDir(), "onsale-bench-"+rand.Text())}
-	demo := exec.Command(self, "demo", "--port", "0", "--storm", "0", "--data", e.folder)
-	demo.Env = append(withoutSettings(os.Environ()), "ONSALE_ADMIN_TOKEN="+e.AdminToken) // which all may read on a command line
-	demo.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                               // a Ctrl-C is for us, who then stop it
-	demo.Stderr = status
-	out, err := demo.StdoutPipe()
+	s = &server{name: name}
+	command := exec.Command(self, args...)
+	command.Env = append(withoutSettings(os.Environ()), env...)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us, who then stop it
+	command.Stderr = status
+	out, err := command.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("start an Onsale: %w", err)
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	if e.ended, err = leash.Start(demo, syscall.SIGTERM); err != nil {
-		return nil, fmt.Errorf("start an Onsale: %w", err)
+	if s.ended, err = leash.Start(command, syscall.SIGTERM); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	e.process = demo.Process
+	s.process = command.Process
 	served := make(chan string, 1)
 	go func() { // ends with the process, whose output it drains
 		defer close(served)
@@ -74,14 +99,14 @@ func startEmbedded(ctx context.Context, status io.Writer) (e *embedded, err erro
 	select {
 	case url, ok := <-served:
 		if ok {
-			e.URL = url
-			return e, nil
+			s.URL = url
+			return s, nil
 		}
-		err = errors.New("the Onsale for the bench ended before it served")
+		err = fmt.Errorf("%s ended before it served", name)
 	case <-ctx.Done():
-		err = fmt.Errorf("the Onsale for the bench does not serve: %w", ctx.Err())
+		err = fmt.Errorf("%s does not serve: %w", name, ctx.Err())
 	}
-	return nil, errors.Join(err, e.stop())
+	return nil, errors.Join(err, s.stop())
 }
 
 // withoutSettings is an environment without what is meant for another Onsale: its
@@ -90,16 +115,15 @@ func withoutSettings(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, "ONSALE_") })
 }
 
-// stop ends the Onsale and removes its data.
-func (e *embedded) stop() error {
+// stop ends the server and waits for it.
+func (s *server) stop() error {
 	kill := time.AfterFunc(embeddedStop, func() {
-		_ = e.process.Kill() // it may have ended just now
+		_ = s.process.Kill() // it may have ended just now
 	})
 	defer kill.Stop()
-	_ = e.process.Signal(os.Interrupt) // as above
-	err := <-e.ended
-	if err != nil {
-		err = fmt.Errorf("the Onsale for the bench ended badly: %w", err)
+	_ = s.process.Signal(os.Interrupt) // as above
+	if err := <-s.ended; err != nil {
+		return fmt.Errorf("%s ended badly: %w", s.name, err)
 	}
-	return errors.Join(err, os.RemoveAll(e.folder))
+	return nil
 }

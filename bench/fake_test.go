@@ -186,7 +186,7 @@ func (f *fake) createHold(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, 400, onsale.CodeBadRequest)
 		return
 	}
-	id := onsale.DeriveHoldID(nil, f.event.ID, f.epoch, buyer, key)
+	id := onsale.NewHoldIDs(nil).Derive(f.event.ID, f.epoch, buyer, key)
 	if f.breaks.holdsAnewPerRequest {
 		id = onsale.NewHoldID(f.event.ID, f.epoch)
 	}

@@ -18,7 +18,7 @@ type Report struct {
 	Params   map[string]any     `json:"params"`
 	Machine  Machine            `json:"machine"`
 	Figures  map[string]Figure  `json:"figures"`
-	Ratios   map[string]float64 `json:"ratios"` // from 0 to 1
+	Ratios   map[string]float64 `json:"ratios"`
 	Audit    Verdict            `json:"audit"`
 	OK       bool               `json:"ok"`             // promises were put to the test, and none was broken
 	Void     string             `json:"void,omitempty"` // why nothing was put to the test; "" if it was
@@ -26,6 +26,12 @@ type Report struct {
 	// Notes are for the person who looks on: the first errors, spelled out. They aren't
 	// in the JSON.
 	Notes []string `json:"-"`
+}
+
+// NewReport returns the report of a scenario on this machine, with nothing found yet.
+func NewReport(scenario string, params map[string]any) *Report {
+	return &Report{Scenario: scenario, Params: params, Machine: thisMachine(), Figures: map[string]Figure{}, Ratios: map[string]float64{},
+		Audit: Verdict{Violations: []onsale.Violation{}}}
 }
 
 // Figure is a measured number and its unit.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +15,9 @@ import (
 // Table writes the report for a person: how many and how long, what became of them,
 // and what the audit says.
 func (r *Report) Table(w io.Writer) error {
+	if r.Scenario != "rush" {
+		return r.plainTable(w)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %v buyers over %vs on event %v: %s requests in %vs, %s a second\n\n", r.Scenario,
 		r.Params["users"], r.Params["over_seconds"], r.Params["event"],
@@ -43,6 +48,25 @@ func (r *Report) Table(w io.Writer) error {
 	}
 	r.verdict(&b)
 	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	return nil
+}
+
+// plainTable writes the figures and the ratios as they are.
+func (r *Report) plainTable(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
+		fmt.Fprintf(t, "%s\t%.4g %s\n", name, r.Figures[name].Value, r.Figures[name].Unit)
+	}
+	fmt.Fprintln(t)
+	for _, name := range slices.Sorted(maps.Keys(r.Ratios)) {
+		fmt.Fprintf(t, "%s\t%.2f\n", name, r.Ratios[name])
+	}
+	var b strings.Builder
+	r.verdict(&b)
+	_, err := t.Write([]byte("\n" + b.String()))
+	if err = errors.Join(err, t.Flush()); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	return nil

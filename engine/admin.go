@@ -40,11 +40,11 @@ func (s *Shop) createEvent(r *request) error {
 	if err != nil {
 		return err
 	}
-	created, err := s.Sales.Create(r.std, e)
+	created, err := s.Sales.Create(r.context(), e)
 	if err != nil {
 		return err
 	}
-	if err := s.Catalog.Refresh(r.std); err != nil {
+	if err := s.Catalog.Refresh(r.context()); err != nil {
 		return err
 	}
 	return r.created(http.StatusCreated, "/v1/events/"+string(created.ID), created)
@@ -52,11 +52,11 @@ func (s *Shop) createEvent(r *request) error {
 
 func (s *Shop) changeSale(next onsale.Sale) func(*request) error {
 	return func(r *request) error {
-		e, err := s.Sales.Change(r.std, onsale.EventID(r.param), next)
+		e, err := s.Sales.Change(r.context(), onsale.EventID(r.param), next)
 		if err != nil {
 			return err
 		}
-		if err := s.Catalog.Refresh(r.std); err != nil {
+		if err := s.Catalog.Refresh(r.context()); err != nil {
 			return err
 		}
 		return r.reply(http.StatusOK, e)
@@ -72,7 +72,7 @@ func (s *Shop) auditEvent(r *request) error {
 		}
 		wait = time.Duration(n) * time.Second
 	}
-	report, err := s.Auditor.Audit(r.std, onsale.EventID(r.param), wait)
+	report, err := s.Auditor.Audit(r.context(), onsale.EventID(r.param), wait)
 	if err != nil {
 		return err
 	}

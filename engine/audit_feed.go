@@ -125,7 +125,7 @@ func (t *tape) brought(ctx context.Context, l *onsale.Layout, view *onsale.Stock
 		if gone {
 			return nil, "the event changed faster than its feed could be compared with Redis"
 		}
-		if stock != nil && stock.Epoch == view.Epoch && stock.Seq == view.Seq {
+		if stock != nil && stock.Epoch == view.Epoch && stock.Seq == view.Seq && stock.Sale != onsale.SaleRecovering {
 			return realtime.Snapshot(l, stock), ""
 		}
 		select {

@@ -149,7 +149,7 @@ func TestAnAuditFollowsTheFeedKafka(t *testing.T) {
 	stock, err := h.shop.Desk.Stock(t.Context(), l)
 	check(t, err)
 	forged := fmt.Sprintf(`{"e":%d,"q":%d,"t":%d,"s":"open","n":0,"c":{"0":[1,9,0,0]}}`, stock.Epoch, stock.Seq+1, stock.At.UnixMilli())
-	check(t, h.redis.Do(t.Context(), h.redis.B().Publish().Channel(h.prefix+":{concert}:feed").Message(forged).Build()).Error())
+	check(t, h.redis.Do(t.Context(), h.redis.B().Spublish().Channel(h.prefix+":{concert}:feed").Message(forged).Build()).Error())
 	h.eventually("the mirror believes it", func() (believed bool) {
 		h.shop.Mirrors.View(l, func(s *onsale.Stock) { believed = s.Seq == stock.Seq+1 })
 		return believed

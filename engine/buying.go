@@ -12,17 +12,15 @@ import (
 )
 
 func (s *Shop) createHold(r *request) error {
-	l, err := s.Catalog.Layout(r.std, onsale.EventID(r.param))
+	l, err := s.Catalog.Layout(r.life, onsale.EventID(r.param))
 	if err != nil {
 		return err
 	}
-	var body struct {
-		Lines []onsale.Ask `json:"lines"`
-	}
-	if err := r.read(&body); err != nil {
+	lines, err := r.readAsks()
+	if err != nil {
 		return err
 	}
-	asks, err := l.CheckAsks(body.Lines)
+	asks, err := l.CheckAsks(lines)
 	if err != nil {
 		return err
 	}
@@ -30,7 +28,7 @@ func (s *Shop) createHold(r *request) error {
 	if err != nil {
 		return err
 	}
-	hold, err := s.Desk.Hold(r.std, l, holds.Request{Buyer: r.buyer, Asks: asks, Key: key})
+	hold, err := s.Desk.Hold(r.life, l, holds.Request{Buyer: r.buyer, Asks: asks, Key: key})
 	if err != nil {
 		return err
 	}
@@ -41,7 +39,7 @@ func (s *Shop) createHold(r *request) error {
 func (s *Shop) heldEvent(r *request, id onsale.HoldID) (*onsale.Layout, error) {
 	event, _, ok := id.Parse()
 	if ok {
-		if l, err := s.Catalog.Layout(r.std, event); err == nil {
+		if l, err := s.Catalog.Layout(r.life, event); err == nil {
 			return l, nil
 		}
 	}
@@ -54,7 +52,7 @@ func (s *Shop) getHold(r *request) error {
 	if err != nil {
 		return err
 	}
-	hold, err := s.Desk.Look(r.std, l, id, r.buyer)
+	hold, err := s.Desk.Look(r.context(), l, id, r.buyer)
 	if err != nil {
 		return err
 	}
@@ -71,7 +69,7 @@ func (s *Shop) releaseHold(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Desk.Release(r.std, l, id, r.buyer, generation); err != nil {
+	if err := s.Desk.Release(r.context(), l, id, r.buyer, generation); err != nil {
 		return err
 	}
 	return r.noContent()
@@ -87,7 +85,7 @@ func (s *Shop) extendHold(r *request) error {
 	if err != nil {
 		return err
 	}
-	hold, err := s.Desk.Extend(r.std, l, id, r.buyer, generation)
+	hold, err := s.Desk.Extend(r.context(), l, id, r.buyer, generation)
 	if err != nil {
 		return err
 	}
@@ -123,7 +121,7 @@ func (s *Shop) checkout(r *request) error {
 	if _, err := r.key(); err != nil { // a hold becomes one order at the most, with a key or without
 		return err
 	}
-	order, err := s.Till.Accept(r.std, l, checkout.Request{Hold: id, Buyer: r.buyer, Generation: body.Generation, PaymentToken: body.PaymentToken})
+	order, err := s.Till.Accept(r.context(), l, checkout.Request{Hold: id, Buyer: r.buyer, Generation: body.Generation, PaymentToken: body.PaymentToken})
 	if err != nil {
 		return err
 	}
@@ -148,7 +146,7 @@ func (s *Shop) paymentWebhook(r *request) error {
 	if err != nil {
 		return onsale.Refuse(onsale.CodeBadRequest, err.Error())
 	}
-	if err := s.Till.ReportResult(r.std, result); err != nil {
+	if err := s.Till.ReportResult(r.context(), result); err != nil {
 		return err
 	}
 	return r.noContent()

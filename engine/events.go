@@ -47,7 +47,7 @@ func (s *Shop) listEvents(r *request) error {
 }
 
 func (s *Shop) getEvent(r *request) error {
-	l, err := s.Catalog.Layout(r.std, onsale.EventID(r.param))
+	l, err := s.Catalog.Layout(r.life, onsale.EventID(r.param))
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (s *Shop) current(l *onsale.Layout) onsale.Event {
 }
 
 func (s *Shop) getAvailability(r *request) error {
-	l, err := s.Catalog.Layout(r.std, onsale.EventID(r.param))
+	l, err := s.Catalog.Layout(r.life, onsale.EventID(r.param))
 	if err != nil {
 		return err
 	}

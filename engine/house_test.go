@@ -71,10 +71,16 @@ sections:
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
+	url, namespace := storestest.Redis(t)
+	return newHouseOn(t, url, namespace)
+}
+
+// newHouseOn is newHouse on a given Redis.
+func newHouseOn(t *testing.T, url, namespace string) *house {
+	t.Helper()
 	h := &house{t: t, broker: kafka.Broker{Seeds: storestest.Kafka(t), Prefix: storestest.KafkaPrefix(t)}}
 	log, set := slog.New(slog.DiscardHandler), metrics.NewSet()
 	ctx := t.Context()
-	url, namespace := storestest.Redis(t)
 	client := must(holds.Connect(url))
 	t.Cleanup(client.Close)
 	h.redis, h.prefix = client, namespace

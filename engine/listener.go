@@ -51,7 +51,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		c, err := l.Listener.Accept()
 		switch {
 		case err == nil && l.open.Add(1) <= l.most:
-			return c, nil
+			return &conn{Conn: c}, nil
 		case err == nil:
 			l.open.Add(-1)
 			l.refused.Inc()
@@ -99,3 +99,21 @@ func (l *listener) changed(_ net.Conn, state fasthttp.ConnState) {
 		l.open.Add(-1)
 	}
 }
+
+// conn is a connection that notes whether its client has ever said anything: browsers
+// open some in advance, and one that is not used in time deserves no answer.
+type conn struct {
+	net.Conn
+	spoken bool // the serving goroutine's
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(b []byte) (n int, err error) {
+	if n, err = c.Conn.Read(b); n > 0 {
+		c.spoken = true
+	}
+	return n, err
+}
+
+// NetConn is the connection itself, for the feed, which takes it over.
+func (c *conn) NetConn() net.Conn { return c.Conn }

@@ -3,12 +3,17 @@ package engine
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/valyala/fasthttp"
 
 	"onsale"
 )
@@ -93,8 +98,8 @@ func TestStoppingEndsARequestThatWouldWait(t *testing.T) {
 	begun := make(chan struct{})
 	e := newEdge(t, Config{}, route{"GET", "/v1/wait", anyone, 0, func(r *request) error {
 		close(begun)
-		<-r.std.Done()
-		return onsale.Busy(onsale.CodeUnavailable, "stopping", time.Second, r.std.Err())
+		<-r.context().Done()
+		return onsale.Busy(onsale.CodeUnavailable, "stopping", time.Second, r.context().Err())
 	}}).start(t)
 	c := e.say(t, "GET /v1/wait HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-begun
@@ -116,7 +121,7 @@ func TestStoppingLetsARequestEndByItself(t *testing.T) {
 	e := newEdge(t, Config{}, route{"POST", "/v1/buy", anyone, 0, func(r *request) error {
 		close(begun)
 		<-stopping
-		if err := r.std.Err(); err != nil {
+		if err := r.context().Err(); err != nil {
 			return err
 		}
 		return r.noContent()
@@ -137,4 +142,21 @@ func TestStoppingLetsARequestEndByItself(t *testing.T) {
 		t.Errorf("answered %+v", response)
 	}
 	check(t, <-stopped)
+}
+
+func TestConnectionThatSaysNothingIsClosedWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	inner, client := net.Pipe()
+	silent := &conn{Conn: inner}
+	defer client.Close()
+	var ctx fasthttp.RequestCtx
+	ctx.Init2(silent, quietLogger{}, false)
+	s := NewServer(Config{Metrics: metrics.NewSet(), Log: slog.New(slog.DiscardHandler)})
+	s.refuseUnreadable(&ctx, errors.New("i/o timeout"))
+	if n, err := client.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the client reads %d bytes, %v; want the end", n, err)
+	}
+	if body := ctx.Response.Body(); len(body) > 0 {
+		t.Errorf("answered %q", body)
+	}
 }

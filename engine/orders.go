@@ -24,7 +24,7 @@ func (s *Shop) listOrders(r *request) error {
 		}
 		limit = n
 	}
-	orders, next, err := s.Store.Orders(r.std, r.buyer, limit, string(args.Peek("cursor")))
+	orders, next, err := s.Store.Orders(r.context(), r.buyer, limit, string(args.Peek("cursor")))
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *Shop) listTickets(r *request) error {
 	if err != nil {
 		return err
 	}
-	tickets, err := s.Store.Tickets(r.std, order.ID)
+	tickets, err := s.Store.Tickets(r.context(), order.ID)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (s *Shop) order(r *request) (*onsale.Order, error) {
 	if !ok {
 		return nil, errUnknownOrder
 	}
-	order, err := s.Store.Order(r.std, id)
+	order, err := s.Store.Order(r.context(), id)
 	switch {
 	case err == nil && order.Buyer == r.buyer:
 		return order, nil
@@ -74,17 +74,17 @@ func (s *Shop) order(r *request) (*onsale.Order, error) {
 	case onsale.CodeOf(err) != onsale.CodeUnknownOrder:
 		return nil, err
 	}
-	l, err := s.Catalog.Layout(r.std, event)
+	l, err := s.Catalog.Layout(r.life, event)
 	if err != nil {
 		return nil, errUnknownOrder
 	}
-	hold, err := s.Desk.Look(r.std, l, id.Hold(), r.buyer)
+	hold, err := s.Desk.Look(r.context(), l, id.Hold(), r.buyer)
 	if refused := (*onsale.Error)(nil); errors.As(err, &refused) && refused.RetryAfter > 0 {
 		return nil, err // while stock is rebuilt, an order that isn't claimed yet can't be told from none
 	}
 	if err != nil || (hold.State != onsale.HoldPinned && hold.AcceptedAt.IsZero()) {
 		// It may have been claimed since Postgres was asked.
-		if order, err := s.Store.Order(r.std, id); err == nil && order.Buyer == r.buyer {
+		if order, err := s.Store.Order(r.context(), id); err == nil && order.Buyer == r.buyer {
 			return order, nil
 		}
 		return nil, errUnknownOrder

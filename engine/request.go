@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -17,10 +18,30 @@ import (
 // request is one HTTP request on its way through a handler. Nothing of ctx may be
 // kept after the handler returns.
 type request struct {
-	ctx   *fasthttp.RequestCtx
-	std   context.Context // ends at the request's deadline
-	param string          // the path's parameter
-	buyer onsale.BuyerID  // of a buyers' route
+	ctx    *fasthttp.RequestCtx
+	life   context.Context // the server's
+	most   time.Duration   // how long it may take
+	param  string          // the path's parameter
+	buyer  onsale.BuyerID  // of a buyers' route
+	std    context.Context // see context
+	cancel context.CancelFunc
+}
+
+// context ends at the request's deadline. It costs a timer, so it is made for those who
+// ask for it: who only asks the desk, whose answers come in time by themselves, does
+// with the server's life.
+func (r *request) context() context.Context {
+	if r.std == nil {
+		r.std, r.cancel = context.WithTimeout(r.life, r.most)
+	}
+	return r.std
+}
+
+// end is to be called when the request has been answered.
+func (r *request) end() {
+	if r.cancel != nil {
+		r.cancel()
+	}
 }
 
 // reply answers with a JSON body.

@@ -31,6 +31,12 @@ type route struct {
 	handle func(*request) error
 }
 
+// named is a route under the name by which it is counted: method and path.
+type named struct {
+	route
+	name string
+}
+
 // routes are those of the parts that this process has.
 func (s *Server) routes() []route {
 	var all []route
@@ -49,7 +55,7 @@ type router struct{ root node }
 type node struct {
 	children map[string]*node
 	param    *node             // for a segment in braces
-	routes   map[string]*route // by method
+	routes   map[string]*named // by method
 }
 
 func newRouter(routes []route) *router {
@@ -60,9 +66,9 @@ func newRouter(routes []route) *router {
 			n = n.child(segment)
 		}
 		if n.routes == nil {
-			n.routes = map[string]*route{}
+			n.routes = map[string]*named{}
 		}
-		n.routes[routes[i].method] = &routes[i]
+		n.routes[routes[i].method] = &named{routes[i], routes[i].method + " " + routes[i].path}
 	}
 	return r
 }
@@ -87,7 +93,7 @@ func (n *node) child(segment string) *node {
 
 // find returns the route and its path parameter, or a refusal. What answers GET
 // answers HEAD too: fasthttp leaves the body away.
-func (r *router) find(method, path string) (found *route, param string, err error) {
+func (r *router) find(method, path string) (found *named, param string, err error) {
 	n := &r.root
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
 		next := n.children[segment]

@@ -22,8 +22,10 @@ const (
 	// before this one begins anew: that process may be dead.
 	takeOverAfter = 30 * time.Second
 	// layPause is how long to wait before an attempt that failed, or is another
-	// process's, is looked at again.
-	layPause = 200 * time.Millisecond
+	// process's, is looked at again; it doubles with each failure on end, up to
+	// maxLayPause: each attempt raises the epoch and reads all claims.
+	layPause    = 200 * time.Millisecond
+	maxLayPause = 2 * time.Second
 )
 
 // Sales creates events, opens and closes their sales, and lays their stock in
@@ -159,7 +161,7 @@ func (s *Sales) begin(id onsale.EventID) *laying {
 func (s *Sales) untilWhole(ctx context.Context, id onsale.EventID) error {
 	var theirs onsale.Epoch // of another process's laying
 	var since time.Time
-	for {
+	for wait := layPause; ; {
 		c, err := s.cfg.Desk.Condition(ctx, id)
 		if err == nil && c.Whole() {
 			return nil
@@ -188,7 +190,10 @@ func (s *Sales) untilWhole(ctx context.Context, id onsale.EventID) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("lay the stock of %s: %w", id, errors.Join(ctx.Err(), err))
-		case <-time.After(layPause):
+		case <-time.After(wait):
+		}
+		if err != nil {
+			wait = min(2*wait, maxLayPause)
 		}
 	}
 }

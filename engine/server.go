@@ -14,6 +14,7 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -63,6 +64,7 @@ type Server struct {
 	http    *fasthttp.Server
 	ready   readiness
 	seconds *histogram.Family
+	counts  sync.Map // counted → *metrics.Counter
 	panics  *metrics.Counter
 	group   lifecycle.Group
 	exited  chan error
@@ -89,10 +91,6 @@ func NewServer(cfg Config) *Server {
 		ReadBufferSize: readBufferSize, HeaderReceived: boundBody,
 		NoDefaultDate: true, NoDefaultContentType: true, NoDefaultServerHeader: true,
 		KeepHijackedConns: true, CloseOnShutdown: true,
-		// No buffers for connections that wait, and, as fasthttp reads a first byte
-		// by itself then, no answer to those that never sent one: browsers open some
-		// in advance.
-		ReduceMemoryUsage:            true,
 		DisablePreParseMultipartForm: true, // which would write files
 		ErrorHandler:                 s.refuseUnreadable, Logger: quietLogger{},
 	}
@@ -151,14 +149,26 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		if err != nil {
 			return "unknown", err
 		}
-		return found.method + " " + found.path, s.call(ctx, found, param)
+		return found.name, s.call(ctx, &found.route, param)
 	})
 	s.count(name, code)
 	s.seconds.With(name).Since(start)
 }
 
+// counted is what requests are counted by.
+type counted struct {
+	route string
+	code  onsale.Code
+}
+
 func (s *Server) count(route string, code onsale.Code) {
-	s.cfg.Metrics.GetOrCreateCounter(`onsale_http_requests_total{route="` + route + `",code="` + string(code) + `"}`).Inc()
+	by := counted{route, code}
+	counter, ok := s.counts.Load(by)
+	if !ok {
+		counter, _ = s.counts.LoadOrStore(by, s.cfg.Metrics.GetOrCreateCounter(
+			`onsale_http_requests_total{route="`+route+`",code="`+string(code)+`"}`))
+	}
+	counter.(*metrics.Counter).Inc() //nolint:forcetypeassert // nothing else is stored
 }
 
 // guard runs a handler and answers its refusal. It returns under which route and
@@ -193,9 +203,8 @@ func (s *Server) call(ctx *fasthttp.RequestCtx, found *route, param string) erro
 	if found.who == operators {
 		timeout = auditTimeout
 	}
-	std, cancel := context.WithTimeout(s.life, timeout)
-	defer cancel()
-	r := &request{ctx: ctx, std: std, param: param}
+	r := &request{ctx: ctx, life: s.life, most: timeout, param: param}
+	defer r.end()
 	if err := s.admit(r, found.who); err != nil {
 		return err
 	}

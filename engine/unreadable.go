@@ -29,8 +29,13 @@ func boundBody(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 }
 
 // refuseUnreadable answers what could not be read as a request, and closes the
-// connection: where the next request would begin isn't known.
+// connection: where the next request would begin isn't known. Who never said anything
+// is not answered.
 func (s *Server) refuseUnreadable(ctx *fasthttp.RequestCtx, err error) {
+	if c, ok := ctx.Conn().(*conn); ok && !c.spoken {
+		_ = c.Close() // the answer that fasthttp writes now goes nowhere
+		return
+	}
 	s.count("unreadable", refuse(ctx, unreadable(err)))
 	ctx.SetConnectionClose()
 }

@@ -12,30 +12,60 @@ import (
 // keyless is the fingerprint of a request that has no key; book.lua knows it.
 const keyless = "-"
 
-// holdArgs are hold.lua's arguments. The first, the hold's id, is left for whoever
-// knows the epoch. The fingerprint is that of the asks, as they are written here.
-func holdArgs(r Request) []string {
-	args := make([]string, 0, 4+8*len(r.Asks))
-	args = append(args, "", string(r.Buyer), keyless, strconv.Itoa(len(r.Asks)))
+// holdArgs are the arguments of a hold, and which operation of hold.lua it is. The
+// fingerprint is that of the asks, as they are written here.
+func holdArgs(r Request) (name string, args []string) {
+	if len(r.Asks) == 1 && isGeneral(&r.Asks[0]) {
+		a := &r.Asks[0]
+		return "general", []string{fingerprint(r.Key, "general", section(a), quantity(a)), section(a), quantity(a)}
+	}
+	if len(r.Asks) == 1 && isBlock(&r.Asks[0]) {
+		a := &r.Asks[0]
+		args = []string{"", section(a), quantity(a), strconv.Itoa(a.In[0].Start), strconv.Itoa(a.In[0].End)}
+		args[0] = fingerprint(r.Key, args...)
+		return "block", args
+	}
+	args = make([]string, 3, 4+8*len(r.Asks))
+	args[2] = strconv.Itoa(len(r.Asks))
 	for i := range r.Asks {
 		args = appendAsk(args, &r.Asks[i])
 	}
-	if r.Key != "" {
-		sum := sha256.Sum256([]byte(strings.Join(args[3:], " ")))
-		args[2] = base64.RawURLEncoding.EncodeToString(sum[:9])
-	}
-	return args
+	args[0], args[1] = strconv.Itoa(len(args)-1), fingerprint(r.Key, args[2:]...)
+	return "hold", args
 }
 
+// fingerprint tells one request under a key from another.
+func fingerprint(key string, asks ...string) string {
+	if key == "" {
+		return keyless
+	}
+	sum := sha256.Sum256([]byte(strings.Join(asks, " ")))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
+
+func isGeneral(a *onsale.CheckedAsk) bool { return len(a.In) == 1 && a.In[0].Kind == onsale.General }
+
+// isBlock reports whether it is so many together of one reserved section.
+func isBlock(a *onsale.CheckedAsk) bool {
+	return len(a.In) == 1 && a.In[0].Kind == onsale.Reserved && a.Offsets == nil && !a.Split && a.Wheelchair == 0
+}
+
+func section(a *onsale.CheckedAsk) string { return strconv.Itoa(a.In[0].Index) }
+
+func quantity(a *onsale.CheckedAsk) string { return strconv.Itoa(a.Quantity) }
+
 func appendAsk(args []string, a *onsale.CheckedAsk) []string {
+	if isGeneral(a) {
+		return append(args, "general", section(a), quantity(a))
+	}
 	if a.Offsets != nil {
-		args = append(args, "seats", strconv.Itoa(a.In[0].Index), flag(a.Accessible), strconv.Itoa(len(a.Offsets)))
+		args = append(args, "seats", section(a), flag(a.Accessible), strconv.Itoa(len(a.Offsets)))
 		for _, offset := range a.Offsets {
 			args = append(args, strconv.Itoa(offset))
 		}
 		return args
 	}
-	args = append(args, "best", strconv.Itoa(a.Quantity), strconv.Itoa(a.Wheelchair), flag(a.Split), strconv.Itoa(len(a.In)))
+	args = append(args, "best", quantity(a), strconv.Itoa(a.Wheelchair), flag(a.Split), strconv.Itoa(len(a.In)))
 	for _, s := range a.In {
 		args = append(args, strconv.Itoa(s.Index), strconv.Itoa(s.Start), strconv.Itoa(s.End))
 	}

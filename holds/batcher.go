@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// maxBatch is how many operations one call carries: at 3.5 µs each it keeps
-	// Redis's only thread for less than half a millisecond.
+	// maxBatch is how many operations one call carries at the most. What would keep
+	// Redis's only thread too long all the same comes back undone; see apply.lua.
 	maxBatch = 128
-	// maxQueued is how many operations of one event may wait for a call. The next
-	// is answered 503: at 40,000 a second this is under half a second of waiting.
-	maxQueued = 16_384
+	// maxWait is how long an operation may wait for its call. With what the call itself
+	// may take it is less than a request's time.
+	maxWait = time.Second
 	// reapMost is how many due holds a call puts back before it works.
 	reapMost = 128
 	// callTimeout bounds one call to Redis.
@@ -35,9 +35,12 @@ var errTransport = errors.New("redis did not answer")
 
 // operation is one thing asked of an event's book.
 type operation struct {
-	name string
-	args []string // the hold's id first
-	done chan outcome
+	name  string
+	hold  onsale.HoldID
+	buyer onsale.BuyerID // "" where none matters
+	args  []string
+	came  time.Time
+	done  chan outcome // gets one, always: see maxWait
 }
 
 type outcome struct {
@@ -45,41 +48,47 @@ type outcome struct {
 	err   error
 }
 
-func newOperation(name string, args ...string) *operation {
-	return &operation{name: name, args: args, done: make(chan outcome, 1)}
+// doneChannels are empty, and in nobody's hands.
+var doneChannels = sync.Pool{New: func() any { return make(chan outcome, 1) }}
+
+func newOperation(name string, hold onsale.HoldID, buyer onsale.BuyerID, args ...string) *operation {
+	done, _ := doneChannels.Get().(chan outcome)
+	return &operation{name: name, hold: hold, buyer: buyer, args: args, came: time.Now(), done: done}
 }
 
 // batcher sends an event's operations to Redis. Whatever gathers while a call is
 // in flight goes in the next call: under load the calls grow, and Redis's cost of
-// a hold falls from 12 µs to 3.5; when idle a request flies at once, without
-// waiting for company. One call is in flight at a time, so operations take effect
-// in the order in which they came.
+// a hold falls to a sixth; when idle a request flies at once, without
+// waiting for company. One call is in flight at a time, so operations of a kind take
+// effect in the order in which they came.
 type batcher struct {
 	client rueidis.Client
-	script *script // applyScript
+	script *fencedScript // applyScript
 	keys   keys
-	wg     *sync.WaitGroup // the desk's: it waits for calls in flight
-	onSeq  func(seq uint64, nextDue time.Time)
+	wg     *sync.WaitGroup                       // the desk's: it waits for calls in flight
+	whose  func(context.Context) (string, error) // the id of the run that the server is in
+	saw    func(sighting)                        // told what each reply says of the stock
 
-	epoch atomic.Uint64 // what this process believes; Redis corrects it
+	epoch atomic.Uint64          // what this process believes; Redis corrects it
+	known atomic.Pointer[script] // script, as Redis knew it last
 
 	mu     sync.Mutex
-	queue  []*operation // under mu
-	flying bool         // under mu: a goroutine is emptying the queue
-	closed bool         // under mu
+	lanes  lanes // under mu
+	flying bool  // under mu: a goroutine is emptying the lanes
+	closed bool  // under mu
 }
 
-// submit queues operations, all or none of them.
+// submit queues operations of one kind, all or none of them.
 func (b *batcher) submit(ops ...*operation) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return onsale.Busy(onsale.CodeUnavailable, "the server is going down; ask again", time.Second, nil)
 	}
-	if len(b.queue)+len(ops) > maxQueued {
+	if !b.lanes.fits(ops) {
 		return onsale.Busy(onsale.CodeOverloaded, "too many requests are waiting for this event; ask again", time.Second, nil)
 	}
-	b.queue = append(b.queue, ops...)
+	b.lanes.add(ops)
 	if !b.flying {
 		b.flying = true
 		b.wg.Go(b.fly)
@@ -97,25 +106,41 @@ func (b *batcher) close() {
 func (b *batcher) fly() {
 	for {
 		b.mu.Lock()
-		n := min(len(b.queue), maxBatch)
-		if n == 0 {
+		batch := b.lanes.take(maxBatch)
+		if len(batch) == 0 {
 			b.flying = false
-			b.queue = nil // a queue that was long once gives its memory back
 			b.mu.Unlock()
 			return
 		}
-		batch := b.queue[:n:n]
-		b.queue = b.queue[n:]
 		b.mu.Unlock()
 
 		replies, err := b.call(batch)
-		for i, op := range batch {
-			if err != nil {
-				op.done <- outcome{err: err}
-				continue
-			}
-			op.done <- outcome{reply: replies[i]}
+		if err != nil {
+			b.fail(batch, err)
+			continue
 		}
+		for i, reply := range replies {
+			batch[i].done <- outcome{reply: reply}
+		}
+		if undone := batch[len(replies):]; len(undone) > 0 {
+			b.mu.Lock()
+			b.lanes.giveBack(undone)
+			b.mu.Unlock()
+		}
+	}
+}
+
+// fail answers a batch with what its call came to, and with it who has waited for long:
+// their calls would likely come to the same, and take as long.
+func (b *batcher) fail(batch []*operation, err error) {
+	b.mu.Lock()
+	late := b.lanes.overdue(time.Now().Add(-maxWait))
+	b.mu.Unlock()
+	for _, op := range batch {
+		op.done <- outcome{err: err}
+	}
+	for _, op := range late {
+		op.done <- outcome{err: fmt.Errorf("%w for the calls before", errTransport)}
 	}
 }
 
@@ -125,14 +150,26 @@ func (b *batcher) sweep() error {
 	return err
 }
 
-func (b *batcher) call(batch []*operation) ([]string, error) {
+// arguments are apply.lua's.
+func (b *batcher) arguments(epoch uint64, batch []*operation) []string {
 	args := make([]string, 0, 4+8*len(batch))
-	args = append(args, strconv.FormatUint(b.epoch.Load(), 10), b.keys.channel, strconv.Itoa(reapMost), strconv.Itoa(len(batch)))
+	args = append(args, strconv.FormatUint(epoch, 10), b.keys.channel, strconv.Itoa(reapMost), strconv.Itoa(len(batch)))
 	for _, op := range batch {
-		args = append(args, op.name, strconv.Itoa(len(op.args)))
-		args = append(args, op.args...)
+		args = append(args, string(op.hold))
 	}
-	reply, err := b.send(args)
+	for _, op := range batch {
+		args = append(args, string(op.buyer))
+	}
+	for _, op := range batch {
+		args = append(append(args, op.name), op.args...)
+	}
+	return args
+}
+
+// call has the operations done, or as many of the first of them as Redis has time for.
+func (b *batcher) call(batch []*operation) ([]string, error) {
+	seen := sighting{epoch: onsale.Epoch(b.epoch.Load()), sent: time.Now()}
+	reply, err := b.send(b.arguments(uint64(seen.epoch), batch))
 	if err != nil {
 		return nil, err
 	}
@@ -140,19 +177,14 @@ func (b *batcher) call(batch []*operation) ([]string, error) {
 		return nil, err
 	}
 	const fixed = 4 // status, now, seq, next due
-	if len(reply) != fixed+len(batch) {
+	if len(reply) > fixed+len(batch) || len(reply) == fixed && len(batch) > 0 {
 		return nil, fmt.Errorf("apply answered %d replies to %d operations", len(reply)-fixed, len(batch))
 	}
-	seq, err := reply[2].AsUint64()
-	if err != nil {
-		return nil, fmt.Errorf("read apply's seq: %w", err)
+	if err := seen.read(reply[1:fixed]); err != nil {
+		return nil, err
 	}
-	due, err := reply[3].AsInt64()
-	if err != nil {
-		return nil, fmt.Errorf("read apply's next due: %w", err)
-	}
-	b.onSeq(seq, fromMs(due))
-	replies := make([]string, len(batch))
+	b.saw(seen)
+	replies := make([]string, len(reply)-fixed)
 	for i := range replies {
 		if replies[i], err = reply[fixed+i].ToString(); err != nil {
 			return nil, fmt.Errorf("read apply's reply: %w", err)
@@ -168,7 +200,7 @@ func (b *batcher) send(args []string) ([]rueidis.RedisMessage, error) {
 		// Not a request's context: the batch belongs to many requests.
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		var reply []rueidis.RedisMessage
-		reply, err = b.script.run(ctx, b.client, b.keys, args).ToArray()
+		reply, err = b.script.run(ctx, b.client, b.keys, &b.known, b.whose, args)
 		cancel()
 		if err == nil {
 			return reply, nil

@@ -14,8 +14,8 @@ import (
 	"onsale"
 )
 
-// runFresh is how long the server's run id is believed: how long a restart may go
-// unseen.
+// runFresh is how long what a server says of itself is believed: how long a restart
+// may go unseen.
 const runFresh = time.Second
 
 // Condition is what an event's stock in Redis is like.
@@ -24,60 +24,143 @@ type Condition struct {
 	Epoch   onsale.Epoch
 	Seq     uint64
 	Sale    onsale.Sale
-	SameRun bool // laid in this run of the server: it has not been restarted, restored or failed over since
+	SameRun bool      // laid in this run of the server: it has not been restarted, restored, failed over or moved since
+	At      time.Time // by the server's clock
 }
 
 // Whole reports whether the stock can be worked with, and is all that was laid.
 func (c Condition) Whole() bool { return !c.Absent && c.SameRun && c.Sale != onsale.SaleRecovering }
 
-// Condition asks Redis what an event's stock is like.
+// before reports whether the stock had to change to become the other.
+func (c Condition) before(other Condition) bool {
+	if c.Absent || other.Absent {
+		return c.Absent && !other.Absent
+	}
+	return c.Epoch < other.Epoch || c.Epoch == other.Epoch && c.Seq < other.Seq
+}
+
+// errDemoted says that what was the master is a replica now: the client doesn't know yet.
+var errDemoted = errors.New("this redis is not the master any more")
+
+// Condition asks Redis what an event's stock is like. The answer is the master's, or an error.
 func (d *Desk) Condition(ctx context.Context, event onsale.EventID) (Condition, error) {
-	run, err := d.run(ctx)
+	c, server, err := d.master.condition(ctx, newKeys(d.cfg.Namespace, event), runFresh)
+	if err == nil && server.replica {
+		err = errDemoted
+	}
 	if err != nil {
-		return Condition{}, err
-	}
-	c := d.cfg.Client
-	k := newKeys(d.cfg.Namespace, event)
-	head, err := c.Do(ctx, c.B().Hmget().Key(k.all[0]).Field("epoch", "seq", "sale", "run").Build()).AsStrSlice()
-	if err != nil || len(head) != 4 {
 		return Condition{}, fmt.Errorf("read the condition of %s: %w", event, err)
 	}
-	if head[0] == "" {
-		return Condition{Absent: true}, nil
-	}
-	epoch, err1 := strconv.ParseUint(head[0], 10, 64)
-	seq, err2 := strconv.ParseUint(head[1], 10, 64)
-	if err := errors.Join(err1, err2); err != nil {
-		return Condition{}, fmt.Errorf("read the condition of %s: %w", event, err)
-	}
-	return Condition{Epoch: onsale.Epoch(epoch), Seq: seq, Sale: onsale.Sale(head[2]), SameRun: head[3] == run}, nil
+	return c, nil
 }
 
-// runID remembers the server's run id for a moment: every event asks for it.
-type runID struct {
-	mu sync.Mutex
-	id string    // under mu
-	at time.Time // under mu
-}
-
-// run is the id that Redis gives itself anew with each start, "" if it tells none.
-func (d *Desk) run(ctx context.Context) (string, error) {
-	d.runID.mu.Lock()
-	defer d.runID.mu.Unlock()
-	if time.Since(d.runID.at) < runFresh {
-		return d.runID.id, nil
-	}
-	c := d.cfg.Client
-	info, err := c.Do(ctx, c.B().Info().Section("server").Build()).ToString()
-	if _, told := rueidis.IsRedisErr(err); err != nil && !told {
+// run is the id that the event's server gave itself when it started, "" if it tells none.
+func (d *Desk) run(ctx context.Context, event onsale.EventID) (string, error) {
+	_, server, err := d.master.condition(ctx, newKeys(d.cfg.Namespace, event), 0)
+	if err != nil {
 		return "", fmt.Errorf("read redis's run id: %w", err)
 	}
-	id := ""
-	for line := range strings.Lines(info) {
-		if rest, ok := strings.CutPrefix(line, "run_id:"); ok {
-			id = strings.TrimSpace(rest)
+	return server.run, nil
+}
+
+// server is what a Redis server says of itself.
+type server struct {
+	run     string // the id it gave itself when it started
+	replica bool
+	cut     bool // a replica that its master doesn't reach
+	at      time.Time
+}
+
+// place is where events can be read: the master's side of a Redis, or its replicas'.
+// In a cluster many servers are behind it.
+type place struct {
+	client  rueidis.Client
+	replica bool // its servers run only what can't write
+
+	mu      sync.Mutex
+	servers map[string]server // under mu: by name in the cluster, "" outside one
+}
+
+func newPlace(client rueidis.Client, replica bool) *place {
+	return &place{client: client, replica: replica, servers: map[string]server{}}
+}
+
+// run calls a script that only reads.
+func (p *place) run(ctx context.Context, s *script, k keys, args ...string) rueidis.RedisResult {
+	if p.replica {
+		return s.read(ctx, p.client, k, args)
+	}
+	return s.run(ctx, p.client, k, args)
+}
+
+// condition asks for an event's, and for who has it if that was last asked longer
+// than fresh ago: of all the answer, it costs the server most.
+func (p *place) condition(ctx context.Context, k keys, fresh time.Duration) (Condition, server, error) {
+	mode := ""
+	if p.client.Mode() == rueidis.ClientModeCluster {
+		mode = "cluster"
+	}
+	reply, err := p.run(ctx, conditionScript, k, "", mode).AsStrSlice()
+	if err != nil {
+		return Condition{}, server{}, err
+	}
+	who, known := p.known(reply, fresh)
+	if !known {
+		if reply, err = p.run(ctx, conditionScript, k, "whose", mode).AsStrSlice(); err != nil {
+			return Condition{}, server{}, err
+		}
+		if who, err = p.learn(reply); err != nil {
+			return Condition{}, server{}, err
 		}
 	}
-	d.runID.id, d.runID.at = id, time.Now()
-	return id, nil
+	c, err := decodeCondition(reply, who)
+	return c, who, err
+}
+
+func (p *place) known(reply []string, fresh time.Duration) (server, bool) {
+	if len(reply) < 6 {
+		return server{}, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.servers[reply[5]]
+	return s, time.Since(s.at) < fresh
+}
+
+func (p *place) learn(reply []string) (server, error) {
+	if len(reply) != 8 {
+		return server{}, fmt.Errorf("condition answered %d words", len(reply))
+	}
+	s := server{run: field(reply[6], "run_id"), replica: field(reply[7], "role") == "slave",
+		cut: field(reply[7], "master_link_status") == "down", at: time.Now()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.servers[reply[5]] = s
+	return s, nil
+}
+
+func decodeCondition(reply []string, who server) (Condition, error) {
+	now, err := strconv.ParseInt(reply[4], 10, 64)
+	if err != nil {
+		return Condition{}, fmt.Errorf("read redis's clock: %w", err)
+	}
+	if reply[0] == "" {
+		return Condition{Absent: true, At: fromMs(now)}, nil
+	}
+	epoch, err1 := strconv.ParseUint(reply[0], 10, 64)
+	seq, err2 := strconv.ParseUint(reply[1], 10, 64)
+	if err := errors.Join(err1, err2); err != nil {
+		return Condition{}, err
+	}
+	return Condition{Epoch: onsale.Epoch(epoch), Seq: seq, Sale: onsale.Sale(reply[2]), SameRun: reply[3] == who.run, At: fromMs(now)}, nil
+}
+
+// field is the value of a line "name:value" of what INFO says, "" if there is none.
+func field(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }

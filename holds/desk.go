@@ -34,14 +34,15 @@ type Config struct {
 
 // Desk answers whoever asks for a hold or about one. Safe for concurrent use.
 type Desk struct {
-	cfg   Config
-	wg    sync.WaitGroup // calls in flight
-	runID runID
+	cfg    Config
+	ids    *onsale.HoldIDs
+	master *place         // reads through the client
+	wg     sync.WaitGroup // calls in flight
 
 	mu       sync.Mutex
 	batchers map[onsale.EventID]*batcher // under mu
-	onSeq    func(event onsale.EventID, seq uint64, nextDue time.Time)
-	closed   bool // under mu
+	mirrors  *Mirrors                    // under mu; nil if there are none
+	closed   bool                        // under mu
 }
 
 // NewDesk returns a desk.
@@ -52,7 +53,7 @@ func NewDesk(cfg Config) *Desk {
 	if cfg.Memory == 0 {
 		cfg.Memory = onsale.HoldMemory
 	}
-	return &Desk{cfg: cfg, batchers: map[onsale.EventID]*batcher{}, onSeq: func(onsale.EventID, uint64, time.Time) {}}
+	return &Desk{cfg: cfg, ids: onsale.NewHoldIDs(cfg.Secret), master: newPlace(cfg.Client, false), batchers: map[onsale.EventID]*batcher{}}
 }
 
 // Start implements lifecycle.Part; a desk has nothing to start.
@@ -83,11 +84,33 @@ func (d *Desk) batcher(event onsale.EventID, epoch onsale.Epoch) *batcher {
 	b := d.batchers[event]
 	if b == nil {
 		b = &batcher{client: d.cfg.Client, script: applyScript, keys: newKeys(d.cfg.Namespace, event), wg: &d.wg, closed: d.closed,
-			onSeq: func(seq uint64, due time.Time) { d.onSeq(event, seq, due) }}
+			whose: func(ctx context.Context) (string, error) { return d.run(ctx, event) },
+			saw:   func(seen sighting) { d.saw(event, seen) }}
 		b.epoch.Store(uint64(epoch))
 		d.batchers[event] = b
 	}
 	return b
+}
+
+// saw hands on what a call's reply told of the stock.
+func (d *Desk) saw(event onsale.EventID, seen sighting) {
+	d.mu.Lock()
+	m := d.mirrors
+	d.mu.Unlock()
+	if m != nil {
+		m.saw(event, seen)
+	}
+}
+
+// known is the refusal of a request that this process can refuse by itself, or nil.
+func (d *Desk) known(l *onsale.Layout, r *Request, id onsale.HoldID) error {
+	d.mu.Lock()
+	m := d.mirrors
+	d.mu.Unlock()
+	if m == nil {
+		return nil
+	}
+	return m.refuse(l, r, id)
 }
 
 // Request asks for a hold.
@@ -105,15 +128,19 @@ type Request struct {
 // to have happened; with a key, asking again is safe).
 func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Hold, error) {
 	b := d.batcher(l.Event.ID, l.Event.Epoch)
-	args := holdArgs(r)
+	name, args := holdArgs(r)
+	var id onsale.HoldID
 	reply := ""
-	err := d.inEpoch(b, func(epoch onsale.Epoch) (err error) {
-		id := onsale.NewHoldID(l.Event.ID, epoch)
-		if r.Key != "" {
-			id = onsale.DeriveHoldID(d.cfg.Secret, l.Event.ID, epoch, r.Buyer, r.Key)
+	err := d.inEpoch(ctx, b, func(epoch onsale.Epoch) (err error) {
+		if r.Key == "" {
+			id = onsale.NewHoldID(l.Event.ID, epoch)
+		} else {
+			id = d.ids.Derive(l.Event.ID, epoch, r.Buyer, r.Key)
 		}
-		args[0] = string(id)
-		reply, err = d.ask(ctx, b, "hold", args...)
+		if known := d.known(l, &r, id); known != nil {
+			return known
+		}
+		reply, err = d.ask(b, newOperation(name, id, r.Buyer, args...))
 		return err
 	})
 	if err != nil {
@@ -123,13 +150,14 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 	if word != "ok" {
 		return onsale.Hold{}, refusal(l, r, word, rest)
 	}
-	var id onsale.HoldID
-	var state string
-	rec := record{buyer: r.Buyer}
-	if _, err := fmt.Sscan(rest, &id, &state, &rec.generation, &rec.deadline, &rec.lines); err != nil {
-		return onsale.Hold{}, fmt.Errorf("read the answer %q to a hold: %w", reply, err)
+	known, rec, err := parseGrant(rest)
+	if err != nil {
+		return onsale.Hold{}, err
 	}
-	rec.state = state[0]
+	if known != "=" {
+		id = onsale.HoldID(known) // it was granted before its stock was laid anew
+	}
+	rec.buyer = r.Buyer
 	return rec.hold(id, l)
 }
 
@@ -138,7 +166,7 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 // Errors: unknown_hold (also another buyer's), hold_ended (expired or sold, or the
 // generation is another), hold_pinned (a payment is being decided).
 func (d *Desk) Release(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID, generation uint64) error {
-	_, err := d.byOwner(ctx, l, id, "release", string(buyer), strconv.FormatUint(generation, 10))
+	_, err := d.byOwner(ctx, l, id, "release", buyer, strconv.FormatUint(generation, 10))
 	return err
 }
 
@@ -147,7 +175,7 @@ func (d *Desk) Release(ctx context.Context, l *onsale.Layout, id onsale.HoldID, 
 //
 // Errors: Release's, and not_extendable.
 func (d *Desk) Extend(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID, generation uint64) (onsale.Hold, error) {
-	return d.recordOf(ctx, l, id, "extend", string(buyer), strconv.FormatUint(generation, 10))
+	return d.recordOf(ctx, l, id, "extend", buyer, strconv.FormatUint(generation, 10))
 }
 
 // Pin keeps a hold from expiring while its order is decided. Pinning it again, or
@@ -155,16 +183,16 @@ func (d *Desk) Extend(ctx context.Context, l *onsale.Layout, id onsale.HoldID, b
 //
 // Errors: as Release's, and hold_ended if the generation is another.
 func (d *Desk) Pin(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID, generation uint64) (onsale.Hold, error) {
-	return d.recordOf(ctx, l, id, "pin", string(buyer), strconv.FormatUint(generation, 10))
+	return d.recordOf(ctx, l, id, "pin", buyer, strconv.FormatUint(generation, 10))
 }
 
 // Look returns a buyer's hold as it is now. Errors: unknown_hold.
 func (d *Desk) Look(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID) (onsale.Hold, error) {
-	return d.recordOf(ctx, l, id, "look", string(buyer))
+	return d.recordOf(ctx, l, id, "look", buyer)
 }
 
-func (d *Desk) recordOf(ctx context.Context, l *onsale.Layout, id onsale.HoldID, name string, args ...string) (onsale.Hold, error) {
-	text, err := d.byOwner(ctx, l, id, name, args...)
+func (d *Desk) recordOf(ctx context.Context, l *onsale.Layout, id onsale.HoldID, name string, buyer onsale.BuyerID, args ...string) (onsale.Hold, error) {
+	text, err := d.byOwner(ctx, l, id, name, buyer, args...)
 	if err != nil {
 		return onsale.Hold{}, err
 	}
@@ -176,15 +204,15 @@ func (d *Desk) recordOf(ctx context.Context, l *onsale.Layout, id onsale.HoldID,
 }
 
 // byOwner asks something that only the hold's buyer may ask.
-func (d *Desk) byOwner(ctx context.Context, l *onsale.Layout, id onsale.HoldID, name string, args ...string) (string, error) {
+func (d *Desk) byOwner(ctx context.Context, l *onsale.Layout, id onsale.HoldID, name string, buyer onsale.BuyerID, args ...string) (string, error) {
 	b := d.batcher(l.Event.ID, l.Event.Epoch)
 	_, issued, ok := id.Parse()
 	if !ok {
 		return "", errUnknownHold
 	}
 	reply := ""
-	err := d.inEpoch(b, func(epoch onsale.Epoch) (err error) {
-		reply, err = d.ask(ctx, b, name, append([]string{string(id)}, args...)...)
+	err := d.inEpoch(ctx, b, func(epoch onsale.Epoch) (err error) {
+		reply, err = d.ask(b, newOperation(name, id, buyer, args...))
 		if err == nil && issued < epoch && reply == "unknown" {
 			reply = "ended x" // what an old epoch issued is void, unless a rebuild kept it
 		}
@@ -216,7 +244,7 @@ var errUnknownHold = onsale.Refuse(onsale.CodeUnknownHold, "no such hold of your
 // Accept notes that Kafka has the purchase of a pinned hold. It doesn't wait: if the
 // note is lost, a repeated checkout merely produces the purchase again.
 func (d *Desk) Accept(l *onsale.Layout, id onsale.HoldID, at time.Time) {
-	op := newOperation("accept", string(id), strconv.FormatInt(at.UnixMilli(), 10))
+	op := newOperation("accept", id, "", strconv.FormatInt(at.UnixMilli(), 10))
 	// A full queue, or a desk that stops, loses the note: see above.
 	_ = d.batcher(l.Event.ID, l.Event.Epoch).submit(op)
 }
@@ -235,52 +263,56 @@ type Settlement struct {
 // them may have been, and all must be settled again.
 func (d *Desk) Settle(ctx context.Context, l *onsale.Layout, settlements []Settlement) error {
 	b := d.batcher(l.Event.ID, l.Event.Epoch)
-	return d.inEpoch(b, func(onsale.Epoch) error {
+	return d.inEpoch(ctx, b, func(onsale.Epoch) error {
 		ops := make([]*operation, len(settlements))
 		for i, s := range settlements {
 			ops[i] = s.operation(l)
 		}
-		if err := b.submit(ops...); err != nil {
+		err := b.submit(ops...)
+		if err != nil {
 			return err
 		}
 		for _, op := range ops {
 			// Whatever the reply, the hold is as it should be, or recovery will ask again.
-			if _, err := await(ctx, op); err != nil {
-				return err
-			}
+			_, failed := op.await()
+			err = errors.Join(err, failed)
 		}
-		return nil
+		return err
 	})
 }
 
 func (s Settlement) operation(l *onsale.Layout) *operation {
 	if s.Sold {
-		return newOperation("confirm", string(s.Hold), string(s.Buyer), encodeLines(s.Lines, l))
+		return newOperation("confirm", s.Hold, s.Buyer, encodeLines(s.Lines, l))
 	}
-	return newOperation("free", string(s.Hold), strconv.FormatInt(toMs(s.PinnedAt), 10))
+	return newOperation("free", s.Hold, "", strconv.FormatInt(toMs(s.PinnedAt), 10))
 }
 
 // ask has one operation done.
-func (d *Desk) ask(ctx context.Context, b *batcher, name string, args ...string) (string, error) {
-	op := newOperation(name, args...)
+func (d *Desk) ask(b *batcher, op *operation) (string, error) {
 	if err := b.submit(op); err != nil {
 		return "", err
 	}
-	return await(ctx, op)
+	return op.await()
 }
 
-func await(ctx context.Context, op *operation) (string, error) {
-	select {
-	case out := <-op.done:
-		return out.reply, out.err
-	case <-ctx.Done():
-		return "", onsale.Busy(onsale.CodeUnavailable, "the answer did not come in time; ask again", time.Second, ctx.Err())
-	}
+// await returns what came of an operation that was submitted. It comes in time by
+// itself, so there is nothing else to wait for.
+func (o *operation) await() (string, error) {
+	out := <-o.done
+	doneChannels.Put(o.done)
+	return out.reply, out.err
 }
 
 // inEpoch calls f with the epoch that this process believes in, again if Redis
 // knows better, and puts what went wrong into words for the buyer.
-func (d *Desk) inEpoch(b *batcher, f func(onsale.Epoch) error) error {
+//
+// Who has gone already is not asked for. After that ctx plays no part: what was asked may
+// have been done, and its answer comes in time by itself; see maxWait.
+func (d *Desk) inEpoch(ctx context.Context, b *batcher, f func(onsale.Epoch) error) error {
+	if err := ctx.Err(); err != nil {
+		return onsale.Busy(onsale.CodeUnavailable, "the request has ended; ask again", time.Second, err)
+	}
 	var s status
 	var err error
 	for range 2 {

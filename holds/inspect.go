@@ -76,13 +76,13 @@ type Pinned struct {
 // Pins returns holds that were pinned longer ago than the given age, by Redis's
 // clock, oldest first: at the most `most` of them, after skipping some.
 func (d *Desk) Pins(ctx context.Context, event onsale.EventID, age time.Duration, skip, most int64) ([]Pinned, error) {
+	now, err := d.Condition(ctx, event) // for the clock of the server that has the event
+	if err != nil {
+		return nil, err
+	}
+	before := now.At.UnixMilli() - age.Milliseconds()
 	k := newKeys(d.cfg.Namespace, event)
 	c := d.cfg.Client
-	now, err := c.Do(ctx, c.B().Time().Build()).AsIntSlice()
-	if err != nil || len(now) != 2 {
-		return nil, fmt.Errorf("read redis's clock: %w", err)
-	}
-	before := now[0]*1000 + now[1]/1000 - age.Milliseconds()
 	scores, err := c.Do(ctx, c.B().Zrangebyscore().Key(k.all[5]).Min("-inf").Max(strconv.FormatInt(before, 10)).
 		Withscores().Limit(skip, most).Build()).AsZScores()
 	if err != nil {

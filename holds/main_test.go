@@ -8,12 +8,17 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+	"go.uber.org/goleak"
 
 	"onsale"
 	"onsale/internal/stores/storestest"
 )
 
-func TestMain(m *testing.M) { storestest.Main(m) }
+func TestMain(m *testing.M) {
+	// rueidis's client of a cluster closes connections five seconds after it leaves them.
+	storestest.Main(m, goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient).redirectOrNew.func1"))
+}
 
 const testEpoch onsale.Epoch = 1
 

@@ -33,7 +33,7 @@ const (
 // in order. They must not block, nor keep or change what they are given, nor call
 // the mirrors.
 type Listener interface {
-	Reset(*onsale.Stock) // the whole, at first and after every gap or new epoch
+	Reset(*onsale.Stock) // the whole: at first, after every gap or new epoch, and when doubt begins or ends
 	Delta(*onsale.Delta) // the next change
 }
 
@@ -41,11 +41,11 @@ type Listener interface {
 // folding the deltas that Redis publishes, and sweeps what expires when nobody
 // asks. Every process does both; none leads.
 type Mirrors struct {
-	desk       *Desk
-	subscriber rueidis.Client
-	onAmiss    func(onsale.EventID)
-	log        *slog.Logger
-	group      lifecycle.Group
+	desk    *Desk
+	onAmiss func(onsale.EventID)
+	log     *slog.Logger
+	rungs   []*rung // where to read, nearest first; the last is the master
+	group   lifecycle.Group
 
 	mu      sync.Mutex
 	mirrors map[onsale.EventID]*mirror // under mu
@@ -55,11 +55,20 @@ type Mirrors struct {
 // its own, so that messages and calls don't wait for each other. onAmiss is told,
 // again and again, while the stock of a mirrored event is not whole; see Condition.
 func NewMirrors(desk *Desk, subscriber rueidis.Client, onAmiss func(onsale.EventID), log *slog.Logger) *Mirrors {
-	m := &Mirrors{desk: desk, subscriber: subscriber, onAmiss: onAmiss, log: log, mirrors: map[onsale.EventID]*mirror{}}
+	m := &Mirrors{desk: desk, onAmiss: onAmiss, log: log,
+		rungs:   []*rung{masterRung(desk, subscriber)},
+		mirrors: map[onsale.EventID]*mirror{}}
 	desk.mu.Lock()
 	defer desk.mu.Unlock()
-	desk.onSeq = m.learn
+	desk.mirrors = m
 	return m
+}
+
+// ReadFrom has mirrors read where the ladder leads, which may lag behind by up to two
+// seconds, instead of at the master. Called before the first Watch or View; the ladder
+// must run for as long as the mirrors do.
+func (m *Mirrors) ReadFrom(l *Ladder) {
+	m.rungs = append(l.rungs[:len(l.rungs):len(l.rungs)], m.rungs...)
 }
 
 // Start implements lifecycle.Part. Mirrors begin when they are first asked for.
@@ -93,22 +102,23 @@ func (m *Mirrors) mirror(l *onsale.Layout) *mirror {
 	mi := m.mirrors[l.Event.ID]
 	if mi == nil {
 		mi = &mirror{owner: m, layout: l, batcher: m.desk.batcher(l.Event.ID, l.Event.Epoch), inbox: make(chan string, inboxSize),
-			reload: make(chan struct{}, 1), listeners: map[*Listener]Listener{}}
+			reload: make(chan struct{}, 1), listeners: map[*Listener]Listener{}, soldOut: soldOutAnswers{}}
 		m.mirrors[l.Event.ID] = mi
-		m.group.Go(context.Background(), mi.subscribe)
+		m.group.Go(context.Background(), mi.listen)
+		m.group.Go(context.Background(), mi.keep)
 		m.group.Go(context.Background(), mi.run)
 	}
 	return mi
 }
 
-// learn hears from the desk when the next hold is due.
-func (m *Mirrors) learn(event onsale.EventID, _ uint64, nextDue time.Time) {
+// saw hears from the desk what a call's reply told.
+func (m *Mirrors) saw(event onsale.EventID, seen sighting) {
 	m.mu.Lock()
 	mi := m.mirrors[event]
 	m.mu.Unlock()
 	if mi != nil {
 		mi.mu.Lock()
-		mi.nextDue = nextDue
+		mi.nextDue, mi.sighted = seen.due, seen
 		mi.mu.Unlock()
 	}
 }
@@ -120,10 +130,14 @@ type mirror struct {
 	batcher *batcher
 	inbox   chan string   // published deltas, in order
 	reload  chan struct{} // holds a token when the whole must be read
+	footing footing
 
 	mu        sync.Mutex
 	stock     *onsale.Stock          // under mu; nil until first read
 	nextDue   time.Time              // under mu
+	sighted   sighting               // under mu: the last one
+	grants    grantedIDs             // under mu
+	soldOut   soldOutAnswers         // under mu
 	listeners map[*Listener]Listener // under mu
 }
 
@@ -149,37 +163,9 @@ func (mi *mirror) askReload() {
 	}
 }
 
-// subscribe hands what is published to run, for as long as the mirror lives. The
-// stock is read anew each time a subscription begins: what was published before
-// is in it, what is published after will come.
-func (mi *mirror) subscribe(ctx context.Context) {
-	c := mi.owner.subscriber
-	hooked := rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) {
-		if s.Kind == "subscribe" {
-			mi.askReload()
-		}
-	})
-	for ctx.Err() == nil {
-		err := c.Receive(hooked, c.B().Subscribe().Channel(mi.batcher.keys.channel).Build(), func(msg rueidis.PubSubMessage) {
-			select {
-			case mi.inbox <- msg.Message:
-			default:
-				mi.askReload()
-			}
-		})
-		if ctx.Err() == nil {
-			mi.owner.log.Warn("subscription broke; it is made again", "event", mi.layout.Event.ID, "error", err)
-			pause(ctx, resubscribePause)
-		}
-	}
-}
-
 func (mi *mirror) run(ctx context.Context) {
-	check := time.NewTicker(checkEvery)
-	defer check.Stop()
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
-	var behind uint64 // the seq the mirror had when it was last seen to be behind
 	for {
 		select {
 		case <-ctx.Done():
@@ -190,8 +176,6 @@ func (mi *mirror) run(ctx context.Context) {
 			mi.fold(ctx, text)
 		case <-sweep.C:
 			mi.sweep(ctx)
-		case <-check.C:
-			behind = mi.check(ctx, behind)
 		}
 		sweep.Reset(mi.untilDue())
 	}
@@ -221,7 +205,7 @@ func (mi *mirror) sweep(ctx context.Context) {
 }
 
 func (mi *mirror) fold(ctx context.Context, text string) {
-	d, err := decodeDelta(mi.layout, text)
+	d, granted, err := decodeDelta(mi.layout, text)
 	if err != nil {
 		mi.owner.log.Error("unreadable delta; the stock is read anew", "error", err)
 		mi.read(ctx)
@@ -232,10 +216,15 @@ func (mi *mirror) fold(ctx context.Context, text string) {
 	before := uint64(0)
 	if known {
 		before = mi.stock.Seq
+		if d.Epoch < mi.stock.Epoch {
+			mi.mu.Unlock()
+			return // from a rung that was behind; a Redis that has gone back is for check to tell
+		}
 	}
 	ok := known && mi.stock.Apply(d)
 	if ok && d.Seq > before {
 		mi.nextDue = d.NextDue
+		mi.grants.note(granted)
 		for _, l := range mi.listeners {
 			l.Delta(d)
 		}
@@ -246,17 +235,21 @@ func (mi *mirror) fold(ctx context.Context, text string) {
 	}
 }
 
-// read takes the whole stock from Redis.
+// read takes the whole stock from where the mirror stands.
 func (mi *mirror) read(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	stock, err := mi.owner.desk.Stock(ctx, mi.layout)
-	if errors.Is(err, ErrAbsent) {
+	r := mi.owner.rungs[mi.footing.at()]
+	stock, err := r.stock(ctx, mi.layout, mi.batcher.keys)
+	if errors.Is(err, ErrAbsent) && r.master {
+		mi.doubt()
 		mi.owner.onAmiss(mi.layout.Event.ID)
 		return
 	}
 	if err != nil {
 		mi.owner.log.Warn("stock not read; the next check tries again", "event", mi.layout.Event.ID, "error", err)
+		return
+	}
+	if stock.Sale == onsale.SaleRecovering { // nothing is laid yet
+		mi.doubt()
 		return
 	}
 	mi.mu.Lock()
@@ -265,41 +258,11 @@ func (mi *mirror) read(ctx context.Context) {
 		return // what is older is a reading that took long, or a Redis that has gone back: check tells
 	}
 	mi.stock, mi.nextDue = stock, stock.NextDue
+	mi.grants.empty(mi.layout.Capacity())
 	mi.batcher.raise(stock.Epoch)
 	for _, l := range mi.listeners {
 		l.Reset(stock)
 	}
-}
-
-// check asks whether the stock is whole, and whether the mirror has all of it. One
-// that is behind twice at the same seq has lost its subscription: it reads the whole.
-func (mi *mirror) check(ctx context.Context, behind uint64) uint64 {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	c, err := mi.owner.desk.Condition(ctx, mi.layout.Event.ID)
-	if err != nil {
-		return 0 // the next check asks again
-	}
-	mi.mu.Lock()
-	known, at := mi.stock != nil, uint64(0)
-	gone, same := false, false
-	if known {
-		gone = c.Epoch < mi.stock.Epoch
-		same = c.Epoch == mi.stock.Epoch && c.Seq == mi.stock.Seq
-		at = mi.stock.Seq + 1 // never 0, which means "not behind"
-	}
-	mi.mu.Unlock()
-	if !c.Whole() || gone {
-		mi.owner.onAmiss(mi.layout.Event.ID)
-	}
-	if same || c.Absent {
-		return 0
-	}
-	if !known || behind == at {
-		mi.askReload()
-		return 0
-	}
-	return at
 }
 
 func pause(ctx context.Context, d time.Duration) {

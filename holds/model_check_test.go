@@ -90,7 +90,7 @@ func (t *trial) run(s step) string {
 		return err.Error()
 	}
 	for i := range got {
-		if plainReply(got[i]) != want[i] {
+		if plainReply(strings.Replace(got[i], "ok = ", "ok "+string(ops[i].hold)+" ", 1)) != want[i] {
 			return fmt.Sprintf("%s %v: redis answers %q, the model %q", ops[i].name, ops[i].args, got[i], want[i])
 		}
 	}
@@ -111,13 +111,16 @@ func (t *trial) both(o trialOp) (*operation, string) {
 			t.next++
 			id, r.Key = fmt.Sprintf("hold-%d", t.next), ""
 		}
-		args := holdArgs(r)
-		args[0] = id
-		answer := m.hold(id, o.buyer, args[2], asks)
+		name, args := holdArgs(r)
+		print := args[0]
+		if name == "hold" {
+			print = args[1]
+		}
+		answer := m.hold(id, o.buyer, print, asks)
 		if strings.HasPrefix(answer, "ok") {
 			t.ids = append(t.ids, id)
 		}
-		return newOperation("hold", args...), answer
+		return newOperation(name, onsale.HoldID(id), r.Buyer, args...), answer
 	}
 	if len(t.ids) == 0 {
 		return nil, ""
@@ -132,11 +135,11 @@ func (t *trial) both(o trialOp) (*operation, string) {
 		if h == nil || (h.state != 'p' && h.state != 's') {
 			return nil, "" // Postgres tickets only what was pinned; settle_test.go has the rest
 		}
-		return newOperation("confirm", id, h.buyer, "unused"), m.confirm(id)
+		return newOperation("confirm", onsale.HoldID(id), onsale.BuyerID(h.buyer), "unused"), m.confirm(id)
 	case "free":
-		return newOperation("free", id, "0"), m.free1(id)
+		return newOperation("free", onsale.HoldID(id), "", "0"), m.free1(id)
 	}
-	return newOperation(o.name, id, o.buyer, strconv.Itoa(o.generation)), m.owner(o.name, id, o.buyer, o.generation)
+	return newOperation(o.name, onsale.HoldID(id), onsale.BuyerID(o.buyer), strconv.Itoa(o.generation)), m.owner(o.name, id, o.buyer, o.generation)
 }
 
 // plainReply is a reply without what the model doesn't say: the place and counts of

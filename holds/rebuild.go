@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,7 +19,7 @@ var ErrSuperseded = errors.New("holds: another rebuild was here first")
 // in a new epoch, which fences whatever was issued before. A stock that this run of
 // Redis has laid whole is not emptied: that, and a newer rebuild, are ErrSuperseded.
 func (d *Desk) BeginRebuild(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch) error {
-	run, err := d.run(ctx)
+	run, err := d.run(ctx, l.Event.ID)
 	if err != nil {
 		return err
 	}
@@ -44,39 +45,28 @@ type Kept struct {
 	AcceptedAt time.Time
 }
 
-// rebuildChunk is how many holds one call lays: about a millisecond of Redis's time.
+// rebuildChunk is how many pairs one call writes: well below a millisecond of Redis's time.
 const rebuildChunk = 250
 
 // FinishRebuild lays the stock: everything is available but what is kept. The sale
 // goes on as given.
 func (d *Desk) FinishRebuild(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch, sale onsale.Sale, kept []Kept) error {
-	seats, counts := l.Empty(), make([]onsale.Counts, len(l.Sections()))
-	for i, s := range l.Sections() {
-		counts[i].Available = s.Capacity
+	f, err := foundationOf(l, epoch, kept)
+	if err != nil {
+		return err
 	}
-	now := time.Now().UnixMilli()
-	for len(kept) > 0 {
-		chunk := kept[:min(len(kept), rebuildChunk)]
-		kept = kept[len(chunk):]
-		args := []string{strconv.Itoa(len(chunk))}
-		for _, k := range chunk {
-			if err := lay(l, k, seats, counts); err != nil {
+	for _, part := range []struct {
+		step  string
+		pairs []string
+	}{{"holds", f.holds}, {"buyers", f.buyers}, {"pins", f.pins}} {
+		for chunk := range slices.Chunk(part.pairs, 2*rebuildChunk) {
+			if err := d.rebuildStep(ctx, l, epoch, part.step, chunk...); err != nil {
 				return err
 			}
-			rec := record{state: 'p', generation: 1, deadline: now, pinned: now, accepted: toMs(k.AcceptedAt), buyer: k.Buyer, lines: encodeLines(k.Lines, l)}
-			pinned := now
-			if k.Sold {
-				rec.state, pinned = 's', 0
-			}
-			args = append(args, string(k.Hold), string(k.Hold.In(epoch)), rec.String(), string(k.Buyer),
-				strconv.Itoa(onsale.Quantity(k.Lines)), strconv.FormatInt(pinned, 10))
-		}
-		if err := d.rebuildStep(ctx, l, epoch, "holds", args...); err != nil {
-			return err
 		}
 	}
-	args := []string{string(sale), string(seats)}
-	for _, c := range counts {
+	args := []string{string(sale), string(f.seats)}
+	for _, c := range f.counts {
 		args = append(args, formatCounts(c))
 	}
 	if err := d.rebuildStep(ctx, l, epoch, "finish", args...); err != nil {
@@ -84,6 +74,43 @@ func (d *Desk) FinishRebuild(ctx context.Context, l *onsale.Layout, epoch onsale
 	}
 	d.batcher(l.Event.ID, epoch).raise(epoch)
 	return nil
+}
+
+// foundation is what stock is laid of, as Redis keeps it; see book.lua.
+type foundation struct {
+	seats               []byte
+	counts              []onsale.Counts
+	holds, buyers, pins []string // in pairs: field and value, or score and member
+}
+
+func foundationOf(l *onsale.Layout, epoch onsale.Epoch, kept []Kept) (*foundation, error) {
+	f := &foundation{seats: l.Empty(), counts: make([]onsale.Counts, len(l.Sections()))}
+	for i, s := range l.Sections() {
+		f.counts[i].Available = s.Capacity
+	}
+	now := time.Now().UnixMilli()
+	written, admissions := make(map[onsale.HoldID]bool, 2*len(kept)), map[onsale.BuyerID]int{}
+	for _, k := range kept {
+		if err := lay(l, k, f.seats, f.counts); err != nil {
+			return nil, err
+		}
+		rec := record{state: 'p', generation: 1, deadline: now, pinned: now, accepted: toMs(k.AcceptedAt), buyer: k.Buyer, lines: encodeLines(k.Lines, l)}
+		if k.Sold {
+			rec.state = 's'
+		} else {
+			f.pins = append(f.pins, strconv.FormatInt(now, 10), string(k.Hold))
+		}
+		f.holds = append(f.holds, string(k.Hold), rec.String())
+		if again := k.Hold.In(epoch); !written[again] { // a key that was used before finds it
+			f.holds = append(f.holds, string(again), "@"+string(k.Hold))
+			written[again] = true
+		}
+		admissions[k.Buyer] += onsale.Quantity(k.Lines)
+	}
+	for buyer, n := range admissions {
+		f.buyers = append(f.buyers, string(buyer), strconv.Itoa(n)+"|0|0")
+	}
+	return f, nil
 }
 
 // lay takes a kept hold's inventory out of what is available.

@@ -1,6 +1,7 @@
 package holds
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -44,6 +45,26 @@ func parseRecord(text string) (record, error) {
 		}
 	}
 	return r, nil
+}
+
+// parseGrant reads what hold.lua answers: "<id> <state> <generation> <deadline> <lines>".
+func parseGrant(text string) (id string, r record, err error) {
+	var words [4]string
+	rest, ok := text, true
+	for i := range words {
+		if words[i], rest, ok = strings.Cut(rest, " "); !ok {
+			return "", record{}, fmt.Errorf("the answer %q to a hold has not the form that hold.lua writes", text)
+		}
+	}
+	r.lines = rest
+	var errs [2]error
+	r.generation, errs[0] = strconv.ParseUint(words[2], 10, 64)
+	r.deadline, errs[1] = strconv.ParseInt(words[3], 10, 64)
+	if err := errors.Join(errs[:]...); err != nil || len(words[1]) != 1 {
+		return "", record{}, fmt.Errorf("the answer %q to a hold: %w", text, err)
+	}
+	r.state = words[1][0]
+	return words[0], r, nil
 }
 
 func (r record) String() string {

@@ -21,11 +21,12 @@ import (
 var lua embed.FS
 
 var (
-	applyScript   = newScript("book", "expire", "best", "hold", "release", "pin", "extend", "accept", "confirm", "free", "look", "close", "apply")
-	saleScript    = newScript("sale")
-	rebuildScript = newScript("rebuild")
-	viewScript    = newScript("snapshot", "view")
-	inspectScript = newScript("snapshot", "inspect")
+	applyScript     = fenced(newScript("book", "expire", "best", "hold", "release", "pin", "extend", "accept", "confirm", "free", "look", "tell", "close", "apply"))
+	saleScript      = newScript("tell", "sale")
+	rebuildScript   = newScript("tell", "rebuild")
+	viewScript      = newScript("snapshot", "view")
+	inspectScript   = newScript("snapshot", "inspect")
+	conditionScript = newScript("condition")
 )
 
 // script is a Lua program that Redis knows by its SHA-1.
@@ -52,11 +53,30 @@ func programme(source string) *script {
 // run calls the script on an event's keys: by its SHA-1, and whole when Redis has
 // forgotten it (restart, failover, SCRIPT FLUSH).
 func (s *script) run(ctx context.Context, c rueidis.Client, k keys, args []string) rueidis.RedisResult {
-	r := c.Do(ctx, c.B().Evalsha().Sha1(s.sha).Numkeys(int64(len(k.all))).Key(k.all...).Arg(args...).Build())
-	if e, ok := rueidis.IsRedisErr(r.Error()); ok && e.IsNoScript() {
+	r := s.evalsha(ctx, c, k, args)
+	if isForgotten(r.Error()) {
 		return c.Do(ctx, c.B().Eval().Script(s.source).Numkeys(int64(len(k.all))).Key(k.all...).Arg(args...).Build())
 	}
 	return r
+}
+
+// read is run for a script that only reads, on a server that may be a replica.
+func (s *script) read(ctx context.Context, c rueidis.Client, k keys, args []string) rueidis.RedisResult {
+	r := c.Do(ctx, c.B().EvalshaRo().Sha1(s.sha).Numkeys(int64(len(k.all))).Key(k.all...).Arg(args...).Build())
+	if isForgotten(r.Error()) {
+		return c.Do(ctx, c.B().EvalRo().Script(s.source).Numkeys(int64(len(k.all))).Key(k.all...).Arg(args...).Build())
+	}
+	return r
+}
+
+func (s *script) evalsha(ctx context.Context, c rueidis.Client, k keys, args []string) rueidis.RedisResult {
+	return c.Do(ctx, c.B().Evalsha().Sha1(s.sha).Numkeys(int64(len(k.all))).Key(k.all...).Arg(args...).Build())
+}
+
+// isForgotten reports whether Redis doesn't know the script, or not any more.
+func isForgotten(err error) bool {
+	e, ok := rueidis.IsRedisErr(err)
+	return ok && e.IsNoScript()
 }
 
 // keys are an event's keys in Redis. They share the hash tag {event}, so every

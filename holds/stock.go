@@ -19,8 +19,11 @@ var ErrAbsent = errors.New("holds: redis has no stock of the event")
 // Stock reads an event's whole stock from Redis, in one step. It returns ErrAbsent
 // if there is none.
 func (d *Desk) Stock(ctx context.Context, l *onsale.Layout) (*onsale.Stock, error) {
-	k := newKeys(d.cfg.Namespace, l.Event.ID)
-	reply, err := viewScript.run(ctx, d.cfg.Client, k, []string{strconv.Itoa(len(l.Sections()))}).ToArray()
+	return d.master.stock(ctx, l, newKeys(d.cfg.Namespace, l.Event.ID))
+}
+
+func (p *place) stock(ctx context.Context, l *onsale.Layout, k keys) (*onsale.Stock, error) {
+	reply, err := p.run(ctx, viewScript, k, strconv.Itoa(len(l.Sections()))).ToArray()
 	if err != nil {
 		return nil, fmt.Errorf("read the stock of %s: %w", l.Event.ID, err)
 	}
@@ -98,31 +101,32 @@ type delta struct {
 	NextDue int64               `json:"n"`
 	Counts  map[string][4]int64 `json:"c"`
 	Seats   []onsale.FeedRun    `json:"x"` // offsets are the event's, not a section's
+	Granted string              `json:"g"` // the tails of ids that were granted under a key, on end; see soldout.go
 }
 
 // decodeDelta reads a published delta and checks it against the layout, so that
-// applying it can't go out of bounds.
-func decodeDelta(l *onsale.Layout, text string) (*onsale.Delta, error) {
+// applying it can't go out of bounds. granted are the tails of the ids that it tells of.
+func decodeDelta(l *onsale.Layout, text string) (d *onsale.Delta, granted string, err error) {
 	var in delta
 	if err := json.Unmarshal([]byte(text), &in); err != nil {
-		return nil, fmt.Errorf("read a delta of %s: %w", l.Event.ID, err)
+		return nil, "", fmt.Errorf("read a delta of %s: %w", l.Event.ID, err)
 	}
 	out := &onsale.Delta{Epoch: in.Epoch, Seq: in.Seq, At: fromMs(in.At), Sale: in.Sale, NextDue: fromMs(in.NextDue),
 		Counts: make(map[int]onsale.Counts, len(in.Counts))}
 	for name, c := range in.Counts {
 		i, err := strconv.Atoi(name)
 		if err != nil || i < 0 || i >= len(l.Sections()) {
-			return nil, fmt.Errorf("a delta of %s has section %q", l.Event.ID, name)
+			return nil, "", fmt.Errorf("a delta of %s has section %q", l.Event.ID, name)
 		}
 		out.Counts[i] = onsale.Counts{Available: c[0], Held: c[1], Pinned: c[2], Sold: c[3]}
 	}
 	for _, run := range in.Seats {
-		if run.Offset < 0 || run.Offset+len(run.States) > l.Length() {
-			return nil, fmt.Errorf("a delta of %s has seats at %d", l.Event.ID, run.Offset)
+		if run.Offset < 0 || run.Offset > l.Length()-len(run.States) {
+			return nil, "", fmt.Errorf("a delta of %s has seats at %d", l.Event.ID, run.Offset)
 		}
 		out.Seats = append(out.Seats, onsale.SeatRun(run))
 	}
-	return out, nil
+	return out, in.Granted, nil
 }
 
 // SetSale tells Redis and the feed that the sale was opened, paused or closed.
@@ -130,7 +134,7 @@ func decodeDelta(l *onsale.Layout, text string) (*onsale.Delta, error) {
 // Errors: ErrAbsent; recovering.
 func (d *Desk) SetSale(ctx context.Context, l *onsale.Layout, sale onsale.Sale) error {
 	b := d.batcher(l.Event.ID, l.Event.Epoch)
-	err := d.inEpoch(b, func(epoch onsale.Epoch) error {
+	err := d.inEpoch(ctx, b, func(epoch onsale.Epoch) error {
 		args := []string{strconv.FormatUint(uint64(epoch), 10), b.keys.channel, string(sale)}
 		reply, err := saleScript.run(ctx, d.cfg.Client, b.keys, args).ToArray()
 		if err != nil {

@@ -53,6 +53,10 @@ func TestEveryClientEndsWithTheServersView(t *testing.T) {
 						h.tell()
 					case "epoch":
 						h.newEpoch()
+					case "doubt":
+						h.say(onsale.SaleRecovering)
+					case "trust":
+						h.say(onsale.SaleOpen)
 					case "join":
 						browsers = append(browsers, s.open(t, h))
 					case "leave":
@@ -99,5 +103,5 @@ func TestEveryClientEndsWithTheServersView(t *testing.T) {
 	}
 }
 
-var steps = []string{"delta", "delta", "delta", "burst", "gap", "repeated reset", "epoch", "join", "join", "leave",
+var steps = []string{"delta", "delta", "delta", "burst", "gap", "repeated reset", "epoch", "doubt", "doubt", "trust", "join", "join", "leave",
 	"stop reading", "stall", "read on", "read on", "lose a delta", "resume"}

@@ -41,6 +41,7 @@ func eventually(t testing.TB, check func() error) {
 type moment struct {
 	epoch onsale.Epoch
 	seq   uint64
+	sale  onsale.Sale // it alone may change while the rest stands
 }
 
 // house is the truth about one event, and the Source of it, as a test drives it.
@@ -85,7 +86,7 @@ func (h *house) refill(epoch onsale.Epoch) {
 }
 
 func (h *house) remember() {
-	h.history[moment{h.stock.Epoch, h.stock.Seq}] = Snapshot(h.layout, h.stock)
+	h.history[moment{h.stock.Epoch, h.stock.Seq, h.stock.Sale}] = Snapshot(h.layout, h.stock)
 }
 
 // Watch implements Source.
@@ -183,6 +184,16 @@ func (h *house) tell() {
 	}
 }
 
+// say resets all listeners to the same stock with another sale, as a mirror does whose
+// doubt begins or ends.
+func (h *house) say(sale onsale.Sale) {
+	h.mu.Lock()
+	h.stock.Sale = sale
+	h.remember()
+	h.mu.Unlock()
+	h.tell()
+}
+
 // newEpoch loses everything and begins again.
 func (h *house) newEpoch() {
 	h.mu.Lock()
@@ -202,9 +213,9 @@ func (h *house) view() *onsale.FeedSnapshot {
 func (h *house) wasTrue(view *onsale.FeedSnapshot) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	was, ok := h.history[moment{view.Epoch, view.Seq}]
+	was, ok := h.history[moment{view.Epoch, view.Seq, view.Sale}]
 	if !ok {
-		return fmt.Errorf("there never was an epoch %d seq %d", view.Epoch, view.Seq)
+		return fmt.Errorf("there never was an epoch %d seq %d with the sale %s", view.Epoch, view.Seq, view.Sale)
 	}
 	return feedclient.Differ(view, was)
 }

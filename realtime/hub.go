@@ -163,7 +163,7 @@ func (h *hub) publish() bool {
 	case h.now == nil, old != nil && same(old, h.now):
 		h.in.Unlock()
 		return false
-	case old == nil || h.now.Epoch != old.Epoch || h.now.Seq <= old.Seq:
+	case old == nil || h.now.Epoch != old.Epoch || h.now.Seq < old.Seq:
 		// No delta leads here: everybody gets a snapshot.
 		h.sent = h.now.Clone()
 	default:

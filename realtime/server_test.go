@@ -214,7 +214,7 @@ func (b *browser) take(data []byte) error {
 		switch {
 		case view == nil:
 			return errors.New("a delta before the snapshot")
-		case b.deaf:
+		case b.deaf && f.Delta.Seq > f.Delta.From: // of the others nothing would tell it
 			b.deaf, b.lost = false, true
 			return nil
 		case !b.lost && (f.Delta.Epoch != view.Epoch || f.Delta.From != view.Seq):

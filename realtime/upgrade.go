@@ -86,6 +86,9 @@ func (g *Gateway) upgrade(ctx *fasthttp.RequestCtx, event onsale.EventID) error 
 		return err
 	}
 	socket := ctx.Conn()
+	if wrapped, ok := socket.(interface{ NetConn() net.Conn }); ok {
+		socket = wrapped.NetConn()
+	}
 	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols) // for whoever logs it; gorilla answers
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(hijacked net.Conn) { g.adopt(h, socket, hijacked, request, network) })

@@ -18,6 +18,7 @@ import (
 
 	"onsale"
 	"onsale/bench"
+	benchengine "onsale/bench/engine"
 )
 
 // version is set by the linker.
@@ -73,7 +74,7 @@ func command() *cli.Command {
 			settleCommand(),
 			migrateCommand(),
 			eventCommand(),
-			bench.Command(),
+			bench.Command(benchengine.Command()),
 			storesCommand(),
 			paysimCommand(),
 			versionCommand(),

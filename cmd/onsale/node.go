@@ -29,6 +29,7 @@ type node struct {
 
 	store    *persist.Store
 	desk     *holds.Desk
+	ladder   *holds.Ladder
 	mirrors  *holds.Mirrors
 	catalog  *engine.Catalog
 	sales    *engine.Sales
@@ -81,6 +82,9 @@ func (n *node) connect(ctx context.Context) error {
 		return err
 	}
 	n.closers = append(n.closers, client.Close)
+	if n.ladder, err = holds.NewLadder(n.redisRead, n.log); err != nil {
+		return err
+	}
 	n.desk = holds.NewDesk(holds.Config{Client: client, Secret: []byte(n.secret)})
 	if n.store, err = persist.Open(ctx, n.postgres, persist.Config{Secret: []byte(n.secret)}); err != nil {
 		return err
@@ -126,7 +130,8 @@ func (n *node) mirror(onAmiss func(onsale.EventID)) error {
 	}
 	n.closers = append(n.closers, subscriber.Close)
 	n.mirrors = holds.NewMirrors(n.desk, subscriber, onAmiss, n.log)
-	n.add(n.mirrors)
+	n.mirrors.ReadFrom(n.ladder)
+	n.add(n.ladder, n.mirrors)
 	return nil
 }
 

@@ -16,11 +16,11 @@ var storeSettings = []string{"redis", "postgres", "kafka", "kafka-prefix", "part
 
 func serveCommand() *cli.Command {
 	return roleCommand("serve", "the front tier: API, pages and feed on one port", roles{front: true, feed: true},
-		"listen", "admin-token", "webhook-secret", "origins", "max-feeds", "max-feeds-per-ip")
+		"listen", "redis-read", "admin-token", "webhook-secret", "origins", "max-feeds", "max-feeds-per-ip")
 }
 
 func feedCommand() *cli.Command {
-	return roleCommand("feed", "the live feed alone", roles{feed: true}, "listen", "origins", "max-feeds", "max-feeds-per-ip")
+	return roleCommand("feed", "the live feed alone", roles{feed: true}, "listen", "redis-read", "origins", "max-feeds", "max-feeds-per-ip")
 }
 
 func settleCommand() *cli.Command {

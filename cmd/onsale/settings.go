@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"onsale/holds"
 	"onsale/internal/kafka"
 )
 
@@ -25,6 +26,7 @@ type settings struct {
 	file          string
 	listen        string
 	redis         string
+	redisRead     string
 	postgres      string
 	kafka         string
 	kafkaPrefix   string
@@ -44,7 +46,8 @@ type settings struct {
 func (s *settings) flags(names ...string) []cli.Flag {
 	known := map[string]cli.Flag{
 		"listen":           s.text("listen", "127.0.0.1:8080", "serve HTTP on this `HOST:PORT`", &s.listen),
-		"redis":            s.text("redis", "redis://127.0.0.1:6379/0", "Redis, as a `URL`", &s.redis),
+		"redis":            s.text("redis", "redis://127.0.0.1:6379/0", "Redis, as a `URL`: "+holds.AddressForms, &s.redis),
+		"redis-read":       s.text("redis-read", "", "replicas of Redis to mirror the stock from, nearest first, as `URL,…` in --redis's forms; the master is the last resort", &s.redisRead),
 		"postgres":         s.text("postgres", "postgres://onsale@127.0.0.1:5432/onsale", "Postgres, as a `URL`", &s.postgres),
 		"kafka":            s.text("kafka", "127.0.0.1:9092", "Kafka, as `HOST:PORT,…`", &s.kafka),
 		"kafka-prefix":     s.text("kafka-prefix", "", "`TEXT` before every topic and group, so that several installations can share a cluster", &s.kafkaPrefix),

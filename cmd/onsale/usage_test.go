@@ -42,6 +42,7 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"a setting that is none":     {[]string{"serve", "--config", settings}, "colour"},
 		"a settings file that isn't": {[]string{"serve", "--config", settings + "x"}, "no such file"},
 		"an unreachable Redis":       {[]string{"serve", "--listen", "127.0.0.1:0", "--redis", "redis://127.0.0.1:1/0"}, "--redis"},
+		"a replica that is none":     {[]string{"serve", "--listen", "127.0.0.1:0", "--redis", url, "--redis-read", "nonsense"}, "--redis-read"},
 		"a Redis URL that is none":   {[]string{"serve", "--listen", "127.0.0.1:0", "--redis", "nonsense"}, "redis"},
 		"an unreachable Postgres":    {[]string{"serve", "--listen", "127.0.0.1:0", "--redis", url, "--postgres", "postgres://x@127.0.0.1:1/x"}, "Postgres"},
 		"a Postgres URL that isn't":  {[]string{"migrate", "--postgres", "nonsense"}, "postgres://"},

@@ -49,6 +49,20 @@ func TestCountsFollowTheFeed(t *testing.T) {
 	p.eventually("one can choose again", "!document.querySelector('.stepper input').disabled")
 }
 
+func TestWhileTheStockIsInDoubtThePageSaysSoAndGoesOnByItself(t *testing.T) {
+	o := newOffice(t, arena())
+	p := openEvent(t, o)
+	p.shows(left("floor"), "200")
+	o.doubt(onsale.SaleRecovering)
+	p.shows(".badge", "One moment")
+	p.shows(".panel", "The sale is being checked and goes on in a moment")
+	p.shows(left("floor"), "200")
+	p.eventually("nothing can be chosen", "document.querySelector('.stepper input').disabled")
+	o.doubt(onsale.SaleOpen)
+	p.shows(".badge", "On sale")
+	p.eventually("one can choose again", "!document.querySelector('.stepper input').disabled")
+}
+
 func TestGeneralAdmissionIsHeldPaidAndTicketed(t *testing.T) {
 	o := newOffice(t, arena())
 	p := openEvent(t, o)

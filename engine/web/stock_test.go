@@ -153,6 +153,16 @@ func (o *office) setSale(sale onsale.Sale) {
 	o.move(nil, onsale.SeatAvailable, onsale.SeatAvailable)
 }
 
+// doubt says that the sale is recovering, or is not so any more, which is no change of
+// the stock.
+func (o *office) doubt(sale onsale.Sale) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stock.Sale = sale
+	o.publish(onsale.FeedDelta{Type: onsale.FrameDelta, Epoch: o.stock.Epoch, From: o.stock.Seq, Seq: o.stock.Seq,
+		At: o.stock.At, Sale: sale, Sections: map[string]onsale.FeedChanges{}})
+}
+
 // advance takes the only order that is under way to the next states, with all
 // that follows from each.
 func (o *office) advance(states ...onsale.OrderState) {

@@ -4,8 +4,8 @@
 -- ARGS     id, when it was accepted, in ms
 -- RETURNS  "ok", "unknown", "ended <state>"
 
-operations.accept = function(id, at)
-  local hold = holds[id]
+operations.accept = function(id, _, at)
+  local hold = hold_of(id)
   if not hold then return 'unknown' end
   if hold.state ~= 'p' and hold.state ~= 's' and hold.state ~= 'o' then return 'ended ' .. hold.state end
   if hold.accepted == '0' then

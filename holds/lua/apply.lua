@@ -1,27 +1,45 @@
 -- apply: any number of operations in one call, in order.
 --
--- ARGV     4 number of operations, then per operation: its name, the number of its
---          arguments, the hold's id, the rest of the arguments
--- RETURNS  {"done", now, seq, next due (0: none), reply, reply, …}
+-- ARGV     4 number of operations, then the hold's id of each, then the buyer of each
+--          ("" where none matters), then per operation its name and its arguments
+-- RETURNS  {"done", now, seq, next due (0: none), reply, reply, …}, with fewer replies than
+--          operations if the last ones were left undone: no call keeps Redis for long
 --          {"absent"}        Redis has no stock of the event: it was lost, or never loaded
 --          {"epoch", epoch}  the caller's epoch is another
 --          {"recovering"}    stock is being rebuilt
 
-local first, ids = {}, {}
-local at = 5
-for i = 1, tonumber(ARGV[4]) do
-  first[i] = at
-  ids[i] = ARGV[at + 2]
-  at = at + 2 + tonumber(ARGV[at + 1])
-end
+-- How many arguments an operation has; the others say it themselves, in a first one.
+local arity = {general = 3, block = 5, release = 1, pin = 1, extend = 1, look = 0, accept = 1, confirm = 1, free = 1}
+
+local n = tonumber(ARGV[4])
+local at = 5 + 2 * n
+local ids, names = {unpack(ARGV, 5, 4 + n)}, {unpack(ARGV, 5 + n, 4 + 2 * n)}
 fetch(ids)
+fetch_buyers(names)
 reap()
 
-local replies = {'done', string.format('%.0f', now)}
-for i = 1, #ids do
-  replies[i + 4] = operations[ARGV[first[i]]](ids[i], first[i] + 3)
+-- Redis does nothing else meanwhile. What was done is written in about as much time again.
+local BUDGET_US, LOOK_EVERY = 1000, 16
+
+local function overdrawn()
+  local at = call('TIME')
+  return (at[1] - time[1]) * 1000000 + at[2] - time[2] > BUDGET_US
+end
+
+local replies = {'done', text(now), 0, 0}
+for i = 1, n do
+  if i % LOOK_EVERY == 0 and overdrawn() then break end
+  local name = ARGV[at]
+  at = at + 1
+  local arguments = arity[name]
+  if not arguments then
+    arguments = tonumber(ARGV[at])
+    at = at + 1
+  end
+  replies[i + 4] = operations[name](ids[i], names[i], at)
+  at = at + arguments
 end
 close()
 replies[3] = seq
-replies[4] = string.format('%.0f', next_due())
+replies[4] = text(next_due())
 return replies

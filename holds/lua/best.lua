@@ -76,11 +76,18 @@ local function next_block(view, pattern, mine, avoid_orphans)
   return p
 end
 
--- After a block was taken, what is left of its run may suit another size, whose
--- cursor is further on: it is set back to it.
-local function mind_cursors(view, stop)
+-- The best block that leaves no orphan or, if there is none, any.
+local function best_block(view, pattern, mine)
+  return avoid_orphans and next_block(view, pattern, mine, true) or next_block(view, pattern, mine, false)
+end
+
+-- After a block was taken, the cursor that found it moves behind it. What is left of its
+-- run may suit another size, whose cursor is further on: it is set back to it.
+local function mind_cursors(view, start, stop)
   for key, at in pairs(view.cursors) do
-    if at > stop then
+    if at >= start and at < stop then
+      view.cursors[key] = stop
+    elseif at > stop then
       local alone = sub(key, -1) == '!' -- a size for which orphans don't matter
       local n, left = alone and #key - 1 or #key, 0
       while left < n + 2 and letter_at(view, stop + left, nothing) == 'a' do left = left + 1 end
@@ -121,8 +128,7 @@ local function choose_in(range, ask, mine)
   local found = {}
   local p
   if w == 0 then
-    local pattern = rep('a', n)
-    p = avoid_orphans and next_block(view, pattern, mine, true) or next_block(view, pattern, mine, false)
+    p = best_block(view, rep('a', n), mine)
   else
     local places, companions = rep('w', w), rep('c', n - w)
     p = find_block(view, places .. companions, 1, mine, false) or find_block(view, companions .. places, 1, mine, false)

@@ -15,6 +15,7 @@
 --       5 seats    string: a byte a seat, see onsale.Layout
 --       6 pins     zset: hold id by the millisecond at which it was last pinned, or 0 if
 --                  it is owed: what recovery looks into
+-- RUN      the run of the server that this text is meant for; see fence.go
 -- ARGV  1 epoch    the caller's; another one than the book's changes nothing
 --       2 channel  where the delta is published
 --       3 most     how many due holds one reaping may take
@@ -26,11 +27,12 @@
 
 local META, HOLDS, DUE, BUYERS, SEATS, PINS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local match, gmatch, find, sub, rep = string.match, string.gmatch, string.find, string.sub, string.rep
-local floor, concat = math.floor, table.concat
+local floor, concat, format = math.floor, table.concat, string.format
 local call = redis.call
 
-local head = call('HMGET', META, 'epoch', 'sale', 'seq', 'clock', 'hold_ms', 'cap', 'memory_ms', 'orphans', 'rate', 'extend_ms')
+local head = call('HMGET', META, 'epoch', 'sale', 'seq', 'clock', 'hold_ms', 'cap', 'memory_ms', 'orphans', 'rate', 'extend_ms', 'run')
 if not head[1] then return {'absent'} end
+if head[11] ~= RUN then return {'recovering'} end -- another run laid it, and its end may be lost
 if head[1] ~= ARGV[1] then return {'epoch', head[1]} end
 local sale = head[2]
 if sale == 'recovering' then return {'recovering'} end
@@ -42,7 +44,21 @@ local reap_most = tonumber(ARGV[3])
 local time = call('TIME')
 local now = math.max(tonumber(head[4]), time[1] * 1000 + floor(time[2] / 1000))
 
-local holds, holds_changed = {}, {} -- id → record, or false if there is none
+-- Whole numbers as text. A batch writes few different ones (its holds share a
+-- deadline), and printing one costs as much as the rest of a hold.
+local texts = {}
+local function text(n)
+  local t = texts[n]
+  if not t then
+    t = format('%.0f', n)
+    texts[n] = t
+  end
+  return t
+end
+
+local holds, holds_changed = {}, {} -- id → record, its text until someone looks, or false if there is none
+local granted, granted_due = {}, {} -- what this call grants, as HSET and ZADD take it: id, text, …; due time, id, …
+local granted_tails = {} -- 10 letters of each id that was granted under a key: see soldout.go
 local due = {}                      -- id → new due time, or false to leave the index
 local pins = {}                     -- id → new pin time, or false
 local buyers, buyers_changed = {}, {}
@@ -69,29 +85,36 @@ local function parse(text)
 end
 
 local function text_of(hold)
-  return concat({hold.state, hold.generation, string.format('%.0f', hold.deadline), string.format('%.0f', hold.pinned),
-    hold.accepted, hold.buyer, hold.print, hold.lines}, '|')
+  return hold.state .. '|' .. hold.generation .. '|' .. text(hold.deadline) .. '|' .. text(hold.pinned) .. '|' ..
+    hold.accepted .. '|' .. hold.buyer .. '|' .. hold.print .. '|' .. hold.lines
 end
 
--- Reads the records that are not in the book yet, in one command.
+-- Reads the records of holds that are not in the book yet, in one command.
 local function fetch(ids)
-  local missing = {}
+  if #ids == 0 then return end
+  local found = call('HMGET', HOLDS, unpack(ids))
   for i = 1, #ids do
-    if holds[ids[i]] == nil then missing[#missing + 1] = ids[i]; holds[ids[i]] = false end
+    local id = ids[i]
+    if holds[id] == nil then holds[id] = found[i] end
   end
-  if #missing == 0 then return end
-  local texts = call('HMGET', HOLDS, unpack(missing))
-  for i = 1, #missing do
-    if texts[i] then holds[missing[i]] = parse(texts[i]) end
+end
+
+-- The hold's record, or false.
+local function hold_of(id)
+  local hold = holds[id]
+  if type(hold) == 'string' then
+    hold = parse(hold)
+    holds[id] = hold
   end
+  return hold
 end
 
 -- The hold's id and record, under the id that it had before if its stock was laid anew since.
 local function find_hold(id)
-  local hold = holds[id]
+  local hold = hold_of(id)
   if hold and hold.was then
     fetch({hold.was})
-    return hold.was, holds[hold.was]
+    return hold.was, hold_of(hold.was)
   end
   return id, hold
 end
@@ -101,10 +124,21 @@ local function put(id, hold)
   holds_changed[id] = true
 end
 
+-- Reads buyers, in one command.
+local function fetch_buyers(names)
+  if #names == 0 then return end
+  local found = call('HMGET', BUYERS, unpack(names))
+  for i = 1, #names do buyers[names[i]] = found[i] end
+end
+
 local function buyer_of(name)
   local b = buyers[name]
-  if not b then
-    local n, began, made = match(call('HGET', BUYERS, name) or '0|0|0', '^(%d+)|(%d+)|(%d+)$')
+  if b == nil then b = call('HGET', BUYERS, name) end
+  if b == false then
+    b = {n = 0, began = 0, made = 0}
+    buyers[name] = b
+  elseif type(b) == 'string' then
+    local n, began, made = match(b, '^(%d+)|(%d+)|(%d+)$')
     b = {n = tonumber(n), began = tonumber(began), made = tonumber(made)}
     buyers[name] = b
   end

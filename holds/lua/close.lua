@@ -10,9 +10,11 @@ local function call_in_portions(command, key, arguments)
 end
 
 local function write_index(key, changes)
-  local added, removed = {}, {}
+  local added, n, removed = {}, 0, {}
   for id, score in pairs(changes) do
-    if score then added[#added + 1] = string.format('%.0f', score); added[#added + 1] = id
+    if score then
+      added[n + 1], added[n + 2] = text(score), id
+      n = n + 2
     else removed[#removed + 1] = id end
   end
   call_in_portions('ZADD', key, added)
@@ -20,11 +22,13 @@ local function write_index(key, changes)
 end
 
 local function write_hash(key, changed, values, as_text)
-  local set, removed = {}, {}
+  local set, n, removed = {}, 0, {}
   for field in pairs(changed) do
     local value = values[field]
-    local text = value and as_text(value)
-    if text then set[#set + 1] = field; set[#set + 1] = text
+    local written = value and as_text(value)
+    if written then
+      set[n + 1], set[n + 2] = field, written
+      n = n + 2
     else removed[#removed + 1] = field end
   end
   call_in_portions('HSET', key, set)
@@ -34,7 +38,7 @@ end
 -- A buyer who has nothing, and whose minute is over, is forgotten.
 local function buyer_text(b)
   if b.n == 0 and b.began + MINUTE_MS <= now then return nil end
-  return concat({b.n, string.format('%.0f', b.began), b.made}, '|')
+  return text(b.n) .. '|' .. text(b.began) .. '|' .. text(b.made)
 end
 
 -- Writes the changed seats, and returns them, as runs of neighbours: {{offset, letters}, …}.
@@ -57,16 +61,18 @@ local function write_seats()
 end
 
 local function close()
-  if next(holds_changed) == nil and next(due) == nil then return end
+  if #granted == 0 and next(holds_changed) == nil and next(due) == nil then return end
+  call_in_portions('ZADD', DUE, granted_due) -- first: an operation after the grant may have changed it
+  call_in_portions('HSET', HOLDS, granted)
   write_index(DUE, due)
   write_index(PINS, pins)
   write_hash(HOLDS, holds_changed, holds, text_of)
   write_hash(BUYERS, buyers_changed, buyers, buyer_text)
-  local told, meta = {}, {'clock', string.format('%.0f', now)}
+  local told, meta = {}, {'clock', text(now)}
   for section in pairs(counts_changed) do
     local c = counts[section]
     meta[#meta + 1] = 'c:' .. section
-    meta[#meta + 1] = concat({c.a, c.h, c.p, c.s}, ',')
+    meta[#meta + 1] = text(c.a) .. ',' .. text(c.h) .. ',' .. text(c.p) .. ',' .. text(c.s)
     told[section] = {c.a, c.h, c.p, c.s}
   end
   local runs = write_seats()
@@ -78,7 +84,6 @@ local function close()
   end
   call('HSET', META, unpack(meta))
   if changed then
-    call('PUBLISH', ARGV[2], cjson.encode({e = tonumber(ARGV[1]), q = seq, t = now, s = sale,
-      n = next_due(), c = told, x = #runs > 0 and runs or nil}))
+    tell({e = tonumber(ARGV[1]), q = seq, t = now, s = sale, n = next_due(), c = told, x = #runs > 0 and runs or nil, g = #granted_tails > 0 and concat(granted_tails) or nil})
   end
 end

@@ -20,10 +20,10 @@ local function is_there(hold)
   return there
 end
 
-operations.confirm = function(id, at)
-  local hold = holds[id]
+operations.confirm = function(id, buyer, at)
+  local hold = hold_of(id)
   if not hold then
-    hold = {state = 'x', generation = '1', deadline = now, pinned = 0, accepted = '0', buyer = ARGV[at], print = '', lines = ARGV[at + 1]}
+    hold = {state = 'x', generation = '1', deadline = now, pinned = 0, accepted = '0', buyer = buyer, print = '', lines = ARGV[at]}
   end
   if hold.state == 's' then return 'ok' end
   if hold.state == 'h' or hold.state == 'p' then

@@ -13,7 +13,7 @@ local function reap()
   fetch(ids)
   for i = 1, #ids do
     local id = ids[i]
-    local hold = holds[id]
+    local hold = hold_of(id)
     if due[id] ~= nil then
       -- An operation of this call has already given it another time.
     elseif hold and hold.state == 'h' then

@@ -5,10 +5,10 @@
 -- ARGS     id, buyer, generation
 -- RETURNS  "ok <record>", "unknown", "stale", "not_extendable", "pinned", "ended <state>"
 
-operations.extend = function(id, at)
-  local hold = holds[id]
-  if not hold or hold.buyer ~= ARGV[at] then return 'unknown' end
-  local asked = ARGV[at + 1]
+operations.extend = function(id, buyer, at)
+  local hold = hold_of(id)
+  if not hold or hold.buyer ~= buyer then return 'unknown' end
+  local asked = ARGV[at]
   if hold.state == 'h' and hold.deadline > now and hold.generation == '2' and (asked == '1' or asked == '0') then
     return 'ok ' .. text_of(hold)
   end

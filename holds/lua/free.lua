@@ -5,11 +5,11 @@
 -- RETURNS  "ok", also for a repeat; "unknown"; "sold" (it can't be freed); "pinned"
 --          (again since: another purchase may be on its way)
 
-operations.free = function(id, at)
-  local hold = holds[id]
+operations.free = function(id, _, at)
+  local hold = hold_of(id)
   if not hold then return 'unknown' end
   if hold.state == 's' or hold.state == 'o' then return 'sold' end
-  if ARGV[at] ~= '0' and ARGV[at] ~= string.format('%.0f', hold.pinned) then return 'pinned' end
+  if ARGV[at] ~= '0' and ARGV[at] ~= text(hold.pinned) then return 'pinned' end
   if hold.state == 'h' or hold.state == 'p' then give_back(id, hold, 'r') end
   return 'ok'
 end

@@ -1,6 +1,11 @@
 -- hold: take inventory for a buyer for a while, all that is asked for or nothing.
 --
--- ARGS     id, buyer, fingerprint of the request, number of asks, and per ask either
+-- general: the same, of one general section.
+--
+-- ARGS     general: fingerprint of the request, section index, quantity
+-- ARGS     hold: number of arguments, fingerprint of the request, number of asks, and per ask either
+--            "general", section index, quantity
+--          or
 --            "seats", section index, "1" if accessible seats may be among them, their
 --            number, their offsets
 --          or
@@ -8,8 +13,8 @@
 --            of sections, and per section: index, first offset, offset after the last
 --            (both equal: it is general)
 -- RETURNS  "ok <id> <state> <generation> <deadline> <lines>", also for a repeat of the
---          same request, whatever the hold has become since. The id is another one if
---          the hold was granted before its stock was laid anew
+--          same request, whatever the hold has become since. The id is "=" if it is the one
+--          asked for; it is another one if the hold was granted before its stock was laid anew
 --          "key_reused"                            the id has another request
 --          "not_on_sale <sale>"
 --          "too_often <ms until the buyer's next minute>"
@@ -25,7 +30,11 @@ local function read_asks(at)
   local asks, total, i = {}, 0, at + 1
   for k = 1, tonumber(ARGV[at]) do
     local ask
-    if ARGV[i] == 'seats' then
+    local kind = ARGV[i]
+    if kind == 'general' then
+      ask = {section = ARGV[i + 1], n = tonumber(ARGV[i + 2]), general = true}
+      i = i + 3
+    elseif kind == 'seats' then
       ask = {section = ARGV[i + 1], accessible = ARGV[i + 2] == '1', n = tonumber(ARGV[i + 3]), picked = {}}
       i = i + 4
       for j = 1, ask.n do ask.picked[j] = tonumber(ARGV[i]); i = i + 1 end
@@ -69,7 +78,7 @@ local function take_best(ask, mine, used)
   for _, range in ipairs(ask.ranges) do
     local available = count(range.section).a - (used[range.section] or 0)
     if available >= ask.n then
-      if range.first == range.stop then return {section = range.section, n = ask.n, seats = {}} end
+      if range.first == range.stop then return {section = range.section, n = ask.n, seats = nothing} end
       local found = choose_in(range, ask, mine)
       if found then return {section = range.section, n = ask.n, seats = found, range = range} end
       word = 'not_together'
@@ -79,12 +88,20 @@ local function take_best(ask, mine, used)
   return nil, word .. ' ' .. where .. ' ' .. math.max(0, most)
 end
 
+-- Admissions of a general section as a line, or nil and why not.
+local function take_general(ask, used)
+  local available = count(ask.section).a - (used[ask.section] or 0)
+  if available < ask.n then return nil, 'sold_out ' .. ask.section .. ' ' .. math.max(0, available) end
+  return {section = ask.section, n = ask.n, seats = nothing}
+end
+
 -- All asks as lines, one a section, or nil and why not.
 local function take(asks)
   local lines, of, mine, used = {}, {}, {}, {}
-  for _, ask in ipairs(asks) do
-    local got, why
-    if ask.picked then got, why = take_picked(ask, mine) else got, why = take_best(ask, mine, used) end
+  for i = 1, #asks do
+    local ask, got, why = asks[i], nil, nil
+    if ask.general then got, why = take_general(ask, used)
+    elseif ask.picked then got, why = take_picked(ask, mine) else got, why = take_best(ask, mine, used) end
     if not got then return nil, why end
     used[got.section] = (used[got.section] or 0) + got.n
     local line = of[got.section]
@@ -99,69 +116,174 @@ local function take(asks)
   return lines
 end
 
-local function over_limit(buyer, total)
-  local has = buyer_of(buyer).n
-  if has + total > cap then return 'buyer_limit ' .. math.max(0, cap - has) end
+-- Why a buyer may not have so many, nil if they may.
+local function refused(buyer, total)
+  local b = buyer_of(buyer)
+  -- One buyer's holds in a minute are limited: renewing is not keeping.
+  if b.made >= rate and b.began + MINUTE_MS > now then return 'too_often ' .. text(b.began + MINUTE_MS - now) end
+  if b.n + total > cap then return 'buyer_limit ' .. text(math.max(0, cap - b.n)) end
 end
 
--- One buyer's holds in a minute are limited: renewing is not keeping.
-local function too_often(buyer)
-  local b = buyer_of(buyer)
-  if b.began + MINUTE_MS > now and b.made >= rate then
-    return 'too_often ' .. string.format('%.0f', b.began + MINUTE_MS - now)
+local function line_text(line)
+  local n = #line.seats
+  if n == 0 then return line.section .. '*' .. text(line.n) end
+  local offsets = {}
+  for i = 1, n do
+    local s = line.seats[i]
+    offsets[i] = s.letter == 'a' and text(s.offset) or text(s.offset) .. s.letter
   end
+  return line.section .. '@' .. concat(offsets, '.')
 end
 
 local function lines_text(lines)
-  local texts = {}
-  for k, line in ipairs(lines) do
-    local offsets = {}
-    for i, s in ipairs(line.seats) do offsets[i] = s.letter == 'a' and s.offset or s.offset .. s.letter end
-    texts[k] = #offsets > 0 and line.section .. '@' .. concat(offsets, '.') or line.section .. '*' .. line.n
-  end
-  return concat(texts, ',')
+  local t = line_text(lines[1])
+  for k = 2, #lines do t = t .. ',' .. line_text(lines[k]) end
+  return t
 end
 
-local function grant(id, buyer, print, lines, total)
-  for _, line in ipairs(lines) do
-    move(line.section, line.n, line.seats, 'a', 'h')
-    local last = line.seats[#line.seats]
-    if line.range then mind_cursors(views[line.range.first], last.offset - views[line.range.first].base + 1)
-    elseif last then for _, view in pairs(views) do view.cursors = {} end end
-  end
+local function answer(id, asked, hold)
+  return 'ok ' .. (id == asked and '=' or id) .. ' ' .. hold.state .. ' ' .. hold.generation .. ' ' .. text(hold.deadline) .. ' ' .. hold.lines
+end
+
+-- What a repeat is answered, whatever the hold has become; nil if there is no such hold.
+local function repeated(asked, buyer, print)
+  local id, hold = find_hold(asked)
+  if not hold then return nil end
+  -- Of a hold that was kept when its stock was laid anew, the request is not known.
+  if hold.buyer ~= buyer or (hold.print ~= '' and hold.print ~= print) then return 'key_reused' end
+  return answer(id, asked, hold)
+end
+
+-- All that this call grants has the same deadline, and the answer of those who ask for as
+-- much of a general section is the same.
+local deadline = text(now + hold_ms)
+local same_answers = {}
+
+-- Writes what was granted into the book, and returns the answer.
+local function grant(id, buyer, print, total, lines)
   local b = buyer_of(buyer)
   if b.began + MINUTE_MS <= now then b.began, b.made = now, 0 end
   b.made = b.made + 1
-  credit(buyer, total)
-  local hold = {state = 'h', generation = '1', deadline = now + hold_ms, pinned = 0, accepted = '0', buyer = buyer, print = print, lines = lines_text(lines)}
-  put(id, hold)
-  due[id] = hold.deadline
-  return hold
+  b.n = b.n + total
+  buyers_changed[buyer] = b
+  local record = 'h|1|' .. deadline .. '|0|0|' .. buyer .. '|' .. print .. '|' .. lines
+  holds[id], holds_changed[id], due[id] = record, nil, nil -- one of that id may have been forgotten in this call
+  local n = #granted
+  granted[n + 1], granted[n + 2] = id, record
+  granted_due[n + 1], granted_due[n + 2] = deadline, id
+  if print ~= KEYLESS then granted_tails[#granted_tails + 1] = sub(id, -26, -17) end
 end
 
-operations.hold = function(id, at)
-  local buyer, print = ARGV[at], ARGV[at + 1]
-  local id, hold = find_hold(id)
-  if hold then
-    -- Of a hold that was kept when its stock was laid anew, the request is not known.
-    if hold.buyer ~= buyer or (hold.print ~= '' and hold.print ~= print) then return 'key_reused' end
-  else
-    if sale ~= 'open' then return 'not_on_sale ' .. sale end
-    local asks, total = read_asks(at + 2)
-    local lines, why
-    local function try()
-      why = too_often(buyer) or over_limit(buyer, total)
-      if not why then lines, why = take(asks) end
-    end
-    try()
-    -- Before a refusal stands, whatever is due must be back in the house.
-    while why and more_due do
-      if reaped >= 4 * reap_most then return 'again' end
-      reap()
-      try()
-    end
-    if why then return why end
-    hold = grant(id, buyer, print, lines, total)
+-- Asks until the answer is yes, or is no though all that is due is back in the house.
+local function insist(try, ...)
+  local got, why = try(...)
+  while why and more_due do
+    if reaped >= 4 * reap_most then return nil, 'again' end
+    reap()
+    got, why = try(...)
   end
-  return concat({'ok', id, hold.state, hold.generation, string.format('%.0f', hold.deadline), hold.lines}, ' ')
+  return got, why
+end
+
+local function try_general(buyer, section, n)
+  local why = refused(buyer, n)
+  if why then return nil, why end
+  local available = count(section).a
+  if available < n then return nil, 'sold_out ' .. section .. ' ' .. text(available) end
+  return true
+end
+
+-- The hold that nearly everyone asks for: so many of one general section.
+operations.general = function(id, buyer, at)
+  local print, section = ARGV[at], ARGV[at + 1]
+  if holds[id] then
+    local answered = repeated(id, buyer, print)
+    if answered then return answered end
+  end
+  if sale ~= 'open' then return 'not_on_sale ' .. sale end
+  local n = tonumber(ARGV[at + 2])
+  local got, why = insist(try_general, buyer, section, n)
+  if not got then return why end
+  move(section, n, nothing, 'a', 'h')
+  local lines = section .. '*' .. ARGV[at + 2]
+  grant(id, buyer, print, n, lines)
+  local same = same_answers[lines]
+  if not same then
+    same = 'ok = h 1 ' .. deadline .. ' ' .. lines
+    same_answers[lines] = same
+  end
+  return same
+end
+
+local block_range = {} -- of the ask that is being answered; one for all, to make no garbage
+
+local function try_block(buyer, section, n)
+  local why = refused(buyer, n)
+  if why then return nil, why end
+  local available = count(section).a
+  if available < n then return nil, 'sold_out ' .. section .. ' ' .. text(available) end
+  local p = best_block(view_of(block_range), rep('a', n), nothing)
+  if p then return p end
+  return nil, 'not_together ' .. section .. ' ' .. text(available)
+end
+
+-- The best so many together of one section.
+operations.block = function(id, buyer, at)
+  local print, section = ARGV[at], ARGV[at + 1]
+  if holds[id] then
+    local answered = repeated(id, buyer, print)
+    if answered then return answered end
+  end
+  if sale ~= 'open' then return 'not_on_sale ' .. sale end
+  local n = tonumber(ARGV[at + 2])
+  block_range.section, block_range.first, block_range.stop = section, tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+  local p, why = insist(try_block, buyer, section, n)
+  if not p then return why end
+  move(section, n, nothing, 'a', 'h')
+  local view = views[block_range.first]
+  local offset = view.base + p
+  local lines = section .. '@' .. text(offset)
+  seats[offset], seats_changed[offset] = 'h', true
+  for o = offset + 1, offset + n - 1 do
+    seats[o], seats_changed[o] = 'h', true
+    lines = lines .. '.' .. text(o)
+  end
+  mind_cursors(view, p, p + n)
+  grant(id, buyer, print, n, lines)
+  return 'ok = h 1 ' .. deadline .. ' ' .. lines
+end
+
+-- The lines that a buyer may have, or nil and why not.
+local function try_asks(buyer, asks, total)
+  local why = refused(buyer, total)
+  if why then return nil, why end
+  return take(asks)
+end
+
+local function move_line(line)
+  move(line.section, line.n, line.seats, 'a', 'h')
+  local last = line.seats[#line.seats]
+  if line.range then
+    local view = views[line.range.first]
+    local stop = last.offset - view.base + 1
+    mind_cursors(view, stop, stop) -- what was split has left seats in between
+  elseif last then
+    for _, view in pairs(views) do view.cursors = {} end
+  end
+end
+
+operations.hold = function(id, buyer, at)
+  local print = ARGV[at]
+  if holds[id] then
+    local answered = repeated(id, buyer, print)
+    if answered then return answered end
+  end
+  if sale ~= 'open' then return 'not_on_sale ' .. sale end
+  local asks, total = read_asks(at + 1)
+  local lines, why = insist(try_asks, buyer, asks, total)
+  if not lines then return why end
+  for k = 1, #lines do move_line(lines[k]) end
+  local written = lines_text(lines)
+  grant(id, buyer, print, total, written)
+  return 'ok = h 1 ' .. deadline .. ' ' .. written
 end

@@ -3,8 +3,8 @@
 -- ARGS     id, buyer
 -- RETURNS  "ok <record>", "unknown" (never was, or is another's)
 
-operations.look = function(id, at)
-  local hold = holds[id]
-  if not hold or hold.buyer ~= ARGV[at] then return 'unknown' end
+operations.look = function(id, buyer)
+  local hold = hold_of(id)
+  if not hold or hold.buyer ~= buyer then return 'unknown' end
   return 'ok ' .. text_of(hold)
 end

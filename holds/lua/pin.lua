@@ -7,10 +7,10 @@
 -- RETURNS  "ok <record>", "unknown" (never was, or is another's), "stale" (another
 --          generation), "ended <state>"
 
-operations.pin = function(id, at)
-  local hold = holds[id]
-  if not hold or hold.buyer ~= ARGV[at] then return 'unknown' end
-  if is_stale(hold, ARGV[at + 1]) then return 'stale' end
+operations.pin = function(id, buyer, at)
+  local hold = hold_of(id)
+  if not hold or hold.buyer ~= buyer then return 'unknown' end
+  if is_stale(hold, ARGV[at]) then return 'stale' end
   if hold.accepted ~= '0' or hold.state == 's' or hold.state == 'o' then return 'ok ' .. text_of(hold) end
   if hold.state == 'p' then
     hold.pinned = now

@@ -5,10 +5,10 @@
 -- RETURNS  "ok", "unknown" (never was, or is another's), "stale" (another generation),
 --          "pinned", "ended <state>"
 
-operations.release = function(id, at)
-  local hold = holds[id]
-  if not hold or hold.buyer ~= ARGV[at] then return 'unknown' end
-  if is_stale(hold, ARGV[at + 1]) then return 'stale' end
+operations.release = function(id, buyer, at)
+  local hold = hold_of(id)
+  if not hold or hold.buyer ~= buyer then return 'unknown' end
+  if is_stale(hold, ARGV[at]) then return 'stale' end
   if hold.state == 'r' then return 'ok' end
   if hold.state == 'p' then return 'pinned' end
   if hold.state ~= 'h' then return 'ended ' .. hold.state end

@@ -13,6 +13,5 @@ redis.call('HSET', KEYS[1], 'sale', ARGV[3])
 local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
 local time = redis.call('TIME')
 local earliest = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-redis.call('PUBLISH', ARGV[2], cjson.encode({e = tonumber(ARGV[1]), q = seq,
-  t = time[1] * 1000 + math.floor(time[2] / 1000), s = ARGV[3], n = tonumber(earliest[2] or 0)}))
+tell({e = tonumber(ARGV[1]), q = seq, t = time[1] * 1000 + math.floor(time[2] / 1000), s = ARGV[3], n = tonumber(earliest[2] or 0)})
 return {'done'}

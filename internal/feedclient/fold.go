@@ -33,7 +33,7 @@ func (f *Fold) applyDelta(frame *Frame) (gap bool, err error) {
 	switch {
 	case f.view == nil || f.waiting:
 		return false, nil
-	case d.Epoch == f.view.Epoch && d.Seq <= f.view.Seq:
+	case d.Epoch == f.view.Epoch && d.Seq <= f.view.Seq && d.From != f.view.Seq:
 		return false, nil
 	case d.Epoch != f.view.Epoch || d.From != f.view.Seq:
 		f.waiting = true

@@ -3,7 +3,8 @@
 // can drive a client in any other language.
 //
 // The rules. The stock is at one (epoch, seq). A snapshot replaces it whole. A
-// delta of the same epoch whose `from` is the stock's seq moves it to `seq`; one
+// delta of the same epoch whose `from` is the stock's seq moves it to `seq`, which
+// is the same number if only the sale has changed, to "recovering" or back. Any other
 // whose `seq` the stock has already is ignored. Anything else is a gap: the
 // client asks for a snapshot with {"type":"resume"}, once, and passes over the
 // deltas that come before it.
@@ -49,7 +50,8 @@ export class Stock {
   }
 
   #advance(delta) {
-    if (this.behind || (delta.epoch === this.epoch && delta.seq <= this.seq)) return IGNORED;
+    if (this.behind) return IGNORED;
+    if (delta.epoch === this.epoch && delta.seq <= this.seq && delta.from !== this.seq) return IGNORED;
     if (delta.epoch !== this.epoch || delta.from !== this.seq || !this.#fits(delta)) {
       this.behind = true;
       return GAP;

@@ -1,0 +1,244 @@
+package holds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math/bits"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"onsale"
+)
+
+// When an event is sold out most requests come for nothing, and there are many. A
+// mirror that knows can refuse them without asking Redis. What makes that true:
+//
+//   - it has what Redis had a moment ago: some call's reply has named no later seq than
+//     the mirror's, and that call was sent at most knownFor ago. After that someone
+//     must ask Redis again, and everyone learns from the reply;
+//   - nothing has become due since: what expires belongs to the very next request;
+//   - the request is no repeat of one that was granted, whose answer is that hold. The
+//     mirror has seen every id that was granted under a key: those before it listened
+//     by reading them through, those since in the deltas.
+
+const (
+	// knownFor is less than the 250 ms for which a refusal may be out of date.
+	knownFor = 200 * time.Millisecond
+	// grantTail is how much of a granted id a delta tells: 10 letters of 5 bits.
+	grantTail = 10
+	// scanPage is how many holds one look at the granted ids takes: some 50 µs of Redis's time.
+	scanPage = 100
+	// scanTimeout bounds the reading of all of them.
+	scanTimeout = 30 * time.Second
+)
+
+// sighting is what a call's reply told.
+type sighting struct {
+	epoch onsale.Epoch
+	seq   uint64
+	due   time.Time // when the next hold is due, zero if none is
+	now   time.Time // by Redis's clock
+	sent  time.Time // when the call was sent, by ours
+}
+
+// read takes over a reply's clock, seq and next due time.
+func (s *sighting) read(reply []rueidis.RedisMessage) error {
+	var numbers [3]int64
+	for i := range numbers {
+		n, err := reply[i].AsInt64()
+		if err != nil {
+			return fmt.Errorf("read what apply tells of the stock: %w", err)
+		}
+		numbers[i] = n
+	}
+	s.now, s.seq, s.due = fromMs(numbers[0]), uint64(numbers[1]), fromMs(numbers[2])
+	return nil
+}
+
+// refuse returns why a request can't be had, if this process knows without asking; nil
+// if Redis must be asked. id is the hold that it would be.
+func (m *Mirrors) refuse(l *onsale.Layout, r *Request, id onsale.HoldID) error {
+	m.mu.Lock()
+	mi := m.mirrors[l.Event.ID]
+	m.mu.Unlock()
+	if mi == nil {
+		return nil
+	}
+	mi.mu.Lock()
+	defer mi.mu.Unlock()
+	return mi.refuse(r, id)
+}
+
+// refuse is Mirrors.refuse for the mirror's event. The caller has mu.
+func (mi *mirror) refuse(r *Request, id onsale.HoldID) error {
+	if mi.stock == nil || mi.stock.Sale != onsale.SaleOpen {
+		return nil
+	}
+	section, left := mi.short(r.Asks)
+	if section == nil || !mi.isCurrent(time.Now()) {
+		return nil
+	}
+	if r.Key != "" && (!mi.grants.whole || mi.grants.has(tailOf(id))) {
+		mi.readGrants()
+		return nil
+	}
+	return mi.soldOut.refusal(section, left)
+}
+
+// short is the section that can't give what one of the asks wants, not even apart, and
+// what it has left; nil if there is none. The caller has mu.
+func (mi *mirror) short(asks []onsale.CheckedAsk) (section *onsale.SectionLayout, left int64) {
+	for i := range asks {
+		a := &asks[i]
+		section, left = nil, -1
+		for _, s := range a.In {
+			if n := mi.stock.Counts[s.Index].Available; n > left {
+				section, left = s, n
+			}
+		}
+		if a.Offsets == nil && left < int64(a.Quantity) {
+			return section, left
+		}
+	}
+	return nil, 0
+}
+
+// isCurrent reports whether the mirror has all that Redis had knownFor ago, and nothing
+// has become due since. The caller has mu.
+func (mi *mirror) isCurrent(now time.Time) bool {
+	s := &mi.sighted
+	passed := now.Sub(s.sent)
+	if passed > knownFor || s.epoch != mi.stock.Epoch || s.seq > mi.stock.Seq {
+		return false
+	}
+	return mi.nextDue.IsZero() || s.now.Add(passed).Before(mi.nextDue)
+}
+
+// soldOutAnswers are refusals that were made already: the same for everyone.
+type soldOutAnswers map[int]soldOutAnswer // by section index
+
+type soldOutAnswer struct {
+	left int64
+	err  error
+}
+
+// refusal is the answer to who wants more of a section than is left.
+func (a soldOutAnswers) refusal(s *onsale.SectionLayout, left int64) error {
+	made, ok := a[s.Index]
+	if !ok || made.left != left {
+		made = soldOutAnswer{left, soldOut(s, strconv.FormatInt(left, 10))}
+		a[s.Index] = made
+	}
+	return made.err
+}
+
+// grantedIDs knows the tails of ids that were granted under a key, in a Bloom filter: it
+// may take an id for granted that is not, one in some hundred at the worst, which costs a question to Redis.
+// Source: Bloom, "Space/time trade-offs in hash coding with allowable errors", CACM 13(7), 1970.
+type grantedIDs struct {
+	words   []uint64
+	whole   bool   // it has all of them
+	reading bool   // somebody reads those that were granted before
+	reset   uint64 // how often it was emptied: what was read for an earlier one doesn't count
+}
+
+const (
+	grantBits   = 16 // of the filter for each admission of the event
+	grantHashes = 4
+)
+
+var grantSeed = maphash.MakeSeed()
+
+// empty forgets all; there is room for the ids of so many admissions.
+func (g *grantedIDs) empty(capacity int64) {
+	words := 1 << bits.Len64(uint64(max(64, capacity))*grantBits/64)
+	*g = grantedIDs{words: make([]uint64, words), reset: g.reset + 1}
+}
+
+func (g *grantedIDs) add(tail string) {
+	g.each(tail, func(word *uint64, bit uint64) bool { *word |= bit; return true })
+}
+
+func (g *grantedIDs) has(tail string) bool {
+	found := true
+	g.each(tail, func(word *uint64, bit uint64) bool { found = *word&bit != 0; return found })
+	return found
+}
+
+// each calls f for each of the tail's bits until it returns false.
+func (g *grantedIDs) each(tail string, f func(word *uint64, bit uint64) bool) {
+	h := maphash.String(grantSeed, tail)
+	step := h>>32 | 1
+	for range grantHashes {
+		if !f(&g.words[h/64%uint64(len(g.words))], 1<<(h%64)) {
+			return
+		}
+		h += step
+	}
+}
+
+// tailOf is the part of an id that a delta tells; see hold.lua.
+func tailOf(id onsale.HoldID) string {
+	const random = 26 // letters at the end of an id
+	if len(id) < random {
+		return ""
+	}
+	from := len(id) - random
+	return string(id[from : from+grantTail])
+}
+
+// note takes over the ids that a delta tells of. The caller has mu.
+func (g *grantedIDs) note(tails string) {
+	for ; len(tails) >= grantTail; tails = tails[grantTail:] {
+		g.add(tails[:grantTail])
+	}
+}
+
+// readGrants has the ids read that were granted before the mirror listened, unless
+// somebody is at it. The caller has mu.
+func (mi *mirror) readGrants() {
+	if mi.grants.whole || mi.grants.reading {
+		return
+	}
+	reset := mi.grants.reset
+	mi.grants.reading = mi.owner.group.Go(context.Background(), func(ctx context.Context) {
+		err := mi.scanGrants(ctx)
+		mi.mu.Lock()
+		defer mi.mu.Unlock()
+		if mi.grants.reset == reset {
+			mi.grants.reading, mi.grants.whole = false, err == nil
+		}
+		if err != nil && ctx.Err() == nil {
+			mi.owner.log.Warn("granted holds not read; sold-out answers ask Redis", "event", mi.layout.Event.ID, "error", err)
+		}
+	})
+}
+
+// scanGrants goes through all holds. What is granted meanwhile comes in deltas.
+func (mi *mirror) scanGrants(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
+	c := mi.batcher.client
+	key := mi.batcher.keys.all[1]
+	for cursor := uint64(0); ; {
+		page, err := c.Do(ctx, c.B().Hscan().Key(key).Cursor(cursor).Count(scanPage).Build()).AsScanEntry()
+		if err != nil {
+			return err
+		}
+		if len(page.Elements)%2 != 0 {
+			return errors.New("a page of holds has a field without a value")
+		}
+		mi.mu.Lock()
+		for i := 0; i < len(page.Elements); i += 2 {
+			mi.grants.add(tailOf(onsale.HoldID(page.Elements[i])))
+		}
+		mi.mu.Unlock()
+		if cursor = page.Cursor; cursor == 0 {
+			return nil
+		}
+	}
+}

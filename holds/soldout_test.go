@@ -1,0 +1,178 @@
+package holds
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"testing"
+	"time"
+
+	"onsale"
+)
+
+// mirror has the house's desk mirrored, and returns when the stock is known.
+func (h *house) mirror() {
+	h.t.Helper()
+	m := NewMirrors(h.desk, h.client, func(onsale.EventID) {}, slog.New(slog.DiscardHandler))
+	h.t.Cleanup(func() {
+		if err := m.Stop(context.Background()); err != nil {
+			h.t.Error(err)
+		}
+	})
+	eventually(h.t, "the mirror knows the stock", func() bool { return m.View(h.layout, func(*onsale.Stock) {}) })
+}
+
+// sellOut holds all of the floor.
+func (h *house) sellOut() {
+	h.t.Helper()
+	for i := range 5 {
+		h.mustHold(onsale.BuyerID("buy_"+strconv.Itoa(i)), floor(2))
+	}
+}
+
+// wanted is a request for one more of the floor, and the hold that it would be.
+func (h *house) wanted(key string) (*Request, onsale.HoldID) {
+	h.t.Helper()
+	asks, err := h.layout.CheckAsks([]onsale.Ask{floor(1)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return &Request{Buyer: "buy_late", Asks: asks, Key: key}, h.desk.ids.Derive(h.layout.Event.ID, testEpoch, "buy_late", key)
+}
+
+// knowsItIsSoldOut waits until the mirror refuses by itself.
+func (h *house) knowsItIsSoldOut() {
+	h.t.Helper()
+	r, id := h.wanted("another")
+	eventually(h.t, "the mirror refuses by itself", func() bool {
+		_, err := h.desk.Hold(h.t.Context(), h.layout, *r) // whose reply it learns from
+		return onsale.CodeOf(err) == onsale.CodeSoldOut && h.desk.mirrors.refuse(h.layout, r, id) != nil
+	})
+}
+
+func TestASoldOutSectionIsRefusedWithoutAskingRedis(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.mirror()
+	h.sellOut()
+	h.knowsItIsSoldOut()
+	const most = 1000
+	for i := range most {
+		if _, err := h.hold("buy_late", strconv.Itoa(i), floor(1)); onsale.CodeOf(err) != onsale.CodeSoldOut {
+			t.Fatalf("hold %d: %v, want sold_out", i, err)
+		}
+	}
+	// Now and then one asks, as what is known grows old: their calls show in when the last was sent.
+	mi := h.desk.mirrors.mirrors[h.layout.Event.ID]
+	mi.mu.Lock()
+	mi.sighted.sent = time.Now().Add(time.Hour) // known for ever
+	sent := mi.sighted.sent
+	mi.mu.Unlock()
+	for i := range most {
+		if _, err := h.hold("buy_late", strconv.Itoa(i), floor(1)); onsale.CodeOf(err) != onsale.CodeSoldOut {
+			t.Fatalf("hold %d: %v, want sold_out", i, err)
+		}
+	}
+	mi.mu.Lock()
+	defer mi.mu.Unlock()
+	if !mi.sighted.sent.Equal(sent) {
+		t.Error("Redis was asked though everything was known")
+	}
+}
+
+func TestARepeatOfAGrantedHoldIsAnsweredWithItThoughAllIsSoldOut(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	early, err := h.hold("buy_early", "key", floor(2)) // before anyone listens
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.mirror()
+	late, err := h.hold("buy_last", "key", floor(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.mustHold("buy_other", floor(4))
+	h.knowsItIsSoldOut()
+	for _, c := range []struct {
+		buyer onsale.BuyerID
+		n     int
+		want  onsale.HoldID
+	}{{"buy_early", 2, early.ID}, {"buy_last", 4, late.ID}} {
+		again, err := h.hold(c.buyer, "key", floor(c.n))
+		if err != nil || again.ID != c.want {
+			t.Errorf("%s's repeat is answered %q, %v; want %q", c.buyer, again.ID, err, c.want)
+		}
+		if _, err := h.hold(c.buyer, "key", floor(1)); onsale.CodeOf(err) != onsale.CodeKeyReused {
+			t.Errorf("%s's key with another body: %v, want key_reused", c.buyer, err)
+		}
+	}
+}
+
+func TestAMirrorThatMayNotKnowLetsRedisDecide(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.mirror()
+	h.sellOut()
+	h.knowsItIsSoldOut()
+	mi := h.desk.mirrors.mirrors[h.layout.Event.ID]
+	r, id := h.wanted("another")
+	// refuses asks the mirror after a change, which is undone before anyone sees it.
+	refuses := func(change func()) bool {
+		mi.mu.Lock()
+		defer mi.mu.Unlock()
+		kept, stock, due, whole := mi.sighted, *mi.stock, mi.nextDue, mi.grants.whole
+		mi.sighted.sent, mi.sighted.seq, mi.grants.reading = time.Now(), mi.stock.Seq, true
+		change()
+		refused := mi.refuse(r, id) != nil
+		mi.sighted, *mi.stock, mi.nextDue, mi.grants.whole, mi.grants.reading = kept, stock, due, whole, false
+		return refused
+	}
+	if !refuses(func() {}) {
+		t.Fatal("it doesn't refuse when it knows all")
+	}
+	for name, change := range map[string]func(){
+		"the last reply is too old":         func() { mi.sighted.sent = time.Now().Add(-knownFor - time.Millisecond) },
+		"a later seq was named":             func() { mi.sighted.seq++ },
+		"the reply was of another epoch":    func() { mi.sighted.epoch++ },
+		"something is due":                  func() { mi.nextDue = mi.sighted.now },
+		"the sale is recovering":            func() { mi.stock.Sale = onsale.SaleRecovering },
+		"older grants are not read":         func() { mi.grants.whole = false },
+		"the id may have been granted":      func() { mi.grants.add(tailOf(id)) },
+		"there is one, and more can be had": func() { mi.stock.Counts = []onsale.Counts{{Available: 1}, {}} },
+	} {
+		if refuses(change) {
+			t.Errorf("%s: refused all the same", name)
+		}
+	}
+}
+
+func TestGrantedIDsAreNeverForgotten(t *testing.T) {
+	t.Parallel()
+	var g grantedIDs
+	g.empty(2000)
+	ids := onsale.NewHoldIDs([]byte("s"))
+	tail := func(i int) string { return tailOf(ids.Derive("e", 1, "buy", strconv.Itoa(i))) }
+	told := ""
+	for i := range 2000 {
+		told += tail(i)
+	}
+	g.note(told)
+	for i := range 2000 {
+		if !g.has(tail(i)) {
+			t.Fatalf("id %d is forgotten", i)
+		}
+	}
+	wrong := 0
+	for i := 2000; i < 12_000; i++ {
+		if g.has(tail(i)) {
+			wrong++
+		}
+	}
+	if wrong > 200 {
+		t.Errorf("%d of 10,000 ids are taken for granted", wrong)
+	}
+	if g.empty(10); g.has(tail(1)) || g.whole {
+		t.Error("it isn't empty")
+	}
+}

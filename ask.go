@@ -40,25 +40,31 @@ func (l *Layout) CheckAsks(asks []Ask) ([]CheckedAsk, error) {
 	}
 	checked := make([]CheckedAsk, len(asks))
 	total := 0
-	named := map[string]bool{}
 	for i := range asks {
 		c := &checked[i]
 		c.Ask = asks[i]
 		if err := l.place(c); err != nil {
 			return nil, err
 		}
-		if len(c.In) == 1 && (c.In[0].Kind == General || c.Offsets != nil) {
+		if c.forItself() {
 			// A section may occur once for itself; the best available may be anywhere.
-			if named[c.In[0].ID] {
-				return nil, &Error{Code: CodeBadRequest, Detail: "name each section once", Section: c.In[0].ID}
+			for j := range i {
+				if before := &checked[j]; before.forItself() && before.In[0] == c.In[0] {
+					return nil, &Error{Code: CodeBadRequest, Detail: "name each section once", Section: c.In[0].ID}
+				}
 			}
-			named[c.In[0].ID] = true
 		}
 		if total += c.Quantity; total > l.Event.MaxPerBuyer {
 			return nil, badQuantity(c.In[0].ID, l.Event.MaxPerBuyer)
 		}
 	}
 	return checked, nil
+}
+
+// forItself reports whether the ask is for one section and no other would do: a general
+// one, or seats that were picked.
+func (c *CheckedAsk) forItself() bool {
+	return len(c.In) == 1 && (c.In[0].Kind == General || c.Offsets != nil)
 }
 
 // place finds the ask's sections and checks it against them.

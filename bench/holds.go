@@ -136,12 +136,13 @@ func (r *holdsRun) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	for _, to := range []struct {
-		load **load
-		url  string
-	}{{&r.crowd, r.onsale.URL}, {&r.idle, r.noop.URL}, {&r.lines, r.rows.URL}} {
-		if *to.load, err = dialLoad(ctx, strings.TrimPrefix(to.url, "http://"), r.cfg.Connections); err != nil {
+		load   **load
+		server *server
+	}{{&r.crowd, r.onsale.server}, {&r.idle, r.noop}, {&r.lines, r.rows}} {
+		if *to.load, err = dialLoad(ctx, strings.TrimPrefix(to.server.URL, "http://"), r.cfg.Connections); err != nil {
 			return err
 		}
+		(*to.load).server = to.server
 	}
 	if r.api, err = newAPI(r.onsale.URL, &r.m); err != nil {
 		return err
@@ -215,11 +216,13 @@ var oneOfTheFloor = []byte(`{"lines":[{"section":"floor","quantity":1}]}`)
 
 // ask lets a crowd ask for one admission of an event after another, each wire for its
 // own buyers in turn, each time under a key of its own.
-func (r *holdsRun) ask(ctx context.Context, to *load, event onsale.EventID, round int, status int, mark string) (float64, error) {
+func (r *holdsRun) ask(ctx context.Context, to *load, event onsale.EventID, round int, status int, mark string) (figure float64, err error) {
 	share := len(r.tokens) / len(to.wires)
 	states := make([]wireState, len(to.wires))
 	path := "/v1/events/" + string(event) + "/holds"
 	marker := []byte(mark)
+	began := cpuOf(to.server.process.Pid)
+	defer func() { r.noteCPU(to, began, figure) }()
 	return to.drive(ctx, r.cfg.Lasting, func(wire int, buffer []byte) ([]byte, error) {
 		s := &states[wire]
 		if s.asked == share*onsale.MaxPerBuyer {
@@ -255,6 +258,17 @@ func (r *holdsRun) askSoldOut(ctx context.Context, round int) (float64, error) {
 
 func (r *holdsRun) askRows(ctx context.Context, round int) (float64, error) {
 	return r.ask(ctx, r.lines, r.soldOut, round, 201, "")
+}
+
+// noteCPU notes what an answer has cost each program of a server, and the crowd.
+func (r *holdsRun) noteCPU(of *load, began map[string]time.Duration, rate float64) {
+	fmt.Fprintf(r.cfg.Status, "   cpu µs/answer:")
+	for name, now := range cpuOf(of.server.process.Pid) {
+		if d := now - began[name]; d > 100*time.Millisecond {
+			fmt.Fprintf(r.cfg.Status, " %s %.1f", name, 1e6*d.Seconds()/(rate*r.cfg.Lasting.Seconds()))
+		}
+	}
+	fmt.Fprintln(r.cfg.Status)
 }
 
 // audit has every event audited.

@@ -92,7 +92,10 @@ func parseAnswer(in []byte) (status int, body []byte, ok bool) {
 }
 
 // load is a crowd of wires to one server.
-type load struct{ wires []*wire }
+type load struct {
+	wires  []*wire
+	server *server // whose
+}
 
 func dialLoad(ctx context.Context, address string, connections int) (*load, error) {
 	l := &load{}

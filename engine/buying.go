@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"onsale"
 	"onsale/checkout"
 	"onsale/checkout/payment"
@@ -32,7 +34,12 @@ func (s *Shop) createHold(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.created(http.StatusCreated, "/v1/holds/"+string(hold.ID), hold)
+	body, err := holdBody(&hold)
+	if err != nil {
+		return err
+	}
+	r.ctx.Response.Header.Set(fasthttp.HeaderLocation, "/v1/holds/"+string(hold.ID))
+	return r.replyWritten(http.StatusCreated, body)
 }
 
 // heldEvent returns the layout of the event that a hold's id names.

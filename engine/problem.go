@@ -3,9 +3,11 @@ package engine
 import (
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"math"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
 
@@ -60,17 +62,13 @@ type problem struct {
 // refuse answers with err. What went wrong inside is for the log, never for the
 // buyer.
 func refuse(ctx *fasthttp.RequestCtx, err error) onsale.Code {
-	var e *onsale.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*onsale.Error](err)
+	if !ok {
 		e = onsale.Refuse(onsale.CodeInternal, "something is wrong on our side; nothing was charged")
 	}
 	status, ok := statusOf[e.Code]
 	if !ok {
 		status = http.StatusInternalServerError
-	}
-	body, bad := json.Marshal(problem{Type: "urn:onsale:problem:" + string(e.Code), Title: http.StatusText(status), Status: status, Error: e})
-	if bad != nil {
-		panic(bad) // strings and numbers: a programming mistake
 	}
 	last := ctx.Response.ConnectionClose()
 	ctx.Response.Reset()
@@ -78,10 +76,12 @@ func refuse(ctx *fasthttp.RequestCtx, err error) onsale.Code {
 		ctx.SetConnectionClose()
 	}
 	ctx.SetStatusCode(status)
-	ctx.SetContentType("application/problem+json")
-	ctx.Response.Header.Set("Cache-Control", "no-store")
-	if m := (*methodRefusal)(nil); errors.As(err, &m) {
-		ctx.Response.Header.Set(fasthttp.HeaderAllow, m.allow)
+	ctx.Response.Header.SetContentTypeBytes(typeProblem)
+	ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
+	if e.Code == onsale.CodeMethodNotAllowed {
+		if m, ok := errors.AsType[*methodRefusal](err); ok {
+			ctx.Response.Header.Set(fasthttp.HeaderAllow, m.allow)
+		}
 	}
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		seconds := max(1, math.Ceil(e.RetryAfter.Seconds()))
@@ -90,6 +90,50 @@ func refuse(ctx *fasthttp.RequestCtx, err error) onsale.Code {
 	if status == http.StatusUnauthorized {
 		ctx.Response.Header.Set("WWW-Authenticate", `Bearer realm="onsale"`)
 	}
-	ctx.SetBody(body)
+	ctx.Response.SetBodyRaw(written.body(e, status))
 	return e.Code
+}
+
+var (
+	typeProblem        = []byte("application/problem+json")
+	typeJSON           = []byte("application/json")
+	headerCacheControl = []byte(fasthttp.HeaderCacheControl)
+	noStore            = []byte("no-store")
+)
+
+// written are bodies of sold-out refusals, as they were written last: what a mirror
+// refuses is one error, told to a crowd.
+var written writtenRefusals
+
+// writtenRefusals keeps few bodies, where the error's address leads. Safe for concurrent use.
+type writtenRefusals struct {
+	slots [64]atomic.Pointer[writtenRefusal]
+}
+
+type writtenRefusal struct {
+	err  *onsale.Error
+	body []byte // never changed
+}
+
+func (w *writtenRefusals) body(e *onsale.Error, status int) []byte {
+	if e.Code != onsale.CodeSoldOut {
+		return problemBody(e, status)
+	}
+	slot := &w.slots[maphash.Comparable(refusalSeed, e)%uint64(len(w.slots))]
+	r := slot.Load()
+	if r == nil || r.err != e {
+		r = &writtenRefusal{e, problemBody(e, status)}
+		slot.Store(r)
+	}
+	return r.body
+}
+
+var refusalSeed = maphash.MakeSeed()
+
+func problemBody(e *onsale.Error, status int) []byte {
+	body, err := json.Marshal(problem{Type: "urn:onsale:problem:" + string(e.Code), Title: http.StatusText(status), Status: status, Error: e})
+	if err != nil {
+		panic(err) // strings and numbers: a programming mistake
+	}
+	return body
 }

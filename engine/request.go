@@ -50,12 +50,17 @@ func (r *request) reply(status int, body any) error {
 	if err != nil {
 		return err
 	}
+	return r.replyWritten(status, data)
+}
+
+// replyWritten answers with a body that is JSON already.
+func (r *request) replyWritten(status int, data []byte) error {
 	r.ctx.SetStatusCode(status)
-	r.ctx.SetContentType("application/json")
-	if len(r.ctx.Response.Header.Peek(fasthttp.HeaderCacheControl)) == 0 {
-		r.ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-store")
+	r.ctx.Response.Header.SetContentTypeBytes(typeJSON)
+	if len(r.ctx.Response.Header.PeekBytes(headerCacheControl)) == 0 {
+		r.ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
 	}
-	r.ctx.SetBody(data)
+	r.ctx.Response.SetBodyRaw(data)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"maps"
@@ -93,22 +94,22 @@ func (n *node) child(segment string) *node {
 
 // find returns the route and its path parameter, or a refusal. What answers GET
 // answers HEAD too: fasthttp leaves the body away.
-func (r *router) find(method, path string) (found *named, param string, err error) {
+func (r *router) find(method, path []byte) (found *named, param string, err error) {
 	n := &r.root
-	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
-		next := n.children[segment]
-		if next == nil && n.param != nil && segment != "" {
-			next, param = n.param, segment
+	for segment := range bytes.SplitSeq(bytes.TrimPrefix(path, slash), slash) {
+		next := n.children[string(segment)]
+		if next == nil && n.param != nil && len(segment) > 0 {
+			next, param = n.param, string(segment)
 		}
 		if next == nil {
 			return nil, "", errNoRoute
 		}
 		n = next
 	}
-	if method == http.MethodHead {
-		method = http.MethodGet
+	if string(method) == http.MethodHead {
+		method = []byte(http.MethodGet)
 	}
-	if found = n.routes[method]; found != nil {
+	if found = n.routes[string(method)]; found != nil {
 		return found, param, nil
 	}
 	if len(n.routes) > 0 {
@@ -116,6 +117,8 @@ func (r *router) find(method, path string) (found *named, param string, err erro
 	}
 	return nil, "", errNoRoute
 }
+
+var slash = []byte{'/'}
 
 var errNoRoute = onsale.Refuse(onsale.CodeNotFound, "there is nothing here; /openapi.yaml lists what there is")
 
@@ -142,15 +145,15 @@ func refuseMethod(known ...string) error {
 func (s *Server) admit(r *request, who access) (err error) {
 	switch who {
 	case buyers:
-		r.buyer, err = s.cfg.Sessions.Verify(bearer(r.ctx))
+		r.buyer, err = s.cfg.Sessions.verify(bearer(r.ctx))
 		return err
 	case operators:
 		token := bearer(r.ctx)
-		if token == "" {
+		if len(token) == 0 {
 			return onsale.Refuse(onsale.CodeUnauthenticated, "give the operator's token as Authorization: Bearer …")
 		}
 		// Hashed first, so that neither content nor length shows in the time it takes.
-		got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.cfg.AdminToken))
+		got, want := sha256.Sum256(token), sha256.Sum256([]byte(s.cfg.AdminToken))
 		if s.cfg.AdminToken == "" || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			return onsale.Refuse(onsale.CodeForbidden, "this is not the operator's token")
 		}
@@ -158,10 +161,11 @@ func (s *Server) admit(r *request, who access) (err error) {
 	return nil
 }
 
-func bearer(ctx *fasthttp.RequestCtx) string {
-	scheme, token, _ := strings.Cut(string(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)), " ")
-	if !strings.EqualFold(scheme, "bearer") {
-		return ""
+// bearer is the request's token, good until the handler returns; empty if there is none.
+func bearer(ctx *fasthttp.RequestCtx) []byte {
+	scheme, token, _ := bytes.Cut(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization), []byte{' '})
+	if !bytes.EqualFold(scheme, []byte("bearer")) {
+		return nil
 	}
 	return token
 }

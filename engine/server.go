@@ -7,13 +7,13 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
@@ -138,14 +138,14 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
-	path := string(ctx.Path())
-	if !strings.HasPrefix(path, "/v1/") {
-		s.guard(ctx, func() (string, error) { return "pages", s.servePlain(ctx, path) })
+	path := ctx.Path()
+	if !bytes.HasPrefix(path, apiPrefix) {
+		s.guard(ctx, func() (string, error) { return "pages", s.servePlain(ctx, string(path)) })
 		return
 	}
 	start := time.Now()
 	name, code := s.guard(ctx, func() (string, error) {
-		found, param, err := s.router.find(string(ctx.Method()), path)
+		found, param, err := s.router.find(ctx.Method(), path)
 		if err != nil {
 			return "unknown", err
 		}
@@ -154,6 +154,8 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	s.count(name, code)
 	s.seconds.With(name).Since(start)
 }
+
+var apiPrefix = []byte("/v1/")
 
 // counted is what requests are counted by.
 type counted struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,6 +106,7 @@ func (b *batcher) close() {
 
 func (b *batcher) fly() {
 	for {
+		runtime.Gosched() // whoever is about to ask goes along
 		b.mu.Lock()
 		batch := b.lanes.take(maxBatch)
 		if len(batch) == 0 {

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -41,8 +42,9 @@ type Desk struct {
 
 	mu       sync.Mutex
 	batchers map[onsale.EventID]*batcher // under mu
-	mirrors  *Mirrors                    // under mu; nil if there are none
 	closed   bool                        // under mu
+
+	mirrors atomic.Pointer[Mirrors] // nil if there are none
 }
 
 // NewDesk returns a desk.
@@ -94,23 +96,17 @@ func (d *Desk) batcher(event onsale.EventID, epoch onsale.Epoch) *batcher {
 
 // saw hands on what a call's reply told of the stock.
 func (d *Desk) saw(event onsale.EventID, seen sighting) {
-	d.mu.Lock()
-	m := d.mirrors
-	d.mu.Unlock()
-	if m != nil {
+	if m := d.mirrors.Load(); m != nil {
 		m.saw(event, seen)
 	}
 }
 
 // known is the refusal of a request that this process can refuse by itself, or nil.
 func (d *Desk) known(l *onsale.Layout, r *Request, id onsale.HoldID) error {
-	d.mu.Lock()
-	m := d.mirrors
-	d.mu.Unlock()
-	if m == nil {
-		return nil
+	if m := d.mirrors.Load(); m != nil {
+		return m.refuse(l, r, id)
 	}
-	return m.refuse(l, r, id)
+	return nil
 }
 
 // Request asks for a hold.
@@ -128,7 +124,8 @@ type Request struct {
 // to have happened; with a key, asking again is safe).
 func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Hold, error) {
 	b := d.batcher(l.Event.ID, l.Event.Epoch)
-	name, args := holdArgs(r)
+	var name string
+	var args []string // who is refused by what this process knows needs none
 	var id onsale.HoldID
 	reply := ""
 	err := d.inEpoch(ctx, b, func(epoch onsale.Epoch) (err error) {
@@ -139,6 +136,9 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 		}
 		if known := d.known(l, &r, id); known != nil {
 			return known
+		}
+		if args == nil {
+			name, args = holdArgs(r)
 		}
 		reply, err = d.ask(b, newOperation(name, id, r.Buyer, args...))
 		return err
@@ -313,16 +313,19 @@ func (d *Desk) inEpoch(ctx context.Context, b *batcher, f func(onsale.Epoch) err
 	if err := ctx.Err(); err != nil {
 		return onsale.Busy(onsale.CodeUnavailable, "the request has ended; ask again", time.Second, err)
 	}
-	var s status
 	var err error
+	var s status
+	told := false // Redis has told of its state, not of the request
 	for range 2 {
 		err = f(onsale.Epoch(b.epoch.Load()))
-		if !errors.As(err, &s) || s.word != "epoch" {
+		if s, told = errors.AsType[status](err); !told || s.word != "epoch" {
 			break
 		}
 	}
 	switch {
-	case errors.As(err, &s):
+	case err == nil:
+		return nil
+	case told:
 		return onsale.Busy(onsale.CodeRecovering, "the event's stock is being rebuilt; ask again", time.Second, err)
 	case errors.Is(err, errTransport):
 		return onsale.Busy(onsale.CodeUnavailable, "the stock can't be reached; ask again", time.Second, err)

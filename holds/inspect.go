@@ -40,13 +40,14 @@ func (d *Desk) Inspect(ctx context.Context, l *onsale.Layout) (*onsale.HoldsView
 			pairs[i][flat[j]] = flat[j+1]
 		}
 	}
+	together := dueTogether(pairs[1])
 	view := &onsale.HoldsView{Stock: *stock, Buyers: make(map[onsale.BuyerID]int64, len(pairs[2]))}
 	for id, text := range pairs[0] {
 		if strings.HasPrefix(text, "@") {
 			continue // another name of a hold
 		}
-		seen := onsale.HeldRecord{Due: scoreTime(pairs[1][id]), PinnedAt: scoreTime(pairs[3][id])}
 		rec, err := parseRecord(text)
+		seen := onsale.HeldRecord{Due: scoreTime(dueOf(pairs[1], together, id, rec)), PinnedAt: scoreTime(pairs[3][id])}
 		if err == nil {
 			seen.Hold, err = rec.hold(onsale.HoldID(id), l)
 			seen.Owed = rec.state == 'o'
@@ -65,6 +66,29 @@ func (d *Desk) Inspect(ctx context.Context, l *onsale.Layout) (*onsale.HoldsView
 		view.Buyers[onsale.BuyerID(buyer)] = n
 	}
 	return view, nil
+}
+
+// dueTogether spells out the expiry index's entries that stand for all that one call
+// granted: hold id → score.
+func dueTogether(entries map[string]string) map[string]string {
+	together := map[string]string{}
+	for entry, score := range entries {
+		if strings.Contains(entry, " ") {
+			for id := range strings.SplitSeq(entry, " ") {
+				together[id] = score
+			}
+		}
+	}
+	return together
+}
+
+// dueOf is when the expiry index has a hold, "" if it has not. An entry for many stands
+// for those of them that are held still.
+func dueOf(entries, together map[string]string, id string, rec record) string {
+	if score, ok := entries[id]; ok || rec.state != 'h' {
+		return score
+	}
+	return together[id]
 }
 
 // Pinned is a hold whose order is being decided, or was left behind.

@@ -9,16 +9,16 @@ type lane int
 
 const (
 	laneHolds      lane = iota // hold, general, block
-	laneOwners                 // release, pin, extend, look: someone has it and waits
-	laneSettlement             // accept, confirm, free: nobody waits
+	laneOwners                 // release, pin, accept, extend, look: what its buyer does
+	laneSettlement             // confirm, free: nobody waits
 	laneCount
 )
 
 // laneOf is each operation's.
 var laneOf = map[string]lane{
 	"hold": laneHolds, "general": laneHolds, "block": laneHolds,
-	"release": laneOwners, "pin": laneOwners, "extend": laneOwners, "look": laneOwners,
-	"accept": laneSettlement, "confirm": laneSettlement, "free": laneSettlement,
+	"release": laneOwners, "pin": laneOwners, "accept": laneOwners, "extend": laneOwners, "look": laneOwners,
+	"confirm": laneSettlement, "free": laneSettlement,
 }
 
 // maxQueued is how many operations of one kind and event may wait for a call. The next

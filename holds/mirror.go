@@ -58,9 +58,7 @@ func NewMirrors(desk *Desk, subscriber rueidis.Client, onAmiss func(onsale.Event
 	m := &Mirrors{desk: desk, onAmiss: onAmiss, log: log,
 		rungs:   []*rung{masterRung(desk, subscriber)},
 		mirrors: map[onsale.EventID]*mirror{}}
-	desk.mu.Lock()
-	defer desk.mu.Unlock()
-	desk.mirrors = m
+	desk.mirrors.Store(m)
 	return m
 }
 

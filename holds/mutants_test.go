@@ -16,6 +16,8 @@ var mutants = map[string][2]string{
 	"orphans at the end of a row":              {"letter_at(view, p + n + 1, mine) ~= 'a'", "letter_at(view, p + n + 1, mine) == 'h'"},
 	"the cap is off by one":                    {"b.n + total > cap", "b.n + total > cap + 1"},
 	"the cap forgets what came back":           {"credit(hold.buyer, -each_line", "credit(hold.buyer, 0 * each_line"},
+	"an extended hold expires as granted":      {"hold.state == 'h' and hold.deadline <= now then give_back(ids[i]", "hold.state == 'h' then give_back(ids[i]"},
+	"one of many doesn't expire":               {"for i = 1, n do\n    local hold = hold_of(ids[i])", "for i = 2, n do\n    local hold = hold_of(ids[i])"},
 	"expiry is a millisecond late":             {"'-inf', now, 'LIMIT'", "'-inf', now - 1, 'LIMIT'"},
 	"the clock may run backwards":              {"math.max(tonumber(head[4]),", "math.max(0,"},
 	"a generation fences nothing":              {"generation ~= '0' and generation ~= hold.generation", "false"},

@@ -8,8 +8,9 @@
 --                  "available,held,pinned,sold"
 --       2 holds    hash: hold id → record, see parse(); or "@" and the id that the hold
 --                  had before its stock was laid anew
---       3 due      zset: hold id by the millisecond at which it expires or, once it
---                  has come to nothing, is forgotten. Pinned and sold holds are not in it
+--       3 due      zset by the millisecond: the ids of what one call granted, joined by
+--                  spaces, when those that are held still expire; a hold's id alone, when
+--                  it expires after it was extended or, once it has come to nothing, is forgotten
 --       4 buyers   hash: buyer → "admissions held, pinned and sold|when the minute of
 --                  its holds began|holds since then"
 --       5 seats    string: a byte a seat, see onsale.Layout
@@ -57,7 +58,7 @@ local function text(n)
 end
 
 local holds, holds_changed = {}, {} -- id → record, its text until someone looks, or false if there is none
-local granted, granted_due = {}, {} -- what this call grants, as HSET and ZADD take it: id, text, …; due time, id, …
+local granted, granted_ids = {}, {} -- what this call grants, as HSET takes it: id, text, …; and the ids alone
 local granted_tails = {} -- 10 letters of each id that was granted under a key: see soldout.go
 local due = {}                      -- id → new due time, or false to leave the index
 local pins = {}                     -- id → new pin time, or false

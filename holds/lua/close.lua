@@ -62,7 +62,8 @@ end
 
 local function close()
   if #granted == 0 and next(holds_changed) == nil and next(due) == nil then return end
-  call_in_portions('ZADD', DUE, granted_due) -- first: an operation after the grant may have changed it
+  -- First: an operation after the grant may have changed it.
+  if #granted_ids > 0 then call('ZADD', DUE, text(now + hold_ms), concat(granted_ids, ' ')) end
   call_in_portions('HSET', HOLDS, granted)
   write_index(DUE, due)
   write_index(PINS, pins)
@@ -84,6 +85,7 @@ local function close()
   end
   call('HSET', META, unpack(meta))
   if changed then
-    tell({e = tonumber(ARGV[1]), q = seq, t = now, s = sale, n = next_due(), c = told, x = #runs > 0 and runs or nil, g = #granted_tails > 0 and concat(granted_tails) or nil})
+    local told_ids = #granted_tails > 0 and concat(granted_tails) or nil
+    tell({e = tonumber(ARGV[1]), q = seq, t = now, s = sale, n = next_due(), c = told, x = #runs > 0 and runs or nil, g = told_ids})
   end
 end

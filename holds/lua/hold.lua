@@ -170,7 +170,7 @@ local function grant(id, buyer, print, total, lines)
   holds[id], holds_changed[id], due[id] = record, nil, nil -- one of that id may have been forgotten in this call
   local n = #granted
   granted[n + 1], granted[n + 2] = id, record
-  granted_due[n + 1], granted_due[n + 2] = deadline, id
+  granted_ids[#granted_ids + 1] = id
   if print ~= KEYLESS then granted_tails[#granted_tails + 1] = sub(id, -26, -17) end
 end
 
@@ -178,7 +178,7 @@ end
 local function insist(try, ...)
   local got, why = try(...)
   while why and more_due do
-    if reaped >= 4 * reap_most then return nil, 'again' end
+    if reaped_holds >= 4 * reap_most then return nil, 'again' end
     reap()
     got, why = try(...)
   end

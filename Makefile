@@ -34,6 +34,16 @@ bench-rush: build ## a storm of 2,000 buyers; the report is build/bench/rush.jso
 	@deploy/install redis postgres
 	build/onsale bench rush --users 2000 --over 5s --json build/bench/rush.json $(or $(ARGS),--embedded)
 
+.PHONY: bench-engine
+bench-engine: build ## what a hold costs Redis alone, batched and single; the report is build/bench/engine.json
+	@deploy/install redis
+	build/onsale bench engine --json build/bench/engine.json $(ARGS)
+
+.PHONY: bench-holds
+bench-holds: build ## holds and refusals a second over HTTP, against a no-op and row locks; build/bench/holds.json
+	@deploy/install redis postgres
+	build/onsale bench holds --json build/bench/holds.json $(ARGS)
+
 ##@ Prove
 
 .PHONY: test

@@ -51,8 +51,17 @@ type Error struct {
 	Section    string        `json:"section,omitempty"`   // which section refused
 	Seats      []string      `json:"seats,omitempty"`     // which seats were taken, as "ROW-NUMBER"
 	Available  *int64        `json:"available,omitempty"` // what is left: of the section, or to the buyer
+	Nearby     []Offer       `json:"nearby,omitempty"`    // what could be had instead, nearest first, when it was last looked
 	RetryAfter time.Duration `json:"-"`                   // advice on 429 and 503
 	cause      error
+}
+
+// Offer is what could be had instead of what was refused: seats that touch, or a section
+// with so many available.
+type Offer struct {
+	Section   string   `json:"section"`
+	Available int64    `json:"available"`       // in the section
+	Seats     []string `json:"seats,omitempty"` // "ROW-NUMBER"
 }
 
 // Refuse returns an error with a code and a message to a person.

@@ -79,6 +79,7 @@ type holdsRun struct {
 	tokens             []string
 	soldOut            onsale.EventID
 	events             []onsale.EventID // of the rounds, audited at the end
+	cpu                contest.Figures  // µs of CPU time an answer, by contestant and program
 }
 
 // Holds measures how many holds and refusals a second an Onsale of its own answers over
@@ -89,7 +90,7 @@ func Holds(ctx context.Context, cfg HoldsConfig) (report *Report, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	r := &holdsRun{cfg: cfg}
+	r := &holdsRun{cfg: cfg, cpu: contest.Figures{}}
 	defer func() { err = errors.Join(err, r.leave()) }()
 	if err := r.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("preparing: %w", err)
@@ -115,6 +116,11 @@ func (r *holdsRun) report(f contest.Figures, verdict Verdict) *Report {
 	report := NewReport("holds", map[string]any{"rounds": r.cfg.Rounds, "seconds": r.cfg.Lasting.Seconds(), "connections": r.cfg.Connections, "buyers": holdsBuyers})
 	for name := range f {
 		report.Figures[name] = Figure{Value: f.Median(name), Unit: "1/s"}
+	}
+	for name := range r.cpu {
+		if used := r.cpu.Median(name); used >= 1 { // what is less is what the rest of the machine did
+			report.Figures[name] = Figure{Value: used, Unit: "µs"}
+		}
 	}
 	report.Ratios = map[string]float64{
 		"http_vs_noop": f.Ratio("holds", "noop"), "soldout_vs_noop": f.Ratio("refusals", "noop"), "vs_rows": f.Ratio("holds", "rows"),
@@ -216,13 +222,15 @@ var oneOfTheFloor = []byte(`{"lines":[{"section":"floor","quantity":1}]}`)
 
 // ask lets a crowd ask for one admission of an event after another, each wire for its
 // own buyers in turn, each time under a key of its own.
-func (r *holdsRun) ask(ctx context.Context, to *load, event onsale.EventID, round int, status int, mark string) (figure float64, err error) {
+func (r *holdsRun) ask(ctx context.Context, name string, to *load, event onsale.EventID, round int, status int, mark string) (figure float64, err error) {
 	share := len(r.tokens) / len(to.wires)
 	states := make([]wireState, len(to.wires))
 	path := "/v1/events/" + string(event) + "/holds"
 	marker := []byte(mark)
 	began := cpuOf(to.server.process.Pid)
-	defer func() { r.noteCPU(to, began, figure) }()
+	defer func() {
+		r.noteCPU(name, round, began, cpuOf(to.server.process.Pid), figure*r.cfg.Lasting.Seconds())
+	}()
 	return to.drive(ctx, r.cfg.Lasting, func(wire int, buffer []byte) ([]byte, error) {
 		s := &states[wire]
 		if s.asked == share*onsale.MaxPerBuyer {
@@ -241,7 +249,7 @@ func (r *holdsRun) ask(ctx context.Context, to *load, event onsale.EventID, roun
 }
 
 func (r *holdsRun) askNoop(ctx context.Context, round int) (float64, error) {
-	return r.ask(ctx, r.idle, r.soldOut, round, 201, "")
+	return r.ask(ctx, "noop", r.idle, r.soldOut, round, 201, "")
 }
 
 func (r *holdsRun) askHolds(ctx context.Context, round int) (float64, error) {
@@ -249,26 +257,32 @@ func (r *holdsRun) askHolds(ctx context.Context, round int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return r.ask(ctx, r.crowd, event, round, 201, `"state":"held"`)
+	return r.ask(ctx, "holds", r.crowd, event, round, 201, `"state":"held"`)
 }
 
 func (r *holdsRun) askSoldOut(ctx context.Context, round int) (float64, error) {
-	return r.ask(ctx, r.crowd, r.soldOut, round, 409, `"code":"sold_out"`)
+	return r.ask(ctx, "refusals", r.crowd, r.soldOut, round, 409, `"code":"sold_out"`)
 }
 
 func (r *holdsRun) askRows(ctx context.Context, round int) (float64, error) {
-	return r.ask(ctx, r.lines, r.soldOut, round, 201, "")
+	return r.ask(ctx, "rows", r.lines, r.soldOut, round, 201, "")
 }
 
-// noteCPU notes what an answer has cost each program of a server, and the crowd.
-func (r *holdsRun) noteCPU(of *load, began map[string]time.Duration, rate float64) {
-	fmt.Fprintf(r.cfg.Status, "   cpu µs/answer:")
-	for name, now := range cpuOf(of.server.process.Pid) {
-		if d := now - began[name]; d > 100*time.Millisecond {
-			fmt.Fprintf(r.cfg.Status, " %s %.1f", name, 1e6*d.Seconds()/(rate*r.cfg.Lasting.Seconds()))
-		}
+// noteCPU notes what an answer to a contestant has cost the server, and what it has cost
+// the Redis that serves it.
+func (r *holdsRun) noteCPU(name string, round int, began, ended map[string]time.Duration, answers float64) {
+	if round == 0 || answers == 0 {
+		return
 	}
-	fmt.Fprintln(r.cfg.Status)
+	for program, used := range ended {
+		what := name + "_cpu"
+		if strings.HasPrefix(program, "redis") {
+			what = name + "_redis_cpu"
+		} else if strings.HasPrefix(program, "postgres") {
+			what = name + "_postgres_cpu"
+		}
+		r.cpu[what] = append(r.cpu[what], 1e6*(used-began[program]).Seconds()/answers)
+	}
 }
 
 // audit has every event audited.

@@ -8,8 +8,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// fasthttp's client ends its cleaner by itself, up to idleTimeout after the last connection was closed.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
+	// fasthttp ends its cleaners by themselves: the client's up to idleTimeout after the last connection
+	// was closed, the server's up to ten seconds after it has ended.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"))
 }
 
 // quickSeed gives a crowd of 60 at least four who let their hold go, two who give it

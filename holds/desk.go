@@ -109,6 +109,14 @@ func (d *Desk) known(l *onsale.Layout, r *Request, id onsale.HoldID) error {
 	return nil
 }
 
+// nearby has a refusal say what could be had instead, if this process knows.
+func (d *Desk) nearby(l *onsale.Layout, r *Request, refusal error) error {
+	if m := d.mirrors.Load(); m != nil {
+		return m.nearby(l, r.Asks, refusal)
+	}
+	return refusal
+}
+
 // Request asks for a hold.
 type Request struct {
 	Buyer onsale.BuyerID
@@ -148,7 +156,7 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 	}
 	word, rest, _ := strings.Cut(reply, " ")
 	if word != "ok" {
-		return onsale.Hold{}, refusal(l, r, word, rest)
+		return onsale.Hold{}, d.nearby(l, &r, refusal(l, r, word, rest))
 	}
 	known, rec, err := parseGrant(rest)
 	if err != nil {

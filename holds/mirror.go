@@ -100,7 +100,7 @@ func (m *Mirrors) mirror(l *onsale.Layout) *mirror {
 	mi := m.mirrors[l.Event.ID]
 	if mi == nil {
 		mi = &mirror{owner: m, layout: l, batcher: m.desk.batcher(l.Event.ID, l.Event.Epoch), inbox: make(chan string, inboxSize),
-			reload: make(chan struct{}, 1), listeners: map[*Listener]Listener{}, soldOut: soldOutAnswers{}}
+			reload: make(chan struct{}, 1), listeners: map[*Listener]Listener{}}
 		m.mirrors[l.Event.ID] = mi
 		m.group.Go(context.Background(), mi.listen)
 		m.group.Go(context.Background(), mi.keep)

@@ -13,7 +13,7 @@ var stormMutants = map[string][2]string{
 		"local at, late = match(call('HGET', META, 'late') or '', '^(%d+) (.*)$')\n" +
 			"if at then call('SETRANGE', SEATS, at, late) end\ncall('HSET', META, 'late', run[1] .. ' ' .. run[2])"},
 	"a taken seat may be picked":       {"if mine[offset] or not (letter == 'a' or letter == 'w' or letter == 'c') then", "if mine[offset] then"},
-	"a cursor is never tested":         {"if letter_at(view, i, mine) ~= sub(pattern, i - p + 1, i - p + 1) then taken = i; break end", ""},
+	"what was taken is not laid":       {"then lay(view, changes) end", "then end"},
 	"the floor has one more":           {"c = {a = tonumber(a), h", "c = {a = tonumber(a) + 1, h"},
 	"what is left is miscounted":       {"text(available) end\n  return true", "text(available + 1) end\n  return true"},
 	"holds end before their deadline":  {"'-inf', now, 'LIMIT'", "'-inf', now + 3, 'LIMIT'"},

@@ -86,7 +86,7 @@ func (mi *mirror) refuse(r *Request, id onsale.HoldID) error {
 		mi.readGrants()
 		return nil
 	}
-	return mi.soldOut.refusal(section, left)
+	return mi.refusal(r.Asks, section, left)
 }
 
 // short is the section that can't give what one of the asks wants, not even apart, and
@@ -118,22 +118,35 @@ func (mi *mirror) isCurrent(now time.Time) bool {
 	return mi.nextDue.IsZero() || s.now.Add(passed).Before(mi.nextDue)
 }
 
-// soldOutAnswers are refusals that were made already: the same for everyone.
-type soldOutAnswers map[int]soldOutAnswer // by section index
-
-type soldOutAnswer struct {
-	left int64
-	err  error
+// soldOutAnswers are refusals of one ask that were made already: the same for everyone,
+// until the stock changes.
+type soldOutAnswers struct {
+	seq uint64
+	of  map[soldOutAsk]error
 }
 
-// refusal is the answer to who wants more of a section than is left.
-func (a soldOutAnswers) refusal(s *onsale.SectionLayout, left int64) error {
-	made, ok := a[s.Index]
-	if !ok || made.left != left {
-		made = soldOutAnswer{left, soldOut(s, strconv.FormatInt(left, 10))}
-		a[s.Index] = made
+type soldOutAsk struct {
+	section  int // its index: of the one in which most is left
+	quantity int
+}
+
+// refusal is the answer to who wants more of a section than is left. The caller has mu.
+func (mi *mirror) refusal(asks []onsale.CheckedAsk, s *onsale.SectionLayout, left int64) error {
+	if mi.soldOut.seq != mi.stock.Seq || mi.soldOut.of == nil {
+		mi.soldOut = soldOutAnswers{mi.stock.Seq, map[soldOutAsk]error{}}
 	}
-	return made.err
+	ask := soldOutAsk{s.Index, asks[0].Quantity}
+	made := mi.soldOut.of[ask]
+	if made == nil || len(asks) > 1 || len(asks[0].In) > 1 {
+		e := soldOut(s, strconv.FormatInt(left, 10))
+		if refusal, ok := errors.AsType[*onsale.Error](e); ok {
+			refusal.Nearby = offers(mi.layout, mi.stock, asks, refusal)
+		}
+		if made = e; len(asks) == 1 && len(asks[0].In) == 1 {
+			mi.soldOut.of[ask] = made
+		}
+	}
+	return made
 }
 
 // grantedIDs knows the tails of ids that were granted under a key, in a Bloom filter: it

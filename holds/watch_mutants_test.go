@@ -39,7 +39,7 @@ var watchMutants = map[string]struct {
 	"the freed is not sold":        {whatIsOwedWaits, []string{"elseif is_there(hold) then", "elseif false then"}},
 	"the late are not counted":     {whatIsOwedWaits, []string{"credit(hold.buyer, move_hold(hold, 'a', 's'))", "move_hold(hold, 'a', 's')"}},
 	"a key buys in every epoch":    {aKeyOutlivesItsEpoch, []string{"if hold and hold.was then", "if false then"}},
-	"companions only at the right": {aCompanionSitsOnEitherSide, []string{"or find_block(view, companions .. places, 1, mine, false)", ""}},
+	"companions only at the right": {aCompanionSitsOnEitherSide, []string{"rep('c', c), rep('c', c) .. rep('w', w)}", "rep('c', c)}"}},
 	"more is due than is looked at": {allThatIsDueComesBack, []string{
 		"while why and more_due do", "while false do"}},
 	"the same is reaped again": {allThatIsDueComesBack, []string{"'LIMIT', reaped, REAP_ENTRIES", "'LIMIT', 0, REAP_ENTRIES"}},

@@ -20,6 +20,7 @@ import (
 	"onsale/holds"
 	"onsale/internal/contest"
 	"onsale/internal/stores"
+	"onsale/persist"
 )
 
 // Config says how the engine is measured. The zero value of a field means its default.
@@ -87,7 +88,23 @@ func Run(ctx context.Context, cfg Config) (report *bench.Report, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.report.Audit.Violations, err = r.audit(ctx); err != nil {
+		return nil, fmt.Errorf("checking the outcome: %w", err)
+	}
 	return r.conclude(figures)
+}
+
+// audit checks the stock of every event that was laid.
+func (r *run) audit(ctx context.Context) ([]onsale.Violation, error) {
+	violations := []onsale.Violation{}
+	for _, l := range r.layouts {
+		view, err := r.desk.Inspect(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		violations = append(violations, persist.AuditStock(l, view)...)
+	}
+	return violations, nil
 }
 
 func (r *run) conclude(f contest.Figures) (*bench.Report, error) {
@@ -141,7 +158,7 @@ func Command() *cli.Command {
 		Name:  "engine",
 		Usage: "what a hold costs Redis alone, in batches and by itself",
 		Description: "Drives the scripts straight on a Redis of its own, in turns, and counts the CPU time of its one thread.\n" +
-			"Ends with a check of every event's stock.",
+			"Ends with an audit of every event's stock; exits with 3 if a promise is broken.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "rounds", Value: defaultRounds, Usage: "`ROUNDS` that count"},
 			&cli.IntFlag{Name: "batch", Value: defaultBatch, Usage: "`HOLDS` in one call"},

@@ -17,33 +17,39 @@ import (
 	"onsale/internal/stores"
 )
 
-// rowsSchema is a table with a row for each seat, the available ones indexed, and one for
-// who has asked under which key.
+// rowsSchema is a row for each seat, the available ones indexed; one for each buyer, who
+// may have so many; and one for each hold, under the key that it was asked for.
 const rowsSchema = `
 	CREATE TABLE seats (id bigint PRIMARY KEY, state text NOT NULL, hold text, expires_at timestamptz);
 	CREATE INDEX seats_available ON seats (id) WHERE state = 'available';
-	CREATE TABLE holds (key text PRIMARY KEY, seat bigint NOT NULL);`
+	CREATE TABLE buyers (id text PRIMARY KEY, held int NOT NULL);
+	CREATE TABLE holds (key text PRIMARY KEY, buyer text NOT NULL, seat bigint NOT NULL, expires_at timestamptz NOT NULL);`
 
-// rowsHold takes the first seat that nobody else is looking at, and notes the key so
-// that a repeat finds its seat.
-const rowsHold = `
-	WITH seat AS (
-		UPDATE seats SET state = 'held', hold = $1, expires_at = now() + interval '2 minutes'
-		WHERE id = (SELECT id FROM seats WHERE state = 'available' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
-		RETURNING id)
-	INSERT INTO holds (key, seat) SELECT $1, id FROM seat
-	ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING seat`
+// The statements of a hold, in a transaction: the same rules as Onsale's, in the order in
+// which a shop's code goes through them.
+const (
+	rowsRepeat   = "SELECT seat FROM holds WHERE key = $1"
+	rowsNewBuyer = "INSERT INTO buyers (id, held) VALUES ($1, 0) ON CONFLICT DO NOTHING"
+	rowsBuyer    = "SELECT held FROM buyers WHERE id = $1 FOR UPDATE"
+	rowsSeat     = "SELECT id FROM seats WHERE state = 'available' ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+	rowsTake     = "UPDATE seats SET state = 'held', hold = $2, expires_at = now() + interval '2 minutes' WHERE id = $1"
+	rowsCount    = "UPDATE buyers SET held = held + 1 WHERE id = $1"
+	rowsHold     = "INSERT INTO holds (key, buyer, seat, expires_at) VALUES ($1, $2, $3, now() + interval '2 minutes')"
+)
 
 const (
 	// rowsSeats is more than are held in one run.
 	rowsSeats = 300_000
 	// rowsConnections is how many the pool has: more only wait for each other.
 	rowsConnections = 24
+	// rowsLimit is what one buyer may have, as in the bench's own events.
+	rowsLimit = onsale.MaxPerBuyer
 )
 
 // Rows sells seats as large shops do: a row for each in Postgres, of which a request
-// locks one that nobody else has locked. It checks no token and no limit, and runs on a
-// private Postgres with its durable defaults.
+// locks one that nobody else has locked, in a transaction that goes through the rules
+// statement by statement. It doesn't check the token, which says who asks, and never puts
+// back what has expired. It runs on a private Postgres with its durable defaults.
 type Rows struct {
 	folder   string
 	postgres *stores.Postgres
@@ -89,19 +95,53 @@ func (r *Rows) Handle(ctx *fasthttp.RequestCtx) {
 		ctx.Error("not a hold", fasthttp.StatusBadRequest)
 		return
 	}
-	// Keys are one buyer's: here the token says whose.
-	key := string(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)) + string(ctx.Request.Header.Peek("Idempotency-Key"))
-	var seat int64
-	err := r.pool.QueryRow(ctx, rowsHold, key).Scan(&seat)
+	buyer := string(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization)) // the token stands for its buyer
+	seat, err := r.hold(ctx, buyer, buyer+" "+string(ctx.Request.Header.Peek("Idempotency-Key")))
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		ctx.Error("sold out", fasthttp.StatusConflict)
+	case errors.Is(err, errRowsLimit):
+		ctx.Error("no more for this buyer", fasthttp.StatusConflict)
 	case err != nil:
 		ctx.Error(err.Error(), fasthttp.StatusInternalServerError)
 	default:
 		ctx.SetStatusCode(fasthttp.StatusCreated)
 		ctx.SetBodyString(strconv.FormatInt(seat, 10))
 	}
+}
+
+var errRowsLimit = errors.New("the buyer has all that one may have")
+
+// hold returns the seat that the buyer has under the key. pgx.ErrNoRows: none is left.
+func (r *Rows) hold(ctx context.Context, buyer, key string) (seat int64, err error) {
+	err = pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, rowsRepeat, key).Scan(&seat)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if _, err := tx.Exec(ctx, rowsNewBuyer, buyer); err != nil {
+			return err
+		}
+		held := 0
+		if err := tx.QueryRow(ctx, rowsBuyer, buyer).Scan(&held); err != nil {
+			return err
+		}
+		if held >= rowsLimit {
+			return errRowsLimit
+		}
+		if err := tx.QueryRow(ctx, rowsSeat).Scan(&seat); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, rowsTake, seat, key); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, rowsCount, buyer); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, rowsHold, key, buyer, seat)
+		return err
+	})
+	return seat, err
 }
 
 // Close ends Postgres and removes its folder.

@@ -6,59 +6,46 @@
 -- seat, only at its right, and only of a run that is one seat longer. Such runs are
 -- passed over unless there is no other, or the event allows orphans.
 --
--- A section is read once a call, however many holds are chosen in it, and before a
--- block size's cursor nothing of that size is left. A batch of holds so goes through
--- the section once, not once each: what a hold costs stays flat as the house fills.
+-- What one hold has chosen already is in `mine`; the ground doesn't know of it yet.
 
--- The section's seats as this call has read them. What it has changed since lies
--- over them in `seats`; seats that came back are laid into the text here, once for
--- all who look next.
-local function view_of(range)
-  local view = views[range.first]
-  if not view then
-    view = {base = range.first - 1, text = call('GETRANGE', SEATS, range.first, range.stop - 1), cursors = {},
-      stale = next(seats_changed) ~= nil} -- what came back before it was read isn't written yet
-    views[range.first] = view
-  end
-  if view.stale then
-    local changed, parts, from = {}, {}, 1
-    for offset in pairs(seats_changed) do
-      local i = offset - view.base
-      if i >= 1 and i <= #view.text then changed[#changed + 1] = i end
-    end
-    table.sort(changed)
-    for _, i in ipairs(changed) do
-      parts[#parts + 1] = sub(view.text, from, i - 1)
-      parts[#parts + 1] = seats[view.base + i]
-      from = i + 1
-    end
-    parts[#parts + 1] = sub(view.text, from)
-    view.text, view.cursors, view.stale = concat(parts), {}, nil
-  end
-  return view
-end
+local byte = string.byte
+local A = byte('a')
 
-local nothing = {}
-
--- The letter at a place of the view, as this call has it; those of `mine` are taken.
 local function letter_at(view, i, mine)
   if mine[view.base + i] then return 'h' end
-  return seats[view.base + i] or sub(view.text, i, i)
+  return sub(view.text, i, i)
 end
 
--- The place of the first block of the pattern's letters, from a place on; nil if there is none.
-local function find_block(view, pattern, from, mine, avoid_orphans)
-  local n, at = #pattern, from
+-- Where a window's first block may begin: a run that began before it is another window's.
+local function begin_of(view, trail, mine)
+  local i = 2
+  if trail.run and letter_at(view, 1, mine) == trail.run then
+    while letter_at(view, i, mine) == trail.run do i = i + 1 end
+  end
+  return i
+end
+
+-- Whether a lone single seat stands at a place, beside a block.
+local function leaves_orphan(view, i, mine)
+  if mine ~= nothing then return letter_at(view, i, mine) == 'a' and letter_at(view, i + 1, mine) ~= 'a' end
+  local one, other = byte(view.text, i, i + 1)
+  return one == A and other ~= A
+end
+
+-- The place in a window of the trail's first block, from a place on; nil if there is none.
+local function find_block(view, trail, from, mine)
+  local pattern, n, at = trail.pattern, trail.n, from
   while true do
-    local p = find(view.text, pattern, at, true)
-    if not p then return nil end
-    local taken
-    for i = p + n - 1, p, -1 do
-      if letter_at(view, i, mine) ~= sub(pattern, i - p + 1, i - p + 1) then taken = i; break end
+    local p, taken = find(view.text, pattern, at, true), nil
+    if not p or p > WINDOW + 1 then return nil end
+    if mine ~= nothing then
+      for i = p + n - 1, p, -1 do
+        if mine[view.base + i] then taken = i; break end
+      end
     end
     if taken then
       at = taken + 1
-    elseif avoid_orphans and letter_at(view, p + n, mine) == 'a' and letter_at(view, p + n + 1, mine) ~= 'a' then
+    elseif trail.tidy and leaves_orphan(view, p + n, mine) then
       at = p + n + 1
     else
       return p
@@ -66,81 +53,119 @@ local function find_block(view, pattern, from, mine, avoid_orphans)
   end
 end
 
--- find_block from the cursor of this pattern on. A hold that has chosen seats already
--- looks from the start: what they leave of a run is behind no cursor yet.
-local function next_block(view, pattern, mine, avoid_orphans)
-  if next(mine) then return find_block(view, pattern, 1, mine, avoid_orphans) end
-  local key = avoid_orphans and pattern or pattern .. '!'
-  local p = find_block(view, pattern, view.cursors[key] or 1, mine, avoid_orphans)
-  view.cursors[key] = p or #view.text + 1
-  return p
+-- The windows in which a hold's own choice has left runs that no trail knows of.
+local function windows_near(ground, mine)
+  if mine == nothing then return nothing end
+  local near = {}
+  for offset in pairs(mine) do
+    if offset >= ground.first and offset < ground.stop then
+      local low, high = windows_of(ground, offset - ground.first, offset - ground.first)
+      for i = low, high do near[i] = true end
+    end
+  end
+  return near
+end
+
+-- The next window that may have a block of the trail, from one on.
+local function next_window(trail, from, near)
+  local i = find(trail.open, '1', from + 1, true)
+  i = i and i - 1
+  if near == nothing then return i end
+  for k in pairs(near) do
+    if k >= from and (not i or k < i) then i = k end
+  end
+  return i
+end
+
+-- The offset of the trail's first block; nil if there is none.
+local function next_block(ground, trail, mine)
+  local near = windows_near(ground, mine)
+  local i = next_window(trail, 0, near)
+  while i do
+    local view = view_of(ground, i, trail, not near[i])
+    local p = find_block(view, trail, not near[i] and view.at[trail] or begin_of(view, trail, mine), mine)
+    if not near[i] then
+      view.at[trail] = p
+      if not p then set_open(ground, trail, i, '0') end
+    end
+    if p then return view.base + p end
+    i = next_window(trail, i + 1, near)
+  end
+  return nil
+end
+
+-- The first n seats with a letter that touch, orphans or not.
+local function any_block(ground, letter, n, mine)
+  if n > LARGEST and not next_block(ground, trail_of(ground, letter, LARGEST, false), mine) then return nil end
+  return next_block(ground, trail_of(ground, letter, n, false), mine)
 end
 
 -- The best block that leaves no orphan or, if there is none, any.
-local function best_block(view, pattern, mine)
-  return avoid_orphans and next_block(view, pattern, mine, true) or next_block(view, pattern, mine, false)
+local function best_block(ground, n, mine)
+  return avoid_orphans and next_block(ground, trail_of(ground, 'a', n, true), mine) or any_block(ground, 'a', n, mine)
 end
 
--- After a block was taken, the cursor that found it moves behind it. What is left of its
--- run may suit another size, whose cursor is further on: it is set back to it.
-local function mind_cursors(view, start, stop)
-  for key, at in pairs(view.cursors) do
-    if at >= start and at < stop then
-      view.cursors[key] = stop
-    elseif at > stop then
-      local alone = sub(key, -1) == '!' -- a size for which orphans don't matter
-      local n, left = alone and #key - 1 or #key, 0
-      while left < n + 2 and letter_at(view, stop + left, nothing) == 'a' do left = left + 1 end
-      if left == n or left == n + 2 or (alone and left > n) then view.cursors[key] = stop end
-    end
+-- Wheelchair places with their companions beside them.
+local function accessible_block(ground, w, c, mine)
+  local first = any_block(ground, 'w', 1, nothing)
+  if not first then return nil end
+  local shut = math.max(0, floor((first - c - ground.first) / WINDOW))
+  for _, pattern in ipairs({rep('w', w) .. rep('c', c), rep('c', c) .. rep('w', w)}) do
+    local trail = {pattern = pattern, n = w + c, open = rep('0', shut) .. rep('1', ground.windows - shut)}
+    local p = next_block(ground, trail, mine)
+    if p then return p, pattern end
+  end
+  return nil
+end
+
+local function note(p, pattern, found, mine)
+  for i = 1, #pattern do
+    found[#found + 1] = {offset = p + i - 1, letter = sub(pattern, i, i)}
+    mine[p + i - 1] = true
   end
 end
 
-local function note(view, p, n, found, mine)
-  for i = p, p + n - 1 do
-    local offset = view.base + i
-    found[#found + 1] = {offset = offset, letter = letter_at(view, i, nothing)}
-    mine[offset] = true
+-- The largest block of at the most so many: its offset and size; nil if there is none.
+-- Where a size fits all smaller ones do, so it takes few looks.
+local function largest_block(ground, letter, most, mine)
+  local low, high, best = 0, most, nil
+  local size = most
+  while low < high do
+    local p = any_block(ground, letter, size, mine)
+    if p then low, best = size, p else high = size - 1 end
+    size = math.ceil((low + high) / 2)
   end
+  return best, low
 end
 
 -- Blocks of ever smaller sizes, where n together can't be had.
-local function find_split(view, n, letter, found, mine)
+local function find_split(ground, n, letter, found, mine)
   local size = n
   while n > 0 do
-    size = math.min(size, n)
-    local p = size > 0 and find_block(view, rep(letter, size), 1, mine, false)
-    if p then
-      note(view, p, size, found, mine)
-      n = n - size
-    elseif size <= 1 then
-      return false
-    else
-      size = size - 1
-    end
+    local p
+    p, size = largest_block(ground, letter, math.min(size, n), mine)
+    if not p then return false end
+    note(p, rep(letter, size), found, mine)
+    n = n - size
   end
   return true
 end
 
 -- Chooses an ask's seats in one section. Returns them, or nil; `mine` then holds no more than before.
 local function choose_in(range, ask, mine)
-  local view, n, w = view_of(range), ask.n, ask.wheelchair
-  local found = {}
-  local p
-  if w == 0 then
-    p = best_block(view, rep('a', n), mine)
-  else
-    local places, companions = rep('w', w), rep('c', n - w)
-    p = find_block(view, places .. companions, 1, mine, false) or find_block(view, companions .. places, 1, mine, false)
-  end
+  local ground, n, w = ground_of(range), ask.n, ask.wheelchair
+  local found, p, pattern = {}, nil, nil
+  local chosen = next(mine) and mine or nothing
+  if w == 0 then p, pattern = best_block(ground, n, chosen), rep('a', n)
+  else p, pattern = accessible_block(ground, w, n - w, chosen) end
   if p then
-    note(view, p, n, found, mine)
+    note(p, pattern, found, mine)
     return found
   end
   if not ask.split then return nil end
   local done
-  if w == 0 then done = find_split(view, n, 'a', found, mine)
-  else done = find_split(view, w, 'w', found, mine) and find_split(view, n - w, 'c', found, mine) end
+  if w == 0 then done = find_split(ground, n, 'a', found, mine)
+  else done = find_split(ground, w, 'w', found, mine) and find_split(ground, n - w, 'c', found, mine) end
   if done then return found end
   for i = 1, #found do mine[found[i].offset] = nil end
   return nil

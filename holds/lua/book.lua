@@ -5,7 +5,7 @@
 --
 -- KEYS  1 meta     hash: epoch, run, sale, seq, clock, hold_ms, cap, memory_ms,
 --                  orphans, rate, extend_ms, and "c:<section index>" =
---                  "available,held,pinned,sold"
+--                  "available,held,pinned,sold"; "f:<section index>", see ground.lua
 --       2 holds    hash: hold id → record, see parse(); or "@" and the id that the hold
 --                  had before its stock was laid anew
 --       3 due      zset by the millisecond: the ids of what one call granted, joined by
@@ -65,7 +65,7 @@ local pins = {}                     -- id → new pin time, or false
 local buyers, buyers_changed = {}, {}
 local counts, counts_changed = {}, {}
 local seats, seats_changed = {}, {}
-local views = {} -- sections' seats, read whole; see best.lua
+local changes_of = {} -- section → offset, letter, … of what was taken or came back; see ground.lua
 
 -- What a request without an idempotency key has as its fingerprint. It can't be
 -- repeated, so its hold is remembered only as long as a message may be under way.
@@ -171,6 +171,17 @@ local function seat(offset)
   return letter
 end
 
+-- Notes that a seat was taken or has come back, and its letter now.
+local function note_change(section, offset, letter)
+  local changes = changes_of[section]
+  if not changes then
+    changes = {}
+    changes_of[section] = changes
+  end
+  local n = #changes
+  changes[n + 1], changes[n + 2] = offset, letter
+end
+
 -- Moves n admissions of a section, and its seats if it has any, from one state to
 -- another. A seat is {offset, letter}: what it is when it is available.
 local function move(section, n, moved, from, to)
@@ -179,9 +190,10 @@ local function move(section, n, moved, from, to)
   c[to] = c[to] + n
   counts_changed[section] = true
   for i = 1, #moved do
-    local offset = moved[i].offset
-    seats[offset] = to == 'a' and moved[i].letter or to
+    local offset, letter = moved[i].offset, to == 'a' and moved[i].letter or to
+    seats[offset] = letter
     seats_changed[offset] = true
+    if from == 'a' or to == 'a' then note_change(section, offset, letter) end
   end
 end
 
@@ -189,12 +201,6 @@ end
 -- everyone. This is the place where an event's waiting list will be asked first.
 local function offer_again(section, n, returned, from)
   move(section, n, returned, from, 'a')
-  for i = 1, #returned do
-    for _, view in pairs(views) do
-      local place = returned[i].offset - view.base
-      if place >= 1 and place <= #view.text then view.stale = true end
-    end
-  end
 end
 
 -- Calls f(section, n, seats) for each of a hold's lines; returns the admissions in all.

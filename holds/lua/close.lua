@@ -61,7 +61,11 @@ local function write_seats()
 end
 
 local function close()
-  if #granted == 0 and next(holds_changed) == nil and next(due) == nil then return end
+  local learned = lessons()
+  if #granted == 0 and next(holds_changed) == nil and next(due) == nil then
+    call_in_portions('HSET', META, learned)
+    return
+  end
   -- First: an operation after the grant may have changed it.
   if #granted_ids > 0 then call('ZADD', DUE, text(now + hold_ms), concat(granted_ids, ' ')) end
   call_in_portions('HSET', HOLDS, granted)
@@ -84,6 +88,7 @@ local function close()
     meta[#meta + 1] = seq
   end
   call('HSET', META, unpack(meta))
+  call_in_portions('HSET', META, learned)
   if changed then
     local told_ids = #granted_tails > 0 and concat(granted_tails) or nil
     tell({e = tonumber(ARGV[1]), q = seq, t = now, s = sale, n = next_due(), c = told, x = #runs > 0 and runs or nil, g = told_ids})

@@ -80,7 +80,7 @@ local function take_best(ask, mine, used)
     if available >= ask.n then
       if range.first == range.stop then return {section = range.section, n = ask.n, seats = nothing} end
       local found = choose_in(range, ask, mine)
-      if found then return {section = range.section, n = ask.n, seats = found, range = range} end
+      if found then return {section = range.section, n = ask.n, seats = found} end
       word = 'not_together'
     end
     if available > most then where, most = range.section, available end
@@ -107,7 +107,6 @@ local function take(asks)
     local line = of[got.section]
     if line then
       line.n = line.n + got.n
-      line.range = nil -- more than one block of it is taken
       for _, s in ipairs(got.seats) do line.seats[#line.seats + 1] = s end
     else
       lines[#lines + 1], of[got.section] = got, got
@@ -222,8 +221,8 @@ local function try_block(buyer, section, n)
   if why then return nil, why end
   local available = count(section).a
   if available < n then return nil, 'sold_out ' .. section .. ' ' .. text(available) end
-  local p = best_block(view_of(block_range), rep('a', n), nothing)
-  if p then return p end
+  local offset = best_block(ground_of(block_range), n, nothing)
+  if offset then return offset end
   return nil, 'not_together ' .. section .. ' ' .. text(available)
 end
 
@@ -237,18 +236,16 @@ operations.block = function(id, buyer, at)
   if sale ~= 'open' then return 'not_on_sale ' .. sale end
   local n = tonumber(ARGV[at + 2])
   block_range.section, block_range.first, block_range.stop = section, tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
-  local p, why = insist(try_block, buyer, section, n)
-  if not p then return why end
+  local offset, why = insist(try_block, buyer, section, n)
+  if not offset then return why end
   move(section, n, nothing, 'a', 'h')
-  local view = views[block_range.first]
-  local offset = view.base + p
+  take_block(section, offset, n)
   local lines = section .. '@' .. text(offset)
   seats[offset], seats_changed[offset] = 'h', true
   for o = offset + 1, offset + n - 1 do
     seats[o], seats_changed[o] = 'h', true
     lines = lines .. '.' .. text(o)
   end
-  mind_cursors(view, p, p + n)
   grant(id, buyer, print, n, lines)
   return 'ok = h 1 ' .. deadline .. ' ' .. lines
 end
@@ -258,18 +255,6 @@ local function try_asks(buyer, asks, total)
   local why = refused(buyer, total)
   if why then return nil, why end
   return take(asks)
-end
-
-local function move_line(line)
-  move(line.section, line.n, line.seats, 'a', 'h')
-  local last = line.seats[#line.seats]
-  if line.range then
-    local view = views[line.range.first]
-    local stop = last.offset - view.base + 1
-    mind_cursors(view, stop, stop) -- what was split has left seats in between
-  elseif last then
-    for _, view in pairs(views) do view.cursors = {} end
-  end
 end
 
 operations.hold = function(id, buyer, at)
@@ -282,7 +267,7 @@ operations.hold = function(id, buyer, at)
   local asks, total = read_asks(at + 1)
   local lines, why = insist(try_asks, buyer, asks, total)
   if not lines then return why end
-  for k = 1, #lines do move_line(lines[k]) end
+  for k = 1, #lines do move(lines[k].section, lines[k].n, lines[k].seats, 'a', 'h') end
   local written = lines_text(lines)
   grant(id, buyer, print, total, written)
   return 'ok = h 1 ' .. deadline .. ' ' .. written

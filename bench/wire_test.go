@@ -1,0 +1,122 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"onsale/bench/peers"
+)
+
+func TestAnswersAreReadByTheirLength(t *testing.T) {
+	t.Parallel()
+	whole := "HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+	for i := range len(whole) {
+		if status, body, ok := parseAnswer([]byte(whole[:i])); ok {
+			t.Fatalf("%d of %d bytes are taken for an answer: %d %q", i, len(whole), status, body)
+		}
+	}
+	for text, want := range map[string]string{
+		whole: "201 hello",
+		"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n": "409 ",
+		"HTTP/1.1 204 No Content\r\n\r\n":                    "204 ",
+	} {
+		status, body, ok := parseAnswer([]byte(text))
+		if got := fmt.Sprintf("%d %s", status, body); !ok || got != want {
+			t.Errorf("%q is read as %q, %v; want %q", text, got, ok, want)
+		}
+	}
+	if _, _, ok := parseAnswer([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")); ok {
+		t.Error("an answer without a Content-Length is taken for whole")
+	}
+}
+
+// serveFor lets a handler serve until the test ends.
+func serveFor(t *testing.T, handler fasthttp.RequestHandler) (address string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	served, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- peers.Serve(ctx, handler, func(url string) error { served <- url; return nil })
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return strings.TrimPrefix(<-served, "http://")
+}
+
+func TestEveryWireAsksUntilThereIsNoMore(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	address := serveFor(t, func(ctx *fasthttp.RequestCtx) {
+		asked.Add(1)
+		ctx.SetBody(ctx.Request.Header.Peek("Idempotency-Key"))
+	})
+	l, err := dialLoad(t.Context(), address, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	left := []int{5, 5, 5}
+	rate, err := l.drive(t.Context(), time.Minute, func(wire int, to []byte) ([]byte, error) {
+		if left[wire] == 0 {
+			return to, errNoMore
+		}
+		left[wire]--
+		return appendRequest(to, "/x", "token", fmt.Sprint(wire), []byte("{}")), nil
+	}, func(wire, status int, body []byte) error {
+		if status != 200 || string(body) != fmt.Sprint(wire) {
+			return fmt.Errorf("wire %d is answered %d %q", wire, status, body)
+		}
+		return nil
+	})
+	if err != nil || rate <= 0 || asked.Load() != 15 {
+		t.Errorf("asked %d times at %v/s, %v; want 15 times", asked.Load(), rate, err)
+	}
+}
+
+func TestAWrongAnswerEndsTheMeasurement(t *testing.T) {
+	t.Parallel()
+	l, err := dialLoad(t.Context(), serveFor(t, peers.Noop), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	wrongAnswer := errors.New("wrong")
+	_, err = l.drive(t.Context(), time.Minute,
+		func(_ int, to []byte) ([]byte, error) { return appendRequest(to, "/", "", "", nil), nil },
+		func(int, int, []byte) error { return wrongAnswer })
+	if !errors.Is(err, wrongAnswer) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestCPUTimeIsReadWhateverAProgramIsCalled(t *testing.T) {
+	t.Parallel()
+	s, ok := parseStat("12 (a) b (c)) S 7 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 0")
+	if !ok || s.pid != 12 || s.parent != 7 || s.name != "a) b (c)" || s.used != 2*time.Second {
+		t.Errorf("read as %+v, %v", s, ok)
+	}
+	for _, bad := range []string{"", "12", "12 (a", "12 (a) S 7", "x (a) S 7 1 1 0 -1 0 0 0 0 0 150 50"} {
+		if s, ok := parseStat(bad); ok {
+			t.Errorf("%q is read as %+v", bad, s)
+		}
+	}
+}

@@ -76,6 +76,9 @@ func (o *office) createHold(w http.ResponseWriter, r *http.Request) {
 		refused(w, err)
 		return
 	}
+	for i := range request.Lines {
+		o.chooseBest(&request.Lines[i])
+	}
 	hold, err := o.hold(buyer, request.Lines)
 	if err != nil {
 		refused(w, err)
@@ -84,6 +87,20 @@ func (o *office) createHold(w http.ResponseWriter, r *http.Request) {
 	o.keys[key] = hold.ID
 	w.Header().Set("Location", "/v1/holds/"+string(hold.ID))
 	answer(w, http.StatusCreated, hold)
+}
+
+// chooseBest picks the first seats that are free, where a quantity of a reserved section is
+// asked for.
+func (o *office) chooseBest(line *onsale.Line) {
+	s := o.layout.Section(line.Section)
+	if s == nil || s.Kind != onsale.Reserved || len(line.Seats) > 0 {
+		return
+	}
+	for offset := s.Start; offset < s.End && len(line.Seats) < line.Quantity; offset++ {
+		if o.stock.Seats[offset] == onsale.SeatAvailable {
+			line.Seats = append(line.Seats, s.Seat(offset))
+		}
+	}
 }
 
 func (o *office) nextRefusal() error {

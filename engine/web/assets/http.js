@@ -21,6 +21,7 @@ export class Problem extends Error {
     this.section = body.section ?? '';
     this.seats = body.seats ?? [];
     this.available = body.available ?? null;
+    this.nearby = body.nearby ?? []; // [{section, available, seats}]: what could be had instead
     this.retryAfterMs = body.retryAfterMs ?? 0;
   }
 }

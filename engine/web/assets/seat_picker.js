@@ -1,10 +1,12 @@
-// Chooses seats of a reserved section: on the map or from the lists, which are
-// built when they are first opened, as an event may have 200 sections.
+// Chooses seats of a reserved section: so many of the best together, or each on the
+// map or from the lists, which are built when they are first opened, as an event may
+// have 200 sections.
 
 import { announce, el, setText } from './element.js';
 import { AVAILABLE, Layout } from './layout.js';
 import { SeatList } from './seat_list.js';
 import { lookOf, SeatMap } from './seat_map.js';
+import { Stepper } from './stepper.js';
 import { capital, count, money, seat as seatWords } from './words.js';
 
 export class SeatPicker {
@@ -13,6 +15,7 @@ export class SeatPicker {
   #section;
   #context;
   #layout;
+  #best;
   #toggle;
   #body = el('div', { class: 'picker', hidden: true });
   #caption = el('p', { class: 'caption' });
@@ -27,7 +30,9 @@ export class SeatPicker {
     this.#layout = new Layout(section.rows);
     this.#toggle = el('button', { type: 'button', class: 'toggle', 'aria-expanded': 'false',
       onclick: () => this.#show(this.#body.hidden) }, 'Choose seats');
-    this.element = el('div', {}, this.#toggle, this.#body);
+    this.#best = new Stepper(section, context, `the best seats together in ${section.name}`);
+    this.element = el('div', {},
+      el('div', { class: 'best' }, el('span', {}, 'Best seats together'), this.#best.element), this.#toggle, this.#body);
   }
 
   start() {
@@ -40,6 +45,7 @@ export class SeatPicker {
   update(counts, open) {
     this.#seats = counts?.seats ?? null;
     this.#open = open;
+    this.#best.update(counts, open);
     this.#map?.draw();
     this.#list?.update(open);
   }

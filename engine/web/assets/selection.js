@@ -1,5 +1,5 @@
 // What a buyer has chosen and not yet asked for: quantities of general sections,
-// seats of reserved ones, together no more than one buyer may have. It claims
+// seats of reserved ones or a quantity of their best, together no more than one buyer may have. It claims
 // nothing: others may take the same seats, and the feed says so while one looks.
 
 export class Selection extends EventTarget {
@@ -32,7 +32,7 @@ export class Selection extends EventTarget {
     return this.#seats(section).has(seat);
   }
 
-  /** Sets a general section's quantity, as near to it as 0 and the room allow. */
+  /** Sets a section's quantity, as near to it as 0 and the room allow. Seats that were picked there are forgotten. */
   setQuantity(section, quantity) {
     const allowed = Math.max(0, Math.min(Math.trunc(quantity) || 0, this.quantity(section) + this.room));
     this.#set(section, allowed);
@@ -41,7 +41,7 @@ export class Selection extends EventTarget {
   /** Adds a seat. False if there is no room for it. */
   add(section, seat) {
     if (this.has(section, seat)) return true;
-    if (this.room < 1) return false;
+    if (this.room < 1 && this.#seats(section).size === this.quantity(section)) return false;
     this.#set(section, new Set([...this.#seats(section), seat]));
     return true;
   }

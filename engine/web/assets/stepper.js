@@ -1,4 +1,5 @@
-// Chooses how many of a general section, within what a buyer may have.
+// Chooses how many of a section, within what a buyer may have: of a general one, or of
+// the best seats of a reserved one.
 
 import { el } from './element.js';
 
@@ -11,14 +12,14 @@ export class Stepper {
   #less;
   #more;
 
-  constructor(section, { selection }) {
+  constructor(section, { selection }, what = section.name) {
     this.#section = section;
     this.#selection = selection;
     this.#input = el('input', { type: 'number', inputmode: 'numeric', min: 0, max: selection.most, value: 0,
-      'aria-label': `Tickets for ${section.name}`, onchange: () => this.#set(Number(this.#input.value)) });
-    this.#less = el('button', { type: 'button', 'aria-label': `One less for ${section.name}`,
+      'aria-label': `Tickets for ${what}`, onchange: () => this.#set(Number(this.#input.value)) });
+    this.#less = el('button', { type: 'button', 'aria-label': `One less for ${what}`,
       onclick: () => this.#set(this.#quantity - 1) }, '−');
-    this.#more = el('button', { type: 'button', 'aria-label': `One more for ${section.name}`,
+    this.#more = el('button', { type: 'button', 'aria-label': `One more for ${what}`,
       onclick: () => this.#set(this.#quantity + 1) }, '+');
     this.element = el('div', { class: 'stepper' }, this.#less, this.#input, this.#more);
   }

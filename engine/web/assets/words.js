@@ -72,7 +72,14 @@ export const FINAL = new Set(['ticketed', 'rejected', 'declined', 'refunded']);
 export function explain(problem, nameOf) {
   const section = problem.section ? nameOf(problem.section) : 'this section';
   const words = REFUSALS[problem.code] ?? REFUSALS.internal;
-  return words(problem, section);
+  const { title, advice } = words(problem, section);
+  return { title, advice: problem.nearby?.length ? `${advice} ${nearby(problem.nearby, nameOf)}` : advice };
+}
+
+/** What a refusal offers instead. */
+function nearby(offers, nameOf) {
+  return `Still free a moment ago: ${list(offers.map((offer) => (offer.seats
+    ? `${seats(offer.seats)} in ${nameOf(offer.section)}` : `${count(offer.available)} in ${nameOf(offer.section)}`)))}.`;
 }
 
 const REFUSALS = {
@@ -83,6 +90,14 @@ const REFUSALS = {
   sold_out: (p, section) => (p.available > 0
     ? { title: `Only ${count(p.available)} left in ${section}`, advice: 'Take fewer tickets, or choose another section.' }
     : { title: `Nothing is left in ${section}`, advice: 'Choose another section, or wait: what others hold and do not pay comes back here by itself.' }),
+  not_together: (p, section) => ({
+    title: `${section} has no seats left that are next to each other`,
+    advice: `There are ${count(p.available)}, each by itself: take fewer, choose them on the map, or try another section.`,
+  }),
+  accessible_only: (p) => ({
+    title: 'These are places for wheelchairs and their companions',
+    advice: `${capital(seats(p.seats))} can be had from the box office by those who need them. Please choose others.`,
+  }),
   buyer_limit: (p) => ({
     title: p.available > 0 ? `You can have ${tickets(p.available)} more` : 'You have as many tickets as one person may have',
     advice: 'Tickets that you hold or bought earlier count as well.',

@@ -95,11 +95,28 @@ type AuditError struct{ Text string }
 // Error implements error.
 func (e *AuditError) Error() string { return e.Text }
 
-// HoldsView is everything Redis knows of one event, read in one step for the auditor.
+// HoldsView is what Redis knows of one event, as it was at one moment, for the auditor.
 type HoldsView struct {
 	Stock  Stock
 	Holds  []HeldRecord
 	Buyers map[BuyerID]int64 // admissions held, pinned and sold, by buyer
+	Shared []SharedSection   // of a striped event: by section; each read in steps of its own
+	// InFlux is how many holds are left out, because they changed while they were read.
+	// The counts, seats and buyers have theirs, so the others add up to less; and Buyers
+	// are then of a moment a little before.
+	InFlux int
+}
+
+// SharedSection is how a section is spread over an event's stripes.
+type SharedSection struct {
+	Stripes  []SharedStripe
+	UnderWay int64 // lent by one stripe and not yet borrowed by another
+}
+
+// SharedStripe is what one stripe has of a section, in one snapshot.
+type SharedStripe struct {
+	Counts
+	Capacity int64 // what it was laid with, less what it has lent, and what it has borrowed
 }
 
 // HeldRecord is one hold as Redis has it, ended holds included while they are remembered.

@@ -59,6 +59,11 @@ type Event struct {
 	ExtendSeconds  int  `json:"extend_seconds,omitempty"`   // a hold may be extended once by it; default 0: it may not
 	AllowOrphans   bool `json:"allow_orphans,omitempty"`    // best available may leave a lone single seat
 
+	// Stripes is over how many books, each in a slot of Redis of its own, the stock is
+	// spread: for an event that outgrows one Redis. 0, the default, is one, and all that
+	// an event with reserved seats can have; up to MaxStripes.
+	Stripes int `json:"stripes,omitempty"`
+
 	Sections []Section `json:"sections"`
 	Sale     Sale      `json:"sale,omitempty"`  // set by Onsale, never by the file
 	Epoch    Epoch     `json:"epoch,omitempty"` // set by Onsale, never by the file
@@ -114,6 +119,9 @@ func (e *Event) Complete() error {
 	if e.HoldsPerMinute == 0 {
 		e.HoldsPerMinute = defaultHoldsPerMinute
 	}
+	if e.Stripes == 1 {
+		e.Stripes = 0 // the same, said in one way
+	}
 	if e.Sale == "" {
 		e.Sale = SaleDraft
 	}
@@ -132,6 +140,9 @@ func (e *Event) Complete() error {
 		}
 		if s.Kind == Reserved {
 			seats += s.Capacity
+		}
+		if s.Kind == Reserved && e.Striped() {
+			return badEvent("section %q is reserved: only an event whose sections are all %q can have stripes", s.ID, General)
 		}
 	}
 	if seats > MaxSeatsPerEvent {
@@ -159,6 +170,8 @@ func (e *Event) check() error {
 		return badEvent("holds_per_minute must be from 1 to %d", maxHoldsPerMinute)
 	case e.MaxPerBuyer < 1 || e.MaxPerBuyer > MaxPerBuyer:
 		return badEvent("max_per_buyer must be from 1 to %d", MaxPerBuyer)
+	case e.Stripes < 0 || e.Stripes > MaxStripes:
+		return badEvent("stripes must be from 1 to %d", MaxStripes)
 	case len(e.Sections) == 0 || len(e.Sections) > MaxSections:
 		return badEvent("an event has 1 to %d sections", MaxSections)
 	}
@@ -249,6 +262,9 @@ func rowName(i int) string {
 	}
 	return rowName(i/26-1) + string(rune('A'+i%26))
 }
+
+// Striped reports whether the event's stock is spread over several books.
+func (e *Event) Striped() bool { return e.Stripes > 1 }
 
 // HoldTime is how long a hold of this event lives.
 func (e *Event) HoldTime() time.Duration { return time.Duration(e.HoldSeconds) * time.Second }

@@ -14,6 +14,8 @@ const (
 	MaxPrice = 100_000_000_000
 	// MaxCapacity is the largest general-admission section.
 	MaxCapacity = 1_000_000
+	// MaxStripes is over how many books an event's stock may be spread.
+	MaxStripes = 64
 	// MaxPerBuyer is the largest per-buyer limit an event may set, and so the largest hold.
 	MaxPerBuyer = 50
 	// MaxLines is how many sections one hold may span.

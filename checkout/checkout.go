@@ -87,7 +87,7 @@ func (t *Till) Accept(ctx context.Context, l *onsale.Layout, r Request) (onsale.
 	case err != nil:
 		return onsale.Order{}, onsale.Busy(onsale.CodeUnavailable, "the purchase could not be confirmed; your hold is safe, ask again", retryAfter, err)
 	}
-	t.desk.Accept(l, hold.ID, now)
+	t.desk.Accept(l, hold.ID, r.Buyer, now)
 	return order, nil
 }
 

@@ -128,9 +128,9 @@ func (r *Recovery) settle(ctx context.Context, l *onsale.Layout, pins []holds.Pi
 		if p.At.IsZero() { // owed
 			stay++
 		}
-		s := holds.Settlement{Hold: p.Hold, PinnedAt: p.At}
+		s := holds.Settlement{Hold: p.Hold, Buyer: p.Buyer, PinnedAt: p.At}
 		if order.State == onsale.OrderTicketed {
-			s.Sold, s.Buyer, s.Lines = true, order.Buyer, order.Lines
+			s.Sold, s.Lines = true, order.Lines
 		}
 		settlements = append(settlements, s)
 		r.cfg.Log.Warn("a pin was left behind; it is settled", "hold", p.Hold, "order exists", exists, "state", order.State)

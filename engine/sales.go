@@ -42,7 +42,8 @@ const (
 // A crash between any two leaves Redis refusing, and another process begins anew
 // with a higher epoch. Two at once: the higher epoch wins, the other's steps are
 // refused, and it waits. Stock that was laid in an earlier run of Redis is never
-// trusted, however whole it looks: a restart or a failover may have lost the end.
+// trusted, however whole it looks: a restart or a failover may have lost the end. Of a
+// striped event each step is a step of all stripes: it is whole only if they all are.
 type Sales struct {
 	cfg   SalesConfig
 	group lifecycle.Group

@@ -34,6 +34,14 @@ func holdArgs(r Request) (name string, args []string) {
 	return "hold", args
 }
 
+// fingerprintAt is where an operation's arguments have the fingerprint.
+func fingerprintAt(name string) int {
+	if name == "hold" {
+		return 1
+	}
+	return 0
+}
+
 // fingerprint tells one request under a key from another.
 func fingerprint(key string, asks ...string) string {
 	if key == "" {

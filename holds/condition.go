@@ -24,6 +24,7 @@ type Condition struct {
 	Epoch   onsale.Epoch
 	Seq     uint64
 	Sale    onsale.Sale
+	Stripes int       // how many books it is in
 	SameRun bool      // laid in this run of the server: it has not been restarted, restored, failed over or moved since
 	At      time.Time // by the server's clock
 }
@@ -42,21 +43,46 @@ func (c Condition) before(other Condition) bool {
 // errDemoted says that what was the master is a replica now: the client doesn't know yet.
 var errDemoted = errors.New("this redis is not the master any more")
 
+// with is the condition of an event whose first stripes are in condition c, and the
+// next in another. The first of all is begun before the others are laid anew, and ended
+// after them: so while it is whole, another that isn't, or is of another epoch, was lost.
+func (c Condition) with(other Condition) Condition {
+	if c.Whole() && (!other.Whole() || other.Epoch != c.Epoch) {
+		c.SameRun = false
+	}
+	c.Seq += other.Seq
+	return c
+}
+
 // Condition asks Redis what an event's stock is like. The answer is the master's, or an error.
 func (d *Desk) Condition(ctx context.Context, event onsale.EventID) (Condition, error) {
-	c, server, err := d.master.condition(ctx, newKeys(d.cfg.Namespace, event), runFresh)
-	if err == nil && server.replica {
-		err = errDemoted
+	c, err := d.conditionOf(ctx, bookID{event: event})
+	for i := 1; i < c.Stripes && err == nil; i++ {
+		var other Condition
+		other, err = d.conditionOf(ctx, bookID{event, i})
+		c = c.with(other)
 	}
 	if err != nil {
-		return Condition{}, fmt.Errorf("read the condition of %s: %w", event, err)
+		return Condition{}, err
 	}
 	return c, nil
 }
 
-// run is the id that the event's server gave itself when it started, "" if it tells none.
-func (d *Desk) run(ctx context.Context, event onsale.EventID) (string, error) {
-	_, server, err := d.master.condition(ctx, newKeys(d.cfg.Namespace, event), 0)
+// conditionOf is Condition for one book.
+func (d *Desk) conditionOf(ctx context.Context, id bookID) (Condition, error) {
+	c, server, err := d.master.condition(ctx, id.keys(d.cfg.Namespace), runFresh)
+	if err == nil && server.replica {
+		err = errDemoted
+	}
+	if err != nil {
+		return Condition{}, fmt.Errorf("read the condition of %s: %w", id.event, err)
+	}
+	return c, nil
+}
+
+// run is the id that a book's server gave itself when it started, "" if it tells none.
+func (d *Desk) run(ctx context.Context, k keys) (string, error) {
+	_, server, err := d.master.condition(ctx, k, 0)
 	if err != nil {
 		return "", fmt.Errorf("read redis's run id: %w", err)
 	}
@@ -118,7 +144,7 @@ func (p *place) condition(ctx context.Context, k keys, fresh time.Duration) (Con
 }
 
 func (p *place) known(reply []string, fresh time.Duration) (server, bool) {
-	if len(reply) < 6 {
+	if len(reply) < 7 {
 		return server{}, false
 	}
 	p.mu.Lock()
@@ -128,11 +154,11 @@ func (p *place) known(reply []string, fresh time.Duration) (server, bool) {
 }
 
 func (p *place) learn(reply []string) (server, error) {
-	if len(reply) != 8 {
+	if len(reply) != 9 {
 		return server{}, fmt.Errorf("condition answered %d words", len(reply))
 	}
-	s := server{run: field(reply[6], "run_id"), replica: field(reply[7], "role") == "slave",
-		cut: field(reply[7], "master_link_status") == "down", at: time.Now()}
+	s := server{run: field(reply[7], "run_id"), replica: field(reply[8], "role") == "slave",
+		cut: field(reply[8], "master_link_status") == "down", at: time.Now()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.servers[reply[5]] = s
@@ -149,10 +175,14 @@ func decodeCondition(reply []string, who server) (Condition, error) {
 	}
 	epoch, err1 := strconv.ParseUint(reply[0], 10, 64)
 	seq, err2 := strconv.ParseUint(reply[1], 10, 64)
-	if err := errors.Join(err1, err2); err != nil {
+	stripes, err3 := 1, error(nil)
+	if reply[6] != "" {
+		stripes, err3 = strconv.Atoi(reply[6])
+	}
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return Condition{}, err
 	}
-	return Condition{Epoch: onsale.Epoch(epoch), Seq: seq, Sale: onsale.Sale(reply[2]), SameRun: reply[3] == who.run, At: fromMs(now)}, nil
+	return Condition{Epoch: onsale.Epoch(epoch), Seq: seq, Sale: onsale.Sale(reply[2]), Stripes: stripes, SameRun: reply[3] == who.run, At: fromMs(now)}, nil
 }
 
 // field is the value of a line "name:value" of what INFO says, "" if there is none.

@@ -41,8 +41,9 @@ type Desk struct {
 	wg     sync.WaitGroup // calls in flight
 
 	mu       sync.Mutex
-	batchers map[onsale.EventID]*batcher // under mu
-	closed   bool                        // under mu
+	batchers map[bookID]*batcher // under mu
+	gates    map[bookID]*gate    // under mu; of stripes alone
+	closed   bool                // under mu
 
 	mirrors atomic.Pointer[Mirrors] // nil if there are none
 }
@@ -55,7 +56,8 @@ func NewDesk(cfg Config) *Desk {
 	if cfg.Memory == 0 {
 		cfg.Memory = onsale.HoldMemory
 	}
-	return &Desk{cfg: cfg, ids: onsale.NewHoldIDs(cfg.Secret), master: newPlace(cfg.Client, false), batchers: map[onsale.EventID]*batcher{}}
+	return &Desk{cfg: cfg, ids: onsale.NewHoldIDs(cfg.Secret), master: newPlace(cfg.Client, false),
+		batchers: map[bookID]*batcher{}, gates: map[bookID]*gate{}}
 }
 
 // Start implements lifecycle.Part; a desk has nothing to start.
@@ -79,25 +81,48 @@ func (d *Desk) Stop(ctx context.Context) error {
 	}
 }
 
-// batcher returns the event's batcher; epoch is what a new one begins with.
+// batcher returns that of an event's first book; epoch is what a new one begins with.
 func (d *Desk) batcher(event onsale.EventID, epoch onsale.Epoch) *batcher {
+	return d.book(bookID{event: event}, epoch)
+}
+
+// book returns a book's batcher; epoch is what a new one begins with.
+func (d *Desk) book(id bookID, epoch onsale.Epoch) *batcher {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	b := d.batchers[event]
+	b := d.batchers[id]
 	if b == nil {
-		b = &batcher{client: d.cfg.Client, script: applyScript, keys: newKeys(d.cfg.Namespace, event), wg: &d.wg, closed: d.closed,
-			whose: func(ctx context.Context) (string, error) { return d.run(ctx, event) },
-			saw:   func(seen sighting) { d.saw(event, seen) }}
+		k := id.keys(d.cfg.Namespace)
+		b = &batcher{client: d.cfg.Client, script: applyScript, keys: k, wg: &d.wg, closed: d.closed,
+			whose: func(ctx context.Context) (string, error) { return d.run(ctx, k) },
+			saw:   func(seen sighting) { d.saw(id, seen) }}
 		b.epoch.Store(uint64(epoch))
-		d.batchers[event] = b
+		d.batchers[id] = b
 	}
 	return b
 }
 
+// home returns the batcher of the book that has what is a buyer's.
+func (d *Desk) home(l *onsale.Layout, buyer onsale.BuyerID) *batcher {
+	return d.book(homeOf(l.Event, buyer), l.Event.Epoch)
+}
+
+// gate returns a stripe's.
+func (d *Desk) gate(id bookID) *gate {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := d.gates[id]
+	if g == nil {
+		g = &gate{}
+		d.gates[id] = g
+	}
+	return g
+}
+
 // saw hands on what a call's reply told of the stock.
-func (d *Desk) saw(event onsale.EventID, seen sighting) {
+func (d *Desk) saw(id bookID, seen sighting) {
 	if m := d.mirrors.Load(); m != nil {
-		m.saw(event, seen)
+		m.saw(id, seen)
 	}
 }
 
@@ -131,7 +156,7 @@ type Request struct {
 // what is left or taken); buyer_limit, too_often, key_reused; recovering, overloaded, unavailable (nothing is known
 // to have happened; with a key, asking again is safe).
 func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Hold, error) {
-	b := d.batcher(l.Event.ID, l.Event.Epoch)
+	b := d.home(l, r.Buyer)
 	var name string
 	var args []string // who is refused by what this process knows needs none
 	var id onsale.HoldID
@@ -144,6 +169,10 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 		}
 		if known := d.known(l, &r, id); known != nil {
 			return known
+		}
+		if l.Event.Striped() {
+			reply, err = d.holdStriped(l, id, r)
+			return err
 		}
 		if args == nil {
 			name, args = holdArgs(r)
@@ -213,7 +242,7 @@ func (d *Desk) recordOf(ctx context.Context, l *onsale.Layout, id onsale.HoldID,
 
 // byOwner asks something that only the hold's buyer may ask.
 func (d *Desk) byOwner(ctx context.Context, l *onsale.Layout, id onsale.HoldID, name string, buyer onsale.BuyerID, args ...string) (string, error) {
-	b := d.batcher(l.Event.ID, l.Event.Epoch)
+	b := d.home(l, buyer)
 	_, issued, ok := id.Parse()
 	if !ok {
 		return "", errUnknownHold
@@ -251,57 +280,23 @@ var errUnknownHold = onsale.Refuse(onsale.CodeUnknownHold, "no such hold of your
 
 // Accept notes that Kafka has the purchase of a pinned hold. It doesn't wait: if the
 // note is lost, a repeated checkout merely produces the purchase again.
-func (d *Desk) Accept(l *onsale.Layout, id onsale.HoldID, at time.Time) {
+func (d *Desk) Accept(l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID, at time.Time) {
 	op := newOperation("accept", id, "", strconv.FormatInt(at.UnixMilli(), 10))
 	// A full queue, or a desk that stops, loses the note: see above.
-	_ = d.batcher(l.Event.ID, l.Event.Epoch).submit(op)
+	_ = d.home(l, buyer).submit(op)
 }
 
-// Settlement is what an order's end means for its hold.
-type Settlement struct {
-	Hold     onsale.HoldID
-	Sold     bool           // ticketed; false: rejected, declined, refunded, or never an order
-	Buyer    onsale.BuyerID // of the order, if it is sold
-	Lines    []onsale.Line  // of the order, if it is sold
-	PinnedAt time.Time      // to free it only if it has not been pinned again since; zero: whenever
-}
-
-// Settle confirms or frees the holds of orders that have ended, for one event.
-// Settling again is no error. It returns when all are done; after an error any of
-// them may have been, and all must be settled again.
-func (d *Desk) Settle(ctx context.Context, l *onsale.Layout, settlements []Settlement) error {
-	b := d.batcher(l.Event.ID, l.Event.Epoch)
-	return d.inEpoch(ctx, b, func(onsale.Epoch) error {
-		ops := make([]*operation, len(settlements))
-		for i, s := range settlements {
-			ops[i] = s.operation(l)
-		}
-		err := b.submit(ops...)
-		if err != nil {
-			return err
-		}
-		for _, op := range ops {
-			// Whatever the reply, the hold is as it should be, or recovery will ask again.
-			_, failed := op.await()
-			err = errors.Join(err, failed)
-		}
-		return err
-	})
-}
-
-func (s Settlement) operation(l *onsale.Layout) *operation {
-	if s.Sold {
-		return newOperation("confirm", s.Hold, s.Buyer, encodeLines(s.Lines, l))
-	}
-	return newOperation("free", s.Hold, "", strconv.FormatInt(toMs(s.PinnedAt), 10))
-}
-
-// ask has one operation done.
-func (d *Desk) ask(b *batcher, op *operation) (string, error) {
-	if err := b.submit(op); err != nil {
+// ask has operations of one kind done, in this order, and returns the last one's reply.
+func (d *Desk) ask(b *batcher, ops ...*operation) (reply string, err error) {
+	if err := b.submit(ops...); err != nil {
 		return "", err
 	}
-	return op.await()
+	for _, op := range ops {
+		var failed error
+		reply, failed = op.await()
+		err = errors.Join(err, failed)
+	}
+	return reply, err
 }
 
 // await returns what came of an operation that was submitted. It comes in time by

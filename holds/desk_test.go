@@ -69,7 +69,7 @@ func (h *house) sell(hold onsale.Hold) {
 	if _, err := h.desk.Pin(h.t.Context(), h.layout, hold.ID, hold.Buyer, 0); err != nil {
 		h.t.Fatal(err)
 	}
-	h.settle(hold.ID, true)
+	h.settleAs(hold, true)
 }
 
 func (h *house) settle(id onsale.HoldID, sold bool) {

@@ -28,7 +28,5 @@ func (mi *mirror) trust(c Condition) {
 // say tells what the sale is doing, which is no delta of the stock. The caller has mu.
 func (mi *mirror) say(sale onsale.Sale) {
 	mi.stock.Sale = sale
-	for _, l := range mi.listeners {
-		l.Reset(mi.stock)
-	}
+	mi.listeners.reset(mi.stock)
 }

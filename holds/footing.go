@@ -104,7 +104,7 @@ func (c *checker) check(ctx context.Context) {
 	mi := c.mirror
 	asked, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	now, err := mi.owner.desk.Condition(asked, mi.layout.Event.ID)
+	now, err := mi.owner.desk.conditionOf(asked, mi.book)
 	if err != nil {
 		c.behind = 0
 		mi.doubt()

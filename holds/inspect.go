@@ -10,113 +10,122 @@ import (
 	"onsale"
 )
 
-// Inspect reads everything Redis knows of an event, in one step, for the auditor.
+// Inspect reads what Redis knows of an event, for the auditor, as it was at one moment.
 // It returns ErrAbsent if there is no stock.
+//
+// Redis does nothing else during a call, so a large event's holds are read in pages,
+// and the stock after them. If its seq is what it was before them, nothing was taken or
+// given back meanwhile: that is the moment. Else they are read once more. If the seq has
+// moved again, the moment is that between the two: a hold that was the same in both was
+// so then, and the others are left out, and counted in InFlux.
+//
+// A striped event is read a stripe after the other, each as it was at a moment of its own.
 func (d *Desk) Inspect(ctx context.Context, l *onsale.Layout) (*onsale.HoldsView, error) {
-	k := newKeys(d.cfg.Namespace, l.Event.ID)
-	reply, err := inspectScript.run(ctx, d.cfg.Client, k, []string{strconv.Itoa(len(l.Sections()))}).ToArray()
+	if l.Event.Striped() {
+		return d.inspectStripes(ctx, l)
+	}
+	return d.inspectBook(ctx, l, bookID{event: l.Event.ID})
+}
+
+// inspectBook is Inspect for one book.
+func (d *Desk) inspectBook(ctx context.Context, l *onsale.Layout, id bookID) (*onsale.HoldsView, error) {
+	view, err := inspection{desk: d, layout: l, keys: id.keys(d.cfg.Namespace)}.view(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("inspect %s: %w", l.Event.ID, err)
 	}
-	if len(reply) != 5 {
-		return nil, fmt.Errorf("inspect %s: %d parts, want 5", l.Event.ID, len(reply))
-	}
-	head, err := reply[0].ToArray()
-	if err != nil {
-		return nil, fmt.Errorf("inspect %s: %w", l.Event.ID, err)
-	}
-	stock, err := decodeStock(l, head)
+	return view, nil
+}
+
+func (in inspection) view(ctx context.Context) (*onsale.HoldsView, error) {
+	before, whole, err := in.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var pairs [4]map[string]string // holds, due, buyers, pins
-	for i := range pairs {
-		flat, err := reply[i+1].AsStrSlice()
-		if err != nil {
-			return nil, fmt.Errorf("inspect %s: %w", l.Event.ID, err)
-		}
-		pairs[i] = make(map[string]string, len(flat)/2)
-		for j := 0; j+1 < len(flat); j += 2 {
-			pairs[i][flat[j]] = flat[j+1]
+	if whole != nil {
+		return whole.at(before, in.layout, 0)
+	}
+	first, between, err := in.pass(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if isSame(before, between) {
+		return first.at(between, in.layout, 0)
+	}
+	second, after, err := in.pass(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if isSame(between, after) {
+		return second.at(after, in.layout, 0)
+	}
+	unchanged, inFlux := first.common(second)
+	return unchanged.at(between, in.layout, inFlux)
+}
+
+func isSame(s, o *onsale.Stock) bool { return s.Epoch == o.Epoch && s.Seq == o.Seq }
+
+// found is what was read of an event's holds, as Redis has it.
+type found struct {
+	holds    map[string]foundHold // by id
+	together map[string]string    // hold id → when the entry of all that its call granted is due
+	buyers   map[string]string
+}
+
+// foundHold is a record, and where the indexes have it by itself; "" where they have not.
+type foundHold struct{ record, due, pinned string }
+
+// common is what of the holds was the same in a later reading, and how many were not.
+func (f *found) common(later *found) (same *found, differ int) {
+	same = &found{holds: make(map[string]foundHold, len(f.holds)), together: f.together, buyers: f.buyers}
+	for id, h := range f.holds {
+		if later.holds[id] == h {
+			same.holds[id] = h
 		}
 	}
-	together := dueTogether(pairs[1])
-	view := &onsale.HoldsView{Stock: *stock, Buyers: make(map[onsale.BuyerID]int64, len(pairs[2]))}
-	for id, text := range pairs[0] {
-		if strings.HasPrefix(text, "@") {
+	// Those of both that aren't the same, and those of either alone.
+	either := len(f.holds)
+	for id := range later.holds {
+		if _, known := f.holds[id]; !known {
+			either++
+		}
+	}
+	return same, either - len(same.holds)
+}
+
+// at spells out what was found, beside the stock at the same moment.
+func (f *found) at(stock *onsale.Stock, l *onsale.Layout, inFlux int) (*onsale.HoldsView, error) {
+	view := &onsale.HoldsView{Stock: *stock, InFlux: inFlux, Buyers: make(map[onsale.BuyerID]int64, len(f.buyers))}
+	for id, h := range f.holds {
+		if strings.HasPrefix(h.record, "@") {
 			continue // another name of a hold
 		}
-		rec, err := parseRecord(text)
-		seen := onsale.HeldRecord{Due: scoreTime(dueOf(pairs[1], together, id, rec)), PinnedAt: scoreTime(pairs[3][id])}
-		if err == nil {
-			seen.Hold, err = rec.hold(onsale.HoldID(id), l)
-			seen.Owed = rec.state == 'o'
-		}
-		if err != nil { // a finding of the audit, not its end
-			seen.Hold, seen.Unreadable = onsale.Hold{ID: onsale.HoldID(id), Event: l.Event.ID}, err.Error()
-		}
-		view.Holds = append(view.Holds, seen)
+		view.Holds = append(view.Holds, f.hold(id, h, l))
 	}
-	for buyer, text := range pairs[2] {
+	for buyer, text := range f.buyers {
 		admissions, _, _ := strings.Cut(text, "|")
 		n, err := strconv.ParseInt(admissions, 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("inspect %s: buyer %s: %w", l.Event.ID, buyer, err)
+			return nil, fmt.Errorf("buyer %s: %w", buyer, err)
 		}
 		view.Buyers[onsale.BuyerID(buyer)] = n
 	}
 	return view, nil
 }
 
-// dueTogether spells out the expiry index's entries that stand for all that one call
-// granted: hold id → score.
-func dueTogether(entries map[string]string) map[string]string {
-	together := map[string]string{}
-	for entry, score := range entries {
-		if strings.Contains(entry, " ") {
-			for id := range strings.SplitSeq(entry, " ") {
-				together[id] = score
-			}
-		}
+func (f *found) hold(id string, h foundHold, l *onsale.Layout) onsale.HeldRecord {
+	rec, err := parseRecord(h.record)
+	seen := onsale.HeldRecord{Due: scoreTime(h.due), PinnedAt: scoreTime(h.pinned)}
+	if h.due == "" && rec.state == 'h' {
+		seen.Due = scoreTime(f.together[id]) // that entry stands for those of them that are held still
 	}
-	return together
-}
-
-// dueOf is when the expiry index has a hold, "" if it has not. An entry for many stands
-// for those of them that are held still.
-func dueOf(entries, together map[string]string, id string, rec record) string {
-	if score, ok := entries[id]; ok || rec.state != 'h' {
-		return score
+	if err == nil {
+		seen.Hold, err = rec.hold(onsale.HoldID(id), l)
+		seen.Owed = rec.state == 'o'
 	}
-	return together[id]
-}
-
-// Pinned is a hold whose order is being decided, or was left behind.
-type Pinned struct {
-	Hold onsale.HoldID
-	At   time.Time // when it was last pinned, by Redis's clock; zero if it is owed
-}
-
-// Pins returns holds that were pinned longer ago than the given age, by Redis's
-// clock, oldest first: at the most `most` of them, after skipping some.
-func (d *Desk) Pins(ctx context.Context, event onsale.EventID, age time.Duration, skip, most int64) ([]Pinned, error) {
-	now, err := d.Condition(ctx, event) // for the clock of the server that has the event
-	if err != nil {
-		return nil, err
+	if err != nil { // a finding of the audit, not its end
+		seen.Hold, seen.Unreadable = onsale.Hold{ID: onsale.HoldID(id), Event: l.Event.ID}, err.Error()
 	}
-	before := now.At.UnixMilli() - age.Milliseconds()
-	k := newKeys(d.cfg.Namespace, event)
-	c := d.cfg.Client
-	scores, err := c.Do(ctx, c.B().Zrangebyscore().Key(k.all[5]).Min("-inf").Max(strconv.FormatInt(before, 10)).
-		Withscores().Limit(skip, most).Build()).AsZScores()
-	if err != nil {
-		return nil, fmt.Errorf("read the pins of %s: %w", event, err)
-	}
-	pins := make([]Pinned, len(scores))
-	for i, s := range scores {
-		pins[i] = Pinned{Hold: onsale.HoldID(s.Member), At: fromMs(int64(s.Score))}
-	}
-	return pins, nil
+	return seen
 }
 
 // scoreTime is a sorted set's score, in milliseconds, as a time; zero for "".

@@ -8,7 +8,7 @@ import "time"
 type lane int
 
 const (
-	laneHolds      lane = iota // hold, general, block
+	laneHolds      lane = iota // hold, general, block, and what brings stock for them: spare, lend, borrow
 	laneOwners                 // release, pin, accept, extend, look: what its buyer does
 	laneSettlement             // confirm, free: nobody waits
 	laneCount
@@ -16,7 +16,7 @@ const (
 
 // laneOf is each operation's.
 var laneOf = map[string]lane{
-	"hold": laneHolds, "general": laneHolds, "block": laneHolds,
+	"hold": laneHolds, "general": laneHolds, "block": laneHolds, "spare": laneHolds, "lend": laneHolds, "borrow": laneHolds,
 	"release": laneOwners, "pin": laneOwners, "accept": laneOwners, "extend": laneOwners, "look": laneOwners,
 	"confirm": laneSettlement, "free": laneSettlement,
 }

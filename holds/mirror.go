@@ -48,7 +48,15 @@ type Mirrors struct {
 	group   lifecycle.Group
 
 	mu      sync.Mutex
-	mirrors map[onsale.EventID]*mirror // under mu
+	mirrors map[onsale.EventID]*mirror // under mu; of events that are in one book
+	wholes  map[onsale.EventID]*whole  // under mu; of striped events
+}
+
+// view is one event's: a mirror, or the whole that a striped event's mirrors make up.
+type view interface {
+	watch(Listener) (stop func())
+	look(func(*onsale.Stock)) bool
+	turnAway(*Request, onsale.HoldID) error // see Mirrors.refuse
 }
 
 // NewMirrors returns the mirrors of a desk's events. The subscriber is a client of
@@ -57,7 +65,7 @@ type Mirrors struct {
 func NewMirrors(desk *Desk, subscriber rueidis.Client, onAmiss func(onsale.EventID), log *slog.Logger) *Mirrors {
 	m := &Mirrors{desk: desk, onAmiss: onAmiss, log: log,
 		rungs:   []*rung{masterRung(desk, subscriber)},
-		mirrors: map[onsale.EventID]*mirror{}}
+		mirrors: map[onsale.EventID]*mirror{}, wholes: map[onsale.EventID]*whole{}}
 	desk.mirrors.Store(m)
 	return m
 }
@@ -78,13 +86,105 @@ func (m *Mirrors) Stop(ctx context.Context) error { return m.group.Stop(ctx) }
 // Watch tells the listener of the event from now on: Reset as soon as the stock is
 // known, then Delta. stop ends it, and waits for a call under way.
 func (m *Mirrors) Watch(_ context.Context, l *onsale.Layout, listener Listener) (stop func(), err error) {
-	return m.mirror(l).watch(listener), nil
+	return m.view(l).watch(listener), nil
 }
 
 // View calls f with the event's stock as this process knows it, and keeps it from
 // changing meanwhile. It returns false, without calling f, if it is not known yet.
 func (m *Mirrors) View(l *onsale.Layout, f func(*onsale.Stock)) bool {
-	mi := m.mirror(l)
+	return m.view(l).look(f)
+}
+
+// view returns the event's, and begins it if it is the first to be asked for.
+func (m *Mirrors) view(l *onsale.Layout) view {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l.Event.Striped() {
+		return m.whole(l)
+	}
+	return m.mirror(l)
+}
+
+// begun returns the event's view, nil if nobody has asked for it.
+func (m *Mirrors) begun(event onsale.EventID) view {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if mi := m.mirrors[event]; mi != nil {
+		return mi
+	}
+	if w := m.wholes[event]; w != nil {
+		return w
+	}
+	return nil
+}
+
+// mirror returns the event's, or begins it. The caller has mu.
+func (m *Mirrors) mirror(l *onsale.Layout) *mirror {
+	mi := m.mirrors[l.Event.ID]
+	if mi == nil {
+		mi = m.newMirror(l, bookID{event: l.Event.ID})
+		m.mirrors[l.Event.ID] = mi
+		mi.begin()
+	}
+	return mi
+}
+
+func (m *Mirrors) newMirror(l *onsale.Layout, id bookID) *mirror {
+	return &mirror{owner: m, layout: l, book: id, batcher: m.desk.book(id, l.Event.Epoch), inbox: make(chan string, inboxSize),
+		reload: make(chan struct{}, 1), listeners: audience{}}
+}
+
+// begin has the mirror follow its book.
+func (mi *mirror) begin() {
+	for _, part := range []func(context.Context){mi.listen, mi.keep, mi.run} {
+		mi.owner.group.Go(context.Background(), part)
+	}
+}
+
+// saw hears from the desk what a call's reply told.
+func (m *Mirrors) saw(id bookID, seen sighting) {
+	m.mu.Lock()
+	mi := m.mirrors[id.event]
+	if w := m.wholes[id.event]; w != nil {
+		mi = w.stripes[id.stripe]
+	}
+	m.mu.Unlock()
+	if mi != nil {
+		mi.mu.Lock()
+		mi.nextDue, mi.sighted = seen.due, seen
+		mi.mu.Unlock()
+	}
+}
+
+// mirror is one book's.
+type mirror struct {
+	owner   *Mirrors
+	layout  *onsale.Layout // the event's
+	book    bookID
+	batcher *batcher
+	inbox   chan string   // published deltas, in order
+	reload  chan struct{} // holds a token when the whole must be read
+	footing footing
+
+	mu        sync.Mutex
+	stock     *onsale.Stock  // under mu; nil until first read
+	nextDue   time.Time      // under mu
+	sighted   sighting       // under mu: the last one
+	grants    grantedIDs     // under mu
+	soldOut   soldOutAnswers // under mu
+	listeners audience       // under mu
+}
+
+func (mi *mirror) watch(l Listener) (stop func()) {
+	mi.mu.Lock()
+	defer mi.mu.Unlock()
+	if mi.stock != nil {
+		l.Reset(mi.stock)
+	}
+	return mi.listeners.add(&mi.mu, l)
+}
+
+func (mi *mirror) look(f func(*onsale.Stock)) bool {
 	mi.mu.Lock()
 	defer mi.mu.Unlock()
 	if mi.stock == nil {
@@ -94,63 +194,30 @@ func (m *Mirrors) View(l *onsale.Layout, f func(*onsale.Stock)) bool {
 	return true
 }
 
-func (m *Mirrors) mirror(l *onsale.Layout) *mirror {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	mi := m.mirrors[l.Event.ID]
-	if mi == nil {
-		mi = &mirror{owner: m, layout: l, batcher: m.desk.batcher(l.Event.ID, l.Event.Epoch), inbox: make(chan string, inboxSize),
-			reload: make(chan struct{}, 1), listeners: map[*Listener]Listener{}}
-		m.mirrors[l.Event.ID] = mi
-		m.group.Go(context.Background(), mi.listen)
-		m.group.Go(context.Background(), mi.keep)
-		m.group.Go(context.Background(), mi.run)
-	}
-	return mi
-}
+// audience are those who are told of a stock. Whoever has the stock calls it under the
+// stock's mutex.
+type audience map[*Listener]Listener
 
-// saw hears from the desk what a call's reply told.
-func (m *Mirrors) saw(event onsale.EventID, seen sighting) {
-	m.mu.Lock()
-	mi := m.mirrors[event]
-	m.mu.Unlock()
-	if mi != nil {
-		mi.mu.Lock()
-		mi.nextDue, mi.sighted = seen.due, seen
-		mi.mu.Unlock()
-	}
-}
-
-// mirror is one event's.
-type mirror struct {
-	owner   *Mirrors
-	layout  *onsale.Layout
-	batcher *batcher
-	inbox   chan string   // published deltas, in order
-	reload  chan struct{} // holds a token when the whole must be read
-	footing footing
-
-	mu        sync.Mutex
-	stock     *onsale.Stock          // under mu; nil until first read
-	nextDue   time.Time              // under mu
-	sighted   sighting               // under mu: the last one
-	grants    grantedIDs             // under mu
-	soldOut   soldOutAnswers         // under mu
-	listeners map[*Listener]Listener // under mu
-}
-
-func (mi *mirror) watch(l Listener) (stop func()) {
-	mi.mu.Lock()
-	defer mi.mu.Unlock()
+// add returns what takes the listener out again, under mu.
+func (a audience) add(mu *sync.Mutex, l Listener) (remove func()) {
 	key := &l
-	mi.listeners[key] = l
-	if mi.stock != nil {
-		l.Reset(mi.stock)
-	}
+	a[key] = l
 	return func() {
-		mi.mu.Lock()
-		defer mi.mu.Unlock()
-		delete(mi.listeners, key)
+		mu.Lock()
+		defer mu.Unlock()
+		delete(a, key)
+	}
+}
+
+func (a audience) reset(s *onsale.Stock) {
+	for _, l := range a {
+		l.Reset(s)
+	}
+}
+
+func (a audience) delta(d *onsale.Delta) {
+	for _, l := range a {
+		l.Delta(d)
 	}
 }
 
@@ -223,9 +290,7 @@ func (mi *mirror) fold(ctx context.Context, text string) {
 	if ok && d.Seq > before {
 		mi.nextDue = d.NextDue
 		mi.grants.note(granted)
-		for _, l := range mi.listeners {
-			l.Delta(d)
-		}
+		mi.listeners.delta(d)
 	}
 	mi.mu.Unlock()
 	if known && !ok {
@@ -258,9 +323,7 @@ func (mi *mirror) read(ctx context.Context) {
 	mi.stock, mi.nextDue = stock, stock.NextDue
 	mi.grants.empty(mi.layout.Capacity())
 	mi.batcher.raise(stock.Epoch)
-	for _, l := range mi.listeners {
-		l.Reset(stock)
-	}
+	mi.listeners.reset(stock)
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -27,16 +27,8 @@ func (m *Mirrors) nearby(l *onsale.Layout, asks []onsale.CheckedAsk, refusal err
 	if !ok || e.Section == "" || len(e.Nearby) > 0 {
 		return refusal
 	}
-	m.mu.Lock()
-	mi := m.mirrors[l.Event.ID]
-	m.mu.Unlock()
-	if mi == nil {
-		return refusal
-	}
-	mi.mu.Lock()
-	defer mi.mu.Unlock()
-	if mi.stock != nil {
-		e.Nearby = offers(l, mi.stock, asks, e)
+	if v := m.begun(l.Event.ID); v != nil {
+		v.look(func(stock *onsale.Stock) { e.Nearby = offers(l, stock, asks, e) })
 	}
 	return refusal
 }

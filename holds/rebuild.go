@@ -19,13 +19,45 @@ var ErrSuperseded = errors.New("holds: another rebuild was here first")
 // in a new epoch, which fences whatever was issued before. A stock that this run of
 // Redis has laid whole is not emptied: that, and a newer rebuild, are ErrSuperseded.
 func (d *Desk) BeginRebuild(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch) error {
-	run, err := d.run(ctx, l.Event.ID)
+	var over onsale.Epoch // up to which a book that is whole is emptied too
+	if l.Event.Striped() {
+		first, err := d.conditionOf(ctx, bookID{event: l.Event.ID})
+		if err != nil {
+			return err
+		}
+		all, err := d.Condition(ctx, l.Event.ID)
+		if err != nil {
+			return err
+		}
+		if first.Whole() && !all.Whole() {
+			over = first.Epoch // another stripe was lost
+		}
+	}
+	for i, id := range booksOf(l.Event) {
+		if i > 0 {
+			over = epoch // the first has decided that the event isn't whole
+		}
+		if err := d.beginBook(ctx, l, id, epoch, over); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginBook is BeginRebuild for one book.
+func (d *Desk) beginBook(ctx context.Context, l *onsale.Layout, id bookID, epoch, over onsale.Epoch) error {
+	run, err := d.run(ctx, id.keys(d.cfg.Namespace))
 	if err != nil {
 		return err
 	}
-	return d.rebuildStep(ctx, l, epoch, "begin", strconv.FormatInt(l.Event.HoldTime().Milliseconds(), 10),
+	stripes := 1
+	if id.stripe == 0 {
+		stripes = len(booksOf(l.Event))
+	}
+	return d.rebuildStep(ctx, id, epoch, "begin", strconv.FormatInt(l.Event.HoldTime().Milliseconds(), 10),
 		strconv.Itoa(l.Event.MaxPerBuyer), strconv.FormatInt(d.cfg.Memory.Milliseconds(), 10), run,
-		orphans(l.Event), strconv.Itoa(l.Event.HoldsPerMinute), strconv.FormatInt(l.Event.ExtendTime().Milliseconds(), 10))
+		orphans(l.Event), strconv.Itoa(l.Event.HoldsPerMinute), strconv.FormatInt(l.Event.ExtendTime().Milliseconds(), 10),
+		strconv.Itoa(stripes), strconv.FormatUint(uint64(over), 10))
 }
 
 func orphans(e *onsale.Event) string {
@@ -51,7 +83,22 @@ const rebuildChunk = 250
 // FinishRebuild lays the stock: everything is available but what is kept. The sale
 // goes on as given.
 func (d *Desk) FinishRebuild(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch, sale onsale.Sale, kept []Kept) error {
-	f, err := foundationOf(l, epoch, kept)
+	books := booksOf(l.Event)
+	shares, err := share(l, books, kept)
+	if err != nil {
+		return fmt.Errorf("lay %s: %w", l.Event.ID, err)
+	}
+	for i, id := range slices.Backward(books) { // the first last: while it is whole, all were
+		if err := d.finishBook(ctx, l, id, epoch, sale, shares[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finishBook is FinishRebuild for one book.
+func (d *Desk) finishBook(ctx context.Context, l *onsale.Layout, id bookID, epoch onsale.Epoch, sale onsale.Sale, s bookShare) error {
+	f, err := foundationOf(l, epoch, s)
 	if err != nil {
 		return err
 	}
@@ -60,7 +107,7 @@ func (d *Desk) FinishRebuild(ctx context.Context, l *onsale.Layout, epoch onsale
 		pairs []string
 	}{{"holds", f.holds}, {"buyers", f.buyers}, {"pins", f.pins}} {
 		for chunk := range slices.Chunk(part.pairs, 2*rebuildChunk) {
-			if err := d.rebuildStep(ctx, l, epoch, part.step, chunk...); err != nil {
+			if err := d.rebuildStep(ctx, id, epoch, part.step, chunk...); err != nil {
 				return err
 			}
 		}
@@ -69,10 +116,10 @@ func (d *Desk) FinishRebuild(ctx context.Context, l *onsale.Layout, epoch onsale
 	for _, c := range f.counts {
 		args = append(args, formatCounts(c))
 	}
-	if err := d.rebuildStep(ctx, l, epoch, "finish", args...); err != nil {
+	if err := d.rebuildStep(ctx, id, epoch, "finish", args...); err != nil {
 		return err
 	}
-	d.batcher(l.Event.ID, epoch).raise(epoch)
+	d.book(id, epoch).raise(epoch)
 	return nil
 }
 
@@ -83,14 +130,56 @@ type foundation struct {
 	holds, buyers, pins []string // in pairs: field and value, or score and member
 }
 
-func foundationOf(l *onsale.Layout, epoch onsale.Epoch, kept []Kept) (*foundation, error) {
-	f := &foundation{seats: l.Empty(), counts: make([]onsale.Counts, len(l.Sections()))}
+// bookShare is what a book has of its event: of each section so much, and what is kept.
+type bookShare struct {
+	capacities []int64
+	kept       []Kept
+}
+
+// share deals an event out to its books: to each what its buyers have kept, and of the
+// rest as much as to any other.
+func share(l *onsale.Layout, books []bookID, kept []Kept) ([]bookShare, error) {
+	shares := make([]bookShare, len(books))
+	free := make([]int64, len(l.Sections()))
 	for i, s := range l.Sections() {
-		f.counts[i].Available = s.Capacity
+		free[i] = s.Capacity
+	}
+	for i := range shares {
+		shares[i].capacities = make([]int64, len(free))
+	}
+	for _, k := range kept {
+		s := &shares[homeOf(l.Event, k.Buyer).stripe]
+		s.kept = append(s.kept, k)
+		for _, line := range k.Lines {
+			if section := l.Section(line.Section); section != nil { // lay refuses what is unknown
+				s.capacities[section.Index] += int64(line.Quantity)
+				free[section.Index] -= int64(line.Quantity)
+			}
+		}
+	}
+	n := int64(len(shares))
+	for section, rest := range free {
+		if rest < 0 {
+			return nil, fmt.Errorf("more of %s is claimed than it has", l.Sections()[section].ID)
+		}
+		for i := range shares {
+			shares[i].capacities[section] += rest / n
+			if int64(i) < rest%n {
+				shares[i].capacities[section]++
+			}
+		}
+	}
+	return shares, nil
+}
+
+func foundationOf(l *onsale.Layout, epoch onsale.Epoch, share bookShare) (*foundation, error) {
+	f := &foundation{seats: l.Empty(), counts: make([]onsale.Counts, len(l.Sections()))}
+	for i, n := range share.capacities {
+		f.counts[i].Available = n
 	}
 	now := time.Now().UnixMilli()
-	written, admissions := make(map[onsale.HoldID]bool, 2*len(kept)), map[onsale.BuyerID]int{}
-	for _, k := range kept {
+	written, admissions := make(map[onsale.HoldID]bool, 2*len(share.kept)), map[onsale.BuyerID]int{}
+	for _, k := range share.kept {
 		if err := lay(l, k, f.seats, f.counts); err != nil {
 			return nil, err
 		}
@@ -138,15 +227,12 @@ func lay(l *onsale.Layout, k Kept, seats []byte, counts []onsale.Counts) error {
 			}
 			seats[offset] = letter
 		}
-		if c.Available < 0 {
-			return fmt.Errorf("lay hold %s: more of %s is claimed than it has", k.Hold, s.ID)
-		}
 	}
 	return nil
 }
 
-func (d *Desk) rebuildStep(ctx context.Context, l *onsale.Layout, epoch onsale.Epoch, step string, args ...string) error {
-	k := newKeys(d.cfg.Namespace, l.Event.ID)
+func (d *Desk) rebuildStep(ctx context.Context, id bookID, epoch onsale.Epoch, step string, args ...string) error {
+	k := id.keys(d.cfg.Namespace)
 	args = append([]string{strconv.FormatUint(uint64(epoch), 10), k.channel, step}, args...)
 	reply, err := rebuildScript.run(ctx, d.cfg.Client, k, args).ToArray()
 	if err == nil {
@@ -157,7 +243,7 @@ func (d *Desk) rebuildStep(ctx context.Context, l *onsale.Layout, epoch onsale.E
 		err = fmt.Errorf("%w: %w", ErrSuperseded, err)
 	}
 	if err != nil {
-		return fmt.Errorf("rebuild %s, epoch %d, %s: %w", l.Event.ID, epoch, step, err)
+		return fmt.Errorf("rebuild %s, epoch %d, %s: %w", id.event, epoch, step, err)
 	}
 	return nil
 }

@@ -21,11 +21,12 @@ import (
 var lua embed.FS
 
 var (
-	applyScript     = fenced(newScript("book", "expire", "ground", "best", "hold", "release", "pin", "extend", "accept", "confirm", "free", "look", "tell", "close", "apply"))
+	applyScript     = fenced(newScript("book", "expire", "ground", "best", "hold", "release", "pin", "extend", "accept", "confirm", "free", "look", "stripe", "tell", "close", "apply"))
 	saleScript      = newScript("tell", "sale")
 	rebuildScript   = newScript("tell", "rebuild")
 	viewScript      = newScript("snapshot", "view")
 	inspectScript   = newScript("snapshot", "inspect")
+	pageScript      = newScript("page")
 	conditionScript = newScript("condition")
 )
 
@@ -79,15 +80,23 @@ func isForgotten(err error) bool {
 	return ok && e.IsNoScript()
 }
 
-// keys are an event's keys in Redis. They share the hash tag {event}, so every
-// script is legal in Redis Cluster.
+// keys are a book's keys in Redis. They share the hash tag {event}, so every
+// script is legal in Redis Cluster; that of a stripe after the first is {event/stripe}.
 type keys struct {
 	all     []string // in the order that book.lua lists them
 	channel string
 }
 
 func newKeys(namespace string, event onsale.EventID) keys {
-	prefix := namespace + ":{" + string(event) + "}:"
+	return stripeKeys(namespace, event, 0)
+}
+
+func stripeKeys(namespace string, event onsale.EventID, stripe int) keys {
+	tag := string(event)
+	if stripe > 0 {
+		tag += "/" + strconv.Itoa(stripe) // which no event's id contains
+	}
+	prefix := namespace + ":{" + tag + "}:"
 	return keys{
 		all: []string{prefix + "meta", prefix + "holds", prefix + "due", prefix + "buyers", prefix + "seats", prefix + "pins"},
 		// The channel has the tag too: sharded publish in Cluster needs it.

@@ -111,8 +111,8 @@ func TestAnAcceptedHoldSaysSoForAsLongAsItIsRemembered(t *testing.T) {
 		t.Error("accepted before it was")
 	}
 	at := time.UnixMilli(1_800_000_000_123).UTC()
-	h.desk.Accept(h.layout, hold.ID, at)
-	h.desk.Accept(h.layout, hold.ID, at.Add(time.Hour)) // the first counts
+	h.desk.Accept(h.layout, hold.ID, hold.Buyer, at)
+	h.desk.Accept(h.layout, hold.ID, hold.Buyer, at.Add(time.Hour)) // the first counts
 	eventually(t, "it is noted", func() bool { return pinned().AcceptedAt.Equal(at) })
 	h.settleAs(hold, false)
 	if got := pinned(); !got.AcceptedAt.Equal(at) || got.State != onsale.HoldReleased {

@@ -62,12 +62,13 @@ func (s *sighting) read(reply []rueidis.RedisMessage) error {
 // refuse returns why a request can't be had, if this process knows without asking; nil
 // if Redis must be asked. id is the hold that it would be.
 func (m *Mirrors) refuse(l *onsale.Layout, r *Request, id onsale.HoldID) error {
-	m.mu.Lock()
-	mi := m.mirrors[l.Event.ID]
-	m.mu.Unlock()
-	if mi == nil {
-		return nil
+	if v := m.begun(l.Event.ID); v != nil {
+		return v.turnAway(r, id)
 	}
+	return nil
+}
+
+func (mi *mirror) turnAway(r *Request, id onsale.HoldID) error {
 	mi.mu.Lock()
 	defer mi.mu.Unlock()
 	return mi.refuse(r, id)
@@ -78,25 +79,31 @@ func (mi *mirror) refuse(r *Request, id onsale.HoldID) error {
 	if mi.stock == nil || mi.stock.Sale != onsale.SaleOpen {
 		return nil
 	}
-	section, left := mi.short(r.Asks)
-	if section == nil || !mi.isCurrent(time.Now()) {
+	section, left := short(mi.stock, r.Asks)
+	if section == nil || !mi.isCurrent(time.Now()) || mi.mayHaveGranted(r, id) {
 		return nil
 	}
-	if r.Key != "" && (!mi.grants.whole || mi.grants.has(tailOf(id))) {
-		mi.readGrants()
-		return nil
+	return mi.soldOut.refusal(mi.layout, mi.stock, r.Asks, section, left)
+}
+
+// mayHaveGranted reports whether the request may be the repeat of one that was granted
+// that hold. The caller has mu.
+func (mi *mirror) mayHaveGranted(r *Request, id onsale.HoldID) bool {
+	if r.Key == "" || mi.grants.whole && !mi.grants.has(tailOf(id)) {
+		return false
 	}
-	return mi.refusal(r.Asks, section, left)
+	mi.readGrants()
+	return true
 }
 
 // short is the section that can't give what one of the asks wants, not even apart, and
-// what it has left; nil if there is none. The caller has mu.
-func (mi *mirror) short(asks []onsale.CheckedAsk) (section *onsale.SectionLayout, left int64) {
+// what it has left; nil if there is none.
+func short(stock *onsale.Stock, asks []onsale.CheckedAsk) (section *onsale.SectionLayout, left int64) {
 	for i := range asks {
 		a := &asks[i]
 		section, left = nil, -1
 		for _, s := range a.In {
-			if n := mi.stock.Counts[s.Index].Available; n > left {
+			if n := stock.Counts[s.Index].Available; n > left {
 				section, left = s, n
 			}
 		}
@@ -130,20 +137,20 @@ type soldOutAsk struct {
 	quantity int
 }
 
-// refusal is the answer to who wants more of a section than is left. The caller has mu.
-func (mi *mirror) refusal(asks []onsale.CheckedAsk, s *onsale.SectionLayout, left int64) error {
-	if mi.soldOut.seq != mi.stock.Seq || mi.soldOut.of == nil {
-		mi.soldOut = soldOutAnswers{mi.stock.Seq, map[soldOutAsk]error{}}
+// refusal is the answer to who wants more of a section than the stock has left.
+func (a *soldOutAnswers) refusal(l *onsale.Layout, stock *onsale.Stock, asks []onsale.CheckedAsk, s *onsale.SectionLayout, left int64) error {
+	if a.seq != stock.Seq || a.of == nil {
+		*a = soldOutAnswers{stock.Seq, map[soldOutAsk]error{}}
 	}
 	ask := soldOutAsk{s.Index, asks[0].Quantity}
-	made := mi.soldOut.of[ask]
+	made := a.of[ask]
 	if made == nil || len(asks) > 1 || len(asks[0].In) > 1 {
 		e := soldOut(s, strconv.FormatInt(left, 10))
 		if refusal, ok := errors.AsType[*onsale.Error](e); ok {
-			refusal.Nearby = offers(mi.layout, mi.stock, asks, refusal)
+			refusal.Nearby = offers(l, stock, asks, refusal)
 		}
 		if made = e; len(asks) == 1 && len(asks[0].In) == 1 {
-			mi.soldOut.of[ask] = made
+			a.of[ask] = made
 		}
 	}
 	return made

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,10 +17,18 @@ import (
 // ErrAbsent says that Redis has no stock of the event: it was lost, or never laid.
 var ErrAbsent = errors.New("holds: redis has no stock of the event")
 
-// Stock reads an event's whole stock from Redis, in one step. It returns ErrAbsent
-// if there is none.
+// Stock reads an event's whole stock from Redis, in one step, or in one a stripe. It
+// returns ErrAbsent if there is none.
 func (d *Desk) Stock(ctx context.Context, l *onsale.Layout) (*onsale.Stock, error) {
-	return d.master.stock(ctx, l, newKeys(d.cfg.Namespace, l.Event.ID))
+	var stripes []*onsale.Stock
+	for _, id := range booksOf(l.Event) {
+		s, err := d.master.stock(ctx, l, id.keys(d.cfg.Namespace))
+		if err != nil {
+			return nil, err
+		}
+		stripes = append(stripes, s)
+	}
+	return sumOf(l, stripes), nil
 }
 
 func (p *place) stock(ctx context.Context, l *onsale.Layout, k keys) (*onsale.Stock, error) {
@@ -133,7 +142,16 @@ func decodeDelta(l *onsale.Layout, text string) (d *onsale.Delta, granted string
 //
 // Errors: ErrAbsent; recovering.
 func (d *Desk) SetSale(ctx context.Context, l *onsale.Layout, sale onsale.Sale) error {
-	b := d.batcher(l.Event.ID, l.Event.Epoch)
+	for _, id := range slices.Backward(booksOf(l.Event)) { // the first last: the feed says what it says
+		if err := d.setSaleOf(ctx, d.book(id, l.Event.Epoch), sale); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setSaleOf is SetSale for one book.
+func (d *Desk) setSaleOf(ctx context.Context, b *batcher, sale onsale.Sale) error {
 	err := d.inEpoch(ctx, b, func(epoch onsale.Epoch) error {
 		args := []string{strconv.FormatUint(uint64(epoch), 10), b.keys.channel, string(sale)}
 		reply, err := saleScript.run(ctx, d.cfg.Client, b.keys, args).ToArray()

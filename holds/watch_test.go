@@ -288,7 +288,7 @@ func recoveryFreesOnlyWhatItSaw(t *testing.T, script *script) string {
 	}
 	at := time.UnixMilli(1_800_000_000_000).UTC()
 	for _, at := range []time.Time{at, at.Add(time.Minute)} {
-		s.desk.Accept(s.layout, hold.ID, at)
+		s.desk.Accept(s.layout, hold.ID, hold.Buyer, at)
 	}
 	if got := s.pin(hold); !got.AcceptedAt.Equal(at) {
 		s.note("accepted at %v, want %v", got.AcceptedAt, at)

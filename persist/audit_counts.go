@@ -22,6 +22,7 @@ func checkCounts(b *books, f *findings) {
 		return
 	}
 	byHolds, all := countHolds(b.held)
+	all = all && view.InFlux == 0
 	for i, s := range sections {
 		counts := view.Stock.Counts[i]
 		var wrong []string
@@ -40,10 +41,36 @@ func checkCounts(b *books, f *findings) {
 			wrong = append(wrong, fmt.Sprintf("the counts say %d held, %d pinned, %d sold; the holds %d, %d, %d",
 				counts.Held, counts.Pinned, counts.Sold, h.Held, h.Pinned, h.Sold))
 		}
+		if b.layout.Event.Striped() {
+			wrong = append(wrong, compareShares(view, s)...)
+		}
 		if len(wrong) > 0 {
 			f.add(onsale.InvariantCounts, "section "+s.ID, strings.Join(wrong, "; "))
 		}
 	}
+}
+
+// compareShares returns what is wrong with how a section is spread over stripes: each
+// has what it must, and together, with what is under way between them, all there is.
+func compareShares(view *onsale.HoldsView, s *onsale.SectionLayout) (wrong []string) {
+	if s.Index >= len(view.Shared) {
+		return []string{"it is not known what its stripes have"}
+	}
+	shared := view.Shared[s.Index]
+	sum := shared.UnderWay
+	for i, stripe := range shared.Stripes {
+		if min(stripe.Available, stripe.Held, stripe.Pinned, stripe.Sold) < 0 {
+			wrong = append(wrong, fmt.Sprintf("a count of stripe %d is negative: %s", i, show(stripe.Counts)))
+		}
+		if stripe.Total() != stripe.Capacity {
+			wrong = append(wrong, fmt.Sprintf("%s in stripe %d add up to %d of %d", show(stripe.Counts), i, stripe.Total(), stripe.Capacity))
+		}
+		sum += stripe.Capacity
+	}
+	if sum != s.Capacity {
+		wrong = append(wrong, fmt.Sprintf("its stripes, and what is under way between them, add up to %d of %d", sum, s.Capacity))
+	}
+	return wrong
 }
 
 // compareLetters returns how a section's seat string differs from its counts.

@@ -114,7 +114,7 @@ func checkBuyers(b *books, f *findings) {
 	view := b.in.View
 	has := map[onsale.BuyerID]int64{}
 	var remembered, sold int64
-	all := true // the records can be read
+	all := view.InFlux == 0 // and the records can be read
 	for _, h := range b.held {
 		all = all && h.Unreadable == ""
 		if !occupies(h) {

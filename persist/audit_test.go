@@ -91,7 +91,11 @@ func TestAuditSaysWhatItDidNotLookAt(t *testing.T) {
 		"an empty ledger":   {func(in *AuditInput) { in.Ledger, in.AtRest, in.Overdue = []onsale.LedgerEntry{}, false, true }, nil, ""},
 		"rest":              {func(in *AuditInput) { in.AtRest, in.Unsettled = false, 3 }, []onsale.Invariant{4, 6}, "3 purchases in Kafka"},
 		"rest, and a cause": {func(in *AuditInput) { in.AtRest = false }, []onsale.Invariant{4, 6}, "not at rest"},
-		"everything":        {func(in *AuditInput) { *in = AuditInput{Event: in.Event} }, []onsale.Invariant{1, 6, 7, 3, 4}, ""},
+		"what changed": {func(in *AuditInput) {
+			in.View.Holds = slices.DeleteFunc(in.View.Holds, func(h onsale.HeldRecord) bool { return h.State == onsale.HoldHeld })
+			in.View.InFlux = 1
+		}, []onsale.Invariant{1, 6}, "1 holds changed while they were read"},
+		"everything": {func(in *AuditInput) { *in = AuditInput{Event: in.Event} }, []onsale.Invariant{1, 6, 7, 3, 4}, ""},
 	} {
 		w.readStores()
 		c.lack(&w.in)

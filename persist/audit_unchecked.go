@@ -19,6 +19,11 @@ func noteUnchecked(b *books, f *findings) {
 	} else if b.in.Feed == nil {
 		f.skip(onsale.InvariantFeed, cmp.Or(b.in.NoFeed, "no feed was followed"))
 	}
+	if v := b.in.View; v != nil && v.InFlux > 0 {
+		reason := fmt.Sprintf("%d holds changed while they were read, and were not judged, nor what all holds add up to", v.InFlux)
+		f.skip(onsale.InvariantCounts, reason)
+		f.skip(onsale.InvariantHolds, reason)
+	}
 	if b.ledger == nil {
 		f.skip(onsale.InvariantCharges, "only the book's side: the payment provider's ledger was not read")
 	}

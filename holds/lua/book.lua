@@ -5,7 +5,8 @@
 --
 -- KEYS  1 meta     hash: epoch, run, sale, seq, clock, hold_ms, cap, memory_ms,
 --                  orphans, rate, extend_ms, and "c:<section index>" =
---                  "available,held,pinned,sold"; "f:<section index>", see ground.lua
+--                  "available,held,pinned,sold"; "f:<section index>", see ground.lua;
+--                  of the first stripe how many stripes there are; and what stripe.lua keeps
 --       2 holds    hash: hold id → record, see parse(); or "@" and the id that the hold
 --                  had before its stock was laid anew
 --       3 due      zset by the millisecond: the ids of what one call granted, joined by
@@ -64,6 +65,7 @@ local due = {}                      -- id → new due time, or false to leave th
 local pins = {}                     -- id → new pin time, or false
 local buyers, buyers_changed = {}, {}
 local counts, counts_changed = {}, {}
+local ledgers, ledgers_changed = {}, {} -- by field of meta; see stripe.lua
 local seats, seats_changed = {}, {}
 local changes_of = {} -- section → offset, letter, … of what was taken or came back; see ground.lua
 

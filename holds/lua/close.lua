@@ -62,7 +62,7 @@ end
 
 local function close()
   local learned = lessons()
-  if #granted == 0 and next(holds_changed) == nil and next(due) == nil then
+  if #granted == 0 and next(holds_changed) == nil and next(due) == nil and next(counts_changed) == nil then
     call_in_portions('HSET', META, learned)
     return
   end
@@ -79,6 +79,10 @@ local function close()
     meta[#meta + 1] = 'c:' .. section
     meta[#meta + 1] = text(c.a) .. ',' .. text(c.h) .. ',' .. text(c.p) .. ',' .. text(c.s)
     told[section] = {c.a, c.h, c.p, c.s}
+  end
+  for field in pairs(ledgers_changed) do
+    meta[#meta + 1] = field
+    meta[#meta + 1] = ledger_text(ledgers[field])
   end
   local runs = write_seats()
   local changed = next(told) ~= nil

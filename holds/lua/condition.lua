@@ -5,7 +5,8 @@
 -- ARGV     1 "whose" if the server is to say who it is: that costs more than all the rest
 --          2 "cluster" if the server is one of a cluster's
 -- RETURNS  {epoch ("": no stock), seq, sale, run id of the server that laid it, now,
---          the server's name in its cluster ("": none), or with "whose": then also
+--          the server's name in its cluster ("": none), how many stripes the event has
+--          ("": one, or this is not the first of them), or with "whose": then also
 --          what INFO says of the server, and of its replication ("": it doesn't say)}
 
 local function said(...)
@@ -13,13 +14,13 @@ local function said(...)
   return type(text) == 'string' and text or ''
 end
 
-local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'sale', 'run')
+local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'sale', 'run', 'stripes')
 local time = redis.call('TIME')
 local out = {head[1] or '', head[2] or '', head[3] or '', head[4] or '',
   string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)),
-  ARGV[2] == 'cluster' and said('CLUSTER', 'MYID') or ''}
+  ARGV[2] == 'cluster' and said('CLUSTER', 'MYID') or '', head[5] or ''}
 if ARGV[1] == 'whose' then
-  out[7] = said('INFO', 'server')
-  out[8] = said('INFO', 'replication')
+  out[8] = said('INFO', 'server')
+  out[9] = said('INFO', 'replication')
 end
 return out

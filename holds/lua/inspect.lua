@@ -1,8 +1,11 @@
--- inspect: everything there is of an event, in one step, for the auditor. It costs
--- Redis what reading all holds costs; operators only.
+-- inspect: what there is of an event, for the auditor: the stock and, if it is little,
+-- all the rest in the same step. A large event's holds are read in pages, see page.lua.
 --
--- RETURNS  {what snapshot.lua gives, holds as HGETALL, due as ZRANGE WITHSCORES, buyers as HGETALL, pins as ZRANGE WITHSCORES}
+-- ARGV     1 number of sections, 2 how many holds and buyers are little
+-- RETURNS  {what snapshot.lua gives}, or {that, holds as HGETALL, due as ZRANGE
+--          WITHSCORES, buyers as HGETALL, pins as ZRANGE WITHSCORES}
 
+if redis.call('HLEN', KEYS[2]) + redis.call('HLEN', KEYS[4]) > tonumber(ARGV[2]) then return {snapshot()} end
 return {
   snapshot(),
   redis.call('HGETALL', KEYS[2]),

@@ -4,7 +4,9 @@
 -- KEYS     as in book.lua
 -- ARGV     1 epoch, 2 channel, 3 step, then
 --          begin   hold_ms, cap, memory_ms, run id of the server ("": not known),
---                  orphans ("allowed" or "avoided"), holds a buyer may make a minute, extend_ms
+--                  orphans ("allowed" or "avoided"), holds a buyer may make a minute, extend_ms,
+--                  how many stripes the event has, up to which epoch a whole stock is emptied
+--                  too: it is one stripe's, and the event isn't whole
 --          holds   id and record, id and record, …
 --          buyers  buyer and what is kept of them, …
 --          pins    when it was pinned and id, …
@@ -19,12 +21,12 @@ local step = ARGV[3]
 
 if step == 'begin' then
   local whole = sale and sale ~= 'recovering' and redis.call('HGET', KEYS[1], 'run') == ARGV[7]
-  if epoch >= mine or whole then return {'epoch', tostring(epoch)} end
+  if epoch >= mine or whole and epoch > tonumber(ARGV[12]) then return {'epoch', tostring(epoch)} end
   local clock = redis.call('HGET', KEYS[1], 'clock') or '0'
   redis.call('UNLINK', unpack(KEYS)) -- DEL would keep Redis for as long as the sale was long
   redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'sale', 'recovering', 'seq', '0', 'clock', clock,
     'hold_ms', ARGV[4], 'cap', ARGV[5], 'memory_ms', ARGV[6], 'run', ARGV[7],
-    'orphans', ARGV[8], 'rate', ARGV[9], 'extend_ms', ARGV[10])
+    'orphans', ARGV[8], 'rate', ARGV[9], 'extend_ms', ARGV[10], 'stripes', ARGV[11])
   tell({e = mine, q = 0, s = 'recovering'})
   return {'done'}
 end
@@ -40,7 +42,13 @@ end
 
 redis.call('SET', KEYS[5], ARGV[5])
 local counts = {}
-for i = 6, #ARGV do counts[#counts + 1] = 'c:' .. (i - 6); counts[#counts + 1] = ARGV[i] end
+for i = 6, #ARGV do
+  local a, h, p, s = string.match(ARGV[i], '^(%d+),(%d+),(%d+),(%d+)$')
+  counts[#counts + 1] = 'c:' .. (i - 6)
+  counts[#counts + 1] = ARGV[i]
+  counts[#counts + 1] = 'share:' .. (i - 6)
+  counts[#counts + 1] = string.format('%.0f', a + h + p + s)
+end
 -- From 0 to 2: the gap makes every mirror read the whole.
 redis.call('HSET', KEYS[1], 'sale', ARGV[4], 'seq', '2', unpack(counts))
 tell({e = mine, q = 2, s = ARGV[4]})

@@ -154,7 +154,9 @@ func (s *storm) signal(signal syscall.Signal) {
 
 func (s *storm) kill() {
 	s.signal(syscall.SIGKILL)
-	<-s.redis.Exited()
+	if err := <-s.redis.Exited(); err == nil {
+		s.t.Error("the killed server tells of no error")
+	}
 }
 
 func (s *storm) begin() { check(s.t, s.redis.Start(s.t.Context())) }

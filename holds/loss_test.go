@@ -74,7 +74,9 @@ func (h *house) signal(redis *stores.Redis, signal syscall.Signal) {
 func (h *house) kill(redis *stores.Redis) {
 	h.t.Helper()
 	h.signal(redis, syscall.SIGKILL)
-	<-redis.Exited()
+	if err := <-redis.Exited(); err == nil {
+		h.t.Error("the killed server tells of no error")
+	}
 }
 
 func begin(t *testing.T, redis *stores.Redis) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -37,11 +38,15 @@ func (r *request) context() context.Context {
 	return r.std
 }
 
-// end is to be called when the request has been answered.
+// requests are in nobody's hands.
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+// end is to be called when the request has been answered. Nothing may use it after.
 func (r *request) end() {
 	if r.cancel != nil {
 		r.cancel()
 	}
+	requests.Put(r)
 }
 
 // reply answers with a JSON body.

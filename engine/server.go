@@ -205,7 +205,8 @@ func (s *Server) call(ctx *fasthttp.RequestCtx, found *route, param string) erro
 	if found.who == operators {
 		timeout = auditTimeout
 	}
-	r := &request{ctx: ctx, life: s.life, most: timeout, param: param}
+	r, _ := requests.Get().(*request)
+	*r = request{ctx: ctx, life: s.life, most: timeout, param: param}
 	defer r.end()
 	if err := s.admit(r, found.who); err != nil {
 		return err

@@ -66,12 +66,18 @@ func checkFraming(ctx *fasthttp.RequestCtx) error {
 	return onsale.Refuse(onsale.CodeBadRequest, "Content-Length and Transfer-Encoding exclude each other")
 }
 
-// names reports whether a header is among the raw ones.
+// names reports whether a header is among the raw ones. It is asked with every request.
 func names(raw []byte, header string) bool {
-	for line := range bytes.Lines(raw) {
-		if len(line) > len(header) && line[len(header)] == ':' && strings.EqualFold(string(line[:len(header)]), header) {
+	first := header[0] | ' ' // in lower case
+	for len(raw) > len(header) {
+		if raw[0]|' ' == first && raw[len(header)] == ':' && strings.EqualFold(string(raw[:len(header)]), header) {
 			return true
 		}
+		end := bytes.IndexByte(raw, '\n')
+		if end < 0 {
+			return false
+		}
+		raw = raw[end+1:]
 	}
 	return false
 }

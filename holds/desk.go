@@ -325,9 +325,10 @@ func (d *Desk) inEpoch(ctx context.Context, b *batcher, f func(onsale.Epoch) err
 			break
 		}
 	}
+	if _, refused := errors.AsType[*onsale.Error](err); err == nil || refused { // in words already
+		return err
+	}
 	switch {
-	case err == nil:
-		return nil
 	case told:
 		return onsale.Busy(onsale.CodeRecovering, "the event's stock is being rebuilt; ask again", time.Second, err)
 	case errors.Is(err, errTransport):

@@ -74,16 +74,9 @@ func (mi *mirror) listen(ctx context.Context) {
 
 // keep checks the mirror, and where it stands, for as long as it lives.
 func (mi *mirror) keep(ctx context.Context) {
-	tick := time.NewTicker(checkEvery)
-	defer tick.Stop()
 	c := checker{mirror: mi, last: Condition{Absent: true}}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			c.check(ctx)
-		}
+	for mi.awaitTurn(ctx); ctx.Err() == nil; mi.awaitTurn(ctx) {
+		c.check(ctx)
 	}
 }
 

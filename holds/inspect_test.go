@@ -15,11 +15,11 @@ import (
 )
 
 // newArena opens an event of many rows on a Redis, for many buyers.
-func newArena(t *testing.T, redis string, rows int) *house {
+func newArena(t *testing.T, redis string, rows, seats int) *house {
 	t.Helper()
 	event := &onsale.Event{ID: "arena", Name: "Concert", Currency: "EUR", StartsAt: time.Unix(2e9, 0), MaxPerBuyer: 4, Epoch: testEpoch,
 		HoldSeconds: 1700, ExtendSeconds: 60, HoldsPerMinute: 100_000,
-		Sections: []onsale.Section{{ID: "stand", Kind: onsale.Reserved, Price: 8000, Grid: &onsale.Grid{Rows: rows, Seats: 100}}}}
+		Sections: []onsale.Section{{ID: "stand", Kind: onsale.Reserved, Price: 8000, Grid: &onsale.Grid{Rows: rows, Seats: seats}}}}
 	if err := event.Complete(); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestInspectingALargeEventKeepsRedisForAPageAtATime(t *testing.T) {
 	t.Parallel()
 	const buyers = 30_000
 	redis := startRedis(t)
-	h := newArena(t, redis.url(), 2*buyers/100)
+	h := newArena(t, redis.url(), 2*buyers/100, 100)
 	h.fill(buyers)
 	if _, err := h.desk.Inspect(t.Context(), h.layout); err != nil { // Redis knows the scripts from now on
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestInspectingALargeEventKeepsRedisForAPageAtATime(t *testing.T) {
 func TestAPageHasAboutAsManyHoldsAsItIsAskedFor(t *testing.T) {
 	t.Parallel()
 	const buyers = 3_000
-	h := newArena(t, startRedis(t).url(), 2*buyers/100)
+	h := newArena(t, startRedis(t).url(), 2*buyers/100, 100)
 	h.fill(buyers)
 	in := inspection{desk: h.desk, layout: h.layout, keys: newKeys(h.desk.cfg.Namespace, h.layout.Event.ID)}
 	seen := map[string]foundHold{}
@@ -212,7 +212,7 @@ func (h *house) storm(ctx context.Context, lane, lanes, buyers int) error {
 func TestWhatChangesWhileAnEventIsInspectedIsLeftOutAndTold(t *testing.T) {
 	t.Parallel()
 	const buyers, lanes, views = 1_000, 4, 5
-	h := newArena(t, startRedis(t).url(), 40)
+	h := newArena(t, startRedis(t).url(), 40, 100)
 	h.fill(buyers)
 	ctx, stop := context.WithCancel(t.Context())
 	var storm sync.WaitGroup

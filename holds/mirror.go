@@ -19,7 +19,7 @@ const (
 	// the mirror reads the whole stock instead.
 	inboxSize = 4096
 	// checkEvery is how often a mirror asks Redis whether it has missed something:
-	// a subscription can be dead without saying so.
+	// a subscription can be dead without saying so. Of many each asks less often; see pace.go.
 	checkEvery = time.Second
 	// sweepJitter spreads the processes' sweeps: the first makes the others needless.
 	sweepJitter = 20 * time.Millisecond
@@ -46,6 +46,7 @@ type Mirrors struct {
 	log     *slog.Logger
 	rungs   []*rung // where to read, nearest first; the last is the master
 	group   lifecycle.Group
+	pace    pace
 
 	mu      sync.Mutex
 	mirrors map[onsale.EventID]*mirror // under mu; of events that are in one book

@@ -33,7 +33,7 @@ var mutants = map[string][2]string{
 	"counts move one at a time":                {"c[from] = c[from] - n", "c[from] = c[from] - 1"},
 	"seats are told but not written":           {"call('SETRANGE', SEATS, run[1], run[2])", ""},
 	"split without asking":                     {"if not ask.split then return nil end", ""},
-	"all of a split hold or some of it":        {"if not p then return false end", "if not p then return true end"},
+	"all of a split hold or some of it":        {"if most == 0 then return false end", "if most == 0 then return true end"},
 	"what came back is not looked at":          {"if from == 'a' or to == 'a' then", "if from == 'a' then"},
 	"what is left of a run is not looked at":   {"open_rest(ground, view, place + n)", ""},
 	"an ended hold is forgotten at once":       {"due[id] = now + (", "due[id] = now + 0 * ("},
@@ -48,7 +48,7 @@ var mutants = map[string][2]string{
 	"anyone may extend":                        {"if not hold or hold.buyer ~= buyer then return 'unknown' end\n  local asked", "if not hold then return 'unknown' end\n  local asked"},
 	"an extension isn't repeatable":            {"and (asked == '1' or asked == '0') then", "and false then"},
 	"a buyer who has nothing keeps a minute":   {"if b.n == 0 and b.began + MINUTE_MS <= now then return nil end", "if b.n == 0 then return nil end"},
-	"splitting begins with singles":            {"local size = n\n  while", "local size = 1\n  while"},
+	"splitting begins with singles":            {"local size, from, longest, near = n, 0", "local size, from, longest, near = 1, 0"},
 	"the first section with enough, or none":   {"if found then return {section = range.section, n = ask.n, seats = found} end\n      word = 'not_together'", "if found then return {section = range.section, n = ask.n, seats = found} end\n      return nil, 'not_together ' .. range.section .. ' ' .. available"},
 }
 

@@ -15,7 +15,7 @@ import (
 
 // smallWindows are the changes that make windows small.
 var smallWindows = []string{
-	"local WINDOW = 1024", "local WINDOW = 5",
+	"local WINDOW = 2048", "local WINDOW = 5",
 	"local REACH = 104", "local REACH = 10",
 	"local LARGEST = 8", "local LARGEST = 2",
 }
@@ -105,7 +105,11 @@ var windowMutants = map[string][2]string{
 	"a trail goes on where seats have come back":    {"if ground.views[i] then ground.views[i].at = {} end", ""},
 	"another trail's holds are not laid":            {"not (goes_on and view.reader == trail and view.at[trail])", "not (goes_on and view.at[trail])"},
 	"a large block is looked for where none can be": {"if n > LARGEST and not next_block", "if n > LARGEST and next_block"},
-	"the largest that fits is one too small":        {"else high = size - 1 end", "else high = size - 2 end"},
+	"the largest that fits is one too small":        {"size, from = most, 0", "size, from = math.max(1, most - 1), 0"},
+	"a split goes on from beyond its last block":    {"      from = low\n", "      from = high + 1\n"},
+	"a split's windows stay as they were":           {"longest[k], near[k] = nil, k", "near[k] = k"},
+	"what a split leaves is near nothing":           {"longest[k], near[k] = nil, k", "longest[k] = nil"},
+	"smaller sizes begin where larger ones ended":   {"if n < size then size, from = n, 0 end", "if n < size then size = n end"},
 	"wheelchair places are looked for too far on":   {"floor((first - c - ground.first) / WINDOW)", "floor((first + c - ground.first) / WINDOW)"},
 	"sections begin where another one does":         {"first, stop = match(known, '^(%d+) (%d+)')", "first, stop = 0, select(2, match(known, '^(%d+) (%d+)'))"},
 	"what is picked leaves the trails as they were": {"if from == 'a' or to == 'a' then", "if to == 'a' then"},

@@ -94,20 +94,17 @@ local function next_block(ground, trail, mine)
   return nil
 end
 
--- The first n seats with a letter that touch, orphans or not.
-local function any_block(ground, letter, n, mine)
+-- The best n seats with a letter that touch. Those that leave no orphan, if the event
+-- minds and there are such, or else any.
+local function best_block(ground, letter, n, mine)
   if n > LARGEST and not next_block(ground, trail_of(ground, letter, LARGEST, false), mine) then return nil end
-  return next_block(ground, trail_of(ground, letter, n, false), mine)
-end
-
--- The best block that leaves no orphan or, if there is none, any.
-local function best_block(ground, n, mine)
-  return avoid_orphans and next_block(ground, trail_of(ground, 'a', n, true), mine) or any_block(ground, 'a', n, mine)
+  return letter == 'a' and avoid_orphans and next_block(ground, trail_of(ground, letter, n, true), mine) or
+    next_block(ground, trail_of(ground, letter, n, false), mine)
 end
 
 -- Wheelchair places with their companions beside them.
 local function accessible_block(ground, w, c, mine)
-  local first = any_block(ground, 'w', 1, nothing)
+  local first = best_block(ground, 'w', 1, nothing)
   if not first then return nil end
   local shut = math.max(0, floor((first - c - ground.first) / WINDOW))
   for _, pattern in ipairs({rep('w', w) .. rep('c', c), rep('c', c) .. rep('w', w)}) do
@@ -125,28 +122,60 @@ local function note(p, pattern, found, mine)
   end
 end
 
--- The largest block of at the most so many: its offset and size; nil if there is none.
--- Where a size fits all smaller ones do, so it takes few looks.
-local function largest_block(ground, letter, most, mine)
-  local low, high, best = 0, most, nil
-  local size = most
-  while low < high do
-    local p = any_block(ground, letter, size, mine)
-    if p then low, best = size, p else high = size - 1 end
-    size = math.ceil((low + high) / 2)
+-- How many seats with a letter the longest run has that begins in a window: at the most so many.
+local function longest_run(view, letter, most, mine)
+  if not find(view.text, letter, 2, true) then return 0 end
+  local n, at = 0, begin_of(view, {run = letter}, mine)
+  while n < most do
+    at = find_block(view, {pattern = rep(letter, n + 1), n = n + 1}, at, mine)
+    if not at then break end
+    n = n + 1
   end
-  return best, low
+  return n
 end
 
--- Blocks of ever smaller sizes, where n together can't be had.
+-- The first window from one on that has a run of a size; nil if there is none. `longest`
+-- remembers what each has.
+local function window_with(ground, size, letter, from, longest, near, mine)
+  local single = trail_of(ground, letter, 1, false)
+  for i = from, ground.windows - 1 do
+    local n = longest[i]
+    if not n then
+      n = 0
+      if near[i] or not is_shut(single, i) then
+        n = longest_run(view_of(ground, i, single), letter, size, mine)
+        if n == 0 and not near[i] then set_open(ground, single, i, '0') end
+      end
+      longest[i] = n
+    end
+    if n >= size then return i end
+  end
+  return nil
+end
+
+-- Blocks of ever smaller sizes, where n together can't be had. The section is gone through
+-- once for what its windows have, and again only from where that has changed.
 local function find_split(ground, n, letter, found, mine)
-  local size = n
+  local size, from, longest, near = n, 0, {}, {}
+  for i in pairs(windows_near(ground, mine)) do near[i] = i end
   while n > 0 do
-    local p
-    p, size = largest_block(ground, letter, math.min(size, n), mine)
-    if not p then return false end
-    note(p, rep(letter, size), found, mine)
-    n = n - size
+    if n < size then size, from = n, 0 end
+    local i = window_with(ground, size, letter, from, longest, near, mine)
+    if i then
+      local view = ground.views[i]
+      local trail = {pattern = rep(letter, size), n = size, run = letter}
+      local p = view.base + find_block(view, trail, begin_of(view, trail, mine), mine)
+      note(p, trail.pattern, found, mine)
+      n = n - size
+      local low, high = windows_of(ground, p - ground.first, p - ground.first + size - 1)
+      for k = low, high do longest[k], near[k] = nil, k end
+      from = low
+    else
+      local most = 0
+      for k = 0, ground.windows - 1 do most = math.max(most, longest[k]) end
+      if most == 0 then return false end
+      size, from = most, 0
+    end
   end
   return true
 end
@@ -156,7 +185,7 @@ local function choose_in(range, ask, mine)
   local ground, n, w = ground_of(range), ask.n, ask.wheelchair
   local found, p, pattern = {}, nil, nil
   local chosen = next(mine) and mine or nothing
-  if w == 0 then p, pattern = best_block(ground, n, chosen), rep('a', n)
+  if w == 0 then p, pattern = best_block(ground, 'a', n, chosen), rep('a', n)
   else p, pattern = accessible_block(ground, w, n - w, chosen) end
   if p then
     note(p, pattern, found, mine)

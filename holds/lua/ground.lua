@@ -11,7 +11,7 @@
 --          a letter, how many of it, and "!" if orphans don't matter. No such field, kind
 --          or digit means that nothing is known.
 
-local WINDOW = 1024  -- seats whose blocks one window has
+local WINDOW = 2048  -- seats whose blocks one window has
 local REACH = 104    -- seats it shows beyond them: the longest block, and what may be left of its run
 local LARGEST = 8    -- the largest block whose trail is kept; where it doesn't fit no larger one does
 
@@ -28,7 +28,10 @@ end
 
 -- The trail of blocks of n seats with a letter; tidy ones leave no orphan.
 local function trail_of(ground, letter, n, tidy)
-  return ground[tidy and 'tidy' or 'any'][rep(letter, n)] or new_trail(ground, letter, n, tidy, rep('1', ground.windows))
+  local trail = ground[tidy and 'tidy' or 'any'][rep(letter, n)]
+  if trail then return trail end
+  local smaller = n > LARGEST and ground.any[rep(letter, LARGEST)] -- where it doesn't fit this one doesn't
+  return new_trail(ground, letter, n, tidy, smaller and smaller.open or rep('1', ground.windows))
 end
 
 -- A section as the calls before have left it. Without its first and last place: nil if

@@ -221,7 +221,7 @@ local function try_block(buyer, section, n)
   if why then return nil, why end
   local available = count(section).a
   if available < n then return nil, 'sold_out ' .. section .. ' ' .. text(available) end
-  local offset = best_block(ground_of(block_range), n, nothing)
+  local offset = best_block(ground_of(block_range), 'a', n, nothing)
   if offset then return offset end
   return nil, 'not_together ' .. section .. ' ' .. text(available)
 end

@@ -20,6 +20,9 @@ const (
 	// maxBatch is how many operations one call carries at the most. What would keep
 	// Redis's only thread too long all the same comes back undone; see apply.lua.
 	maxBatch = 128
+	// maxFlights is how many calls may be under way: while Redis works on one, the next
+	// is on its way, so that it needn't wait for us. It sets out when half a batch has gathered.
+	maxFlights = 2
 	// maxWait is how long an operation may wait for its call. With what the call itself
 	// may take it is less than a request's time.
 	maxWait = time.Second
@@ -57,11 +60,11 @@ func newOperation(name string, hold onsale.HoldID, buyer onsale.BuyerID, args ..
 	return &operation{name: name, hold: hold, buyer: buyer, args: args, came: time.Now(), done: done}
 }
 
-// batcher sends an event's operations to Redis. Whatever gathers while a call is
+// batcher sends an event's operations to Redis. Whatever gathers while calls are
 // in flight goes in the next call: under load the calls grow, and Redis's cost of
 // a hold falls to a sixth; when idle a request flies at once, without
-// waiting for company. One call is in flight at a time, so operations of a kind take
-// effect in the order in which they came.
+// waiting for company. Operations that are asked for at the same time may take effect in
+// any order: who wants one after another waits for the first.
 type batcher struct {
 	client rueidis.Client
 	script *fencedScript // applyScript
@@ -75,7 +78,7 @@ type batcher struct {
 
 	mu     sync.Mutex
 	lanes  lanes // under mu
-	flying bool  // under mu: a goroutine is emptying the lanes
+	flying int   // under mu: goroutines that are emptying the lanes, at most maxFlights
 	closed bool  // under mu
 }
 
@@ -90,8 +93,8 @@ func (b *batcher) submit(ops ...*operation) error {
 		return onsale.Busy(onsale.CodeOverloaded, "too many requests are waiting for this event; ask again", time.Second, nil)
 	}
 	b.lanes.add(ops)
-	if !b.flying {
-		b.flying = true
+	if b.flying == 0 || b.flying < maxFlights && b.lanes.waiting() >= maxBatch/2 {
+		b.flying++
 		b.wg.Go(b.fly)
 	}
 	return nil
@@ -110,7 +113,7 @@ func (b *batcher) fly() {
 		b.mu.Lock()
 		batch := b.lanes.take(maxBatch)
 		if len(batch) == 0 {
-			b.flying = false
+			b.flying--
 			b.mu.Unlock()
 			return
 		}

@@ -32,6 +32,14 @@ type lanes struct {
 	next   lane // whose turn it is
 }
 
+// waiting is how many wait in all lanes.
+func (q *lanes) waiting() (n int) {
+	for _, queue := range q.queues {
+		n += len(queue)
+	}
+	return n
+}
+
 // fits reports whether the operations may wait too. They are of one kind.
 func (q *lanes) fits(ops []*operation) bool {
 	return len(ops) == 0 || len(q.queues[laneOf[ops[0].name]])+len(ops) <= maxQueued
@@ -48,10 +56,7 @@ func (q *lanes) add(ops []*operation) {
 // take removes at most so many operations: from each lane in turn, and all from the
 // others where one is empty.
 func (q *lanes) take(most int) []*operation {
-	waiting := 0
-	for _, queue := range q.queues {
-		waiting += len(queue)
-	}
+	waiting := q.waiting()
 	if waiting == 0 {
 		*q = lanes{next: q.next} // queues that were long once give their memory back
 		return nil

@@ -150,10 +150,13 @@ func (m *Mirrors) saw(id bookID, seen sighting) {
 		mi = w.stripes[id.stripe]
 	}
 	m.mu.Unlock()
-	if mi != nil {
-		mi.mu.Lock()
+	if mi == nil {
+		return
+	}
+	mi.mu.Lock()
+	defer mi.mu.Unlock()
+	if seen.epoch > mi.sighted.epoch || seen.epoch == mi.sighted.epoch && seen.seq >= mi.sighted.seq { // else a later reply was here first
 		mi.nextDue, mi.sighted = seen.due, seen
-		mi.mu.Unlock()
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 const (
 	// inboxSize is how many published deltas may wait for a mirror. When it is full
 	// the mirror reads the whole stock instead.
-	inboxSize = 4096
+	inboxSize = 512
 	// checkEvery is how often a mirror asks Redis whether it has missed something:
 	// a subscription can be dead without saying so. Of many each asks less often; see pace.go.
 	checkEvery = time.Second

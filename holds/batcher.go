@@ -37,6 +37,9 @@ const (
 
 var errTransport = errors.New("redis did not answer")
 
+// errLate is for who has waited for a call for maxWait.
+var errLate = onsale.Busy(onsale.CodeOverloaded, "too many requests are waiting for this event; ask again", time.Second, nil)
+
 // operation is one thing asked of an event's book.
 type operation struct {
 	name  string
@@ -111,15 +114,24 @@ func (b *batcher) fly() {
 	for {
 		runtime.Gosched() // whoever is about to ask goes along
 		b.mu.Lock()
+		late := b.lanes.overdue(time.Now().Add(-maxWait))
 		batch := b.lanes.take(maxBatch)
-		if len(batch) == 0 {
+		landed := len(batch) == 0
+		if landed {
 			b.flying--
-			b.mu.Unlock()
-			return
 		}
 		b.mu.Unlock()
-
-		replies, err := b.call(batch)
+		for _, op := range late {
+			op.done <- outcome{err: errLate}
+		}
+		if landed {
+			return
+		}
+		epoch := b.epoch.Load()
+		if batch = ofEpoch(batch, epoch); len(batch) == 0 {
+			continue
+		}
+		replies, err := b.callIn(epoch, batch)
 		if err != nil {
 			b.fail(batch, err)
 			continue
@@ -171,10 +183,29 @@ func (b *batcher) arguments(epoch uint64, batch []*operation) []string {
 	return args
 }
 
-// call has the operations done, or as many of the first of them as Redis has time for.
-func (b *batcher) call(batch []*operation) ([]string, error) {
-	seen := sighting{epoch: onsale.Epoch(b.epoch.Load()), sent: time.Now()}
-	reply, err := b.send(b.arguments(uint64(seen.epoch), batch))
+// ofEpoch keeps what may be asked in an epoch. A hold whose id was derived in another one, while it
+// waited, is answered that it was: under an old id a repeat would not find it.
+func ofEpoch(batch []*operation, epoch uint64) []*operation {
+	kept := batch[:0]
+	for _, op := range batch {
+		if laneOf[op.name] == laneHolds {
+			if _, of, ok := op.hold.Parse(); ok && uint64(of) != epoch {
+				op.done <- outcome{err: status{word: "epoch", epoch: onsale.Epoch(epoch)}}
+				continue
+			}
+		}
+		kept = append(kept, op)
+	}
+	return kept
+}
+
+// call is callIn the epoch that this process believes in.
+func (b *batcher) call(batch []*operation) ([]string, error) { return b.callIn(b.epoch.Load(), batch) }
+
+// callIn has the operations done, or as many of the first of them as Redis has time for.
+func (b *batcher) callIn(epoch uint64, batch []*operation) ([]string, error) {
+	seen := sighting{epoch: onsale.Epoch(epoch), sent: time.Now()}
+	reply, err := b.send(b.arguments(epoch, batch))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package holds
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -92,5 +93,19 @@ func TestOnlyWhoHasWaitedForLongIsOverdue(t *testing.T) {
 	}
 	if rest := q.take(10); len(rest) != 2 || rest[0] != young[0] {
 		t.Errorf("%d are left, want the two young ones", len(rest))
+	}
+}
+
+func TestAHoldThatWaitedIntoAnotherEpochIsNotAskedUnderItsOldID(t *testing.T) {
+	t.Parallel()
+	old := newOperation("general", onsale.NewHoldID("concert", 4), "buy_a")
+	same := newOperation("general", onsale.NewHoldID("concert", 5), "buy_b")
+	pin := newOperation("pin", onsale.NewHoldID("concert", 4), "buy_c", "0") // it may have been kept
+	kept := ofEpoch([]*operation{old, same, pin}, 5)
+	if len(kept) != 2 || kept[0] != same || kept[1] != pin {
+		t.Errorf("%d are asked, want the new hold and the pin", len(kept))
+	}
+	if _, err := old.await(); !errors.Is(err, status{word: "epoch", epoch: 5}) {
+		t.Errorf("the old one is answered %v", err)
 	}
 }

@@ -325,7 +325,7 @@ func (mi *mirror) read(ctx context.Context) {
 		return // what is older is a reading that took long, or a Redis that has gone back: check tells
 	}
 	mi.stock, mi.nextDue = stock, stock.NextDue
-	mi.grants.empty(mi.layout.Capacity())
+	mi.grants.empty(mi.layout.Capacity() / int64(max(1, mi.layout.Event.Stripes)))
 	mi.batcher.raise(stock.Epoch)
 	mi.listeners.reset(stock)
 }

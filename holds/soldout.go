@@ -32,6 +32,8 @@ const (
 	grantTail = 10
 	// scanPage is how many holds one look at the granted ids takes: some 50 µs of Redis's time.
 	scanPage = 100
+	// scanPause is how long to wait before they are read again if they couldn't be.
+	scanPause = time.Second
 	// scanTimeout bounds the reading of all of them.
 	scanTimeout = 30 * time.Second
 )
@@ -89,12 +91,16 @@ func (mi *mirror) refuse(r *Request, id onsale.HoldID) error {
 // mayHaveGranted reports whether the request may be the repeat of one that was granted
 // that hold. The caller has mu.
 func (mi *mirror) mayHaveGranted(r *Request, id onsale.HoldID) bool {
-	if r.Key == "" || mi.grants.whole && !mi.grants.has(tailOf(id)) {
+	if r.Key == "" || mi.grants.whole && mi.hearsAtOnce() && !mi.grants.has(tailOf(id)) {
 		return false
 	}
 	mi.readGrants()
 	return true
 }
+
+// hearsAtOnce reports whether the mirror listens at the master. What a replica hands on may
+// be late, and a repeat may come here before the grant that it repeats.
+func (mi *mirror) hearsAtOnce() bool { return mi.owner.rungs[mi.footing.at()].master }
 
 // short is the section that can't give what one of the asks wants, not even apart, and
 // what it has left; nil if there is none.
@@ -128,8 +134,9 @@ func (mi *mirror) isCurrent(now time.Time) bool {
 // soldOutAnswers are refusals of one ask that were made already: the same for everyone,
 // until the stock changes.
 type soldOutAnswers struct {
-	seq uint64
-	of  map[soldOutAsk]error
+	epoch onsale.Epoch
+	seq   uint64
+	of    map[soldOutAsk]error
 }
 
 type soldOutAsk struct {
@@ -139,8 +146,8 @@ type soldOutAsk struct {
 
 // refusal is the answer to who wants more of a section than the stock has left.
 func (a *soldOutAnswers) refusal(l *onsale.Layout, stock *onsale.Stock, asks []onsale.CheckedAsk, s *onsale.SectionLayout, left int64) error {
-	if a.seq != stock.Seq || a.of == nil {
-		*a = soldOutAnswers{stock.Seq, map[soldOutAsk]error{}}
+	if a.epoch != stock.Epoch || a.seq != stock.Seq || a.of == nil {
+		*a = soldOutAnswers{stock.Epoch, stock.Seq, map[soldOutAsk]error{}}
 	}
 	ask := soldOutAsk{s.Index, asks[0].Quantity}
 	made := a.of[ask]
@@ -161,9 +168,12 @@ func (a *soldOutAnswers) refusal(l *onsale.Layout, stock *onsale.Stock, asks []o
 // Source: Bloom, "Space/time trade-offs in hash coding with allowable errors", CACM 13(7), 1970.
 type grantedIDs struct {
 	words   []uint64
-	whole   bool   // it has all of them
-	reading bool   // somebody reads those that were granted before
-	reset   uint64 // how often it was emptied: what was read for an earlier one doesn't count
+	whole   bool      // it has all of them
+	reading bool      // somebody reads those that were granted before
+	reset   uint64    // how often it was emptied: what was read for an earlier one doesn't count
+	added   int64     // ids since then, those that were added twice counted twice
+	room    int64     // for so many ids
+	failed  time.Time // when they could last not be read
 }
 
 const (
@@ -173,13 +183,24 @@ const (
 
 var grantSeed = maphash.MakeSeed()
 
-// empty forgets all; there is room for the ids of so many admissions.
-func (g *grantedIDs) empty(capacity int64) {
-	words := 1 << bits.Len64(uint64(max(64, capacity))*grantBits/64)
-	*g = grantedIDs{words: make([]uint64, words), reset: g.reset + 1}
+// empty forgets all. There is room for so many ids, once they are read: most events are
+// never sold out, and need none.
+func (g *grantedIDs) empty(room int64) {
+	*g = grantedIDs{reset: g.reset + 1, room: max(64, room), failed: g.failed}
 }
 
+// ready sees to it that ids can be added.
+func (g *grantedIDs) ready() {
+	if g.words == nil {
+		g.words = make([]uint64, 1<<bits.Len64(uint64(g.room)*grantBits/64))
+	}
+}
+
+// isFull reports whether so many were added that it would take too many for granted.
+func (g *grantedIDs) isFull() bool { return g.added > 2*g.room }
+
 func (g *grantedIDs) add(tail string) {
+	g.added++
 	g.each(tail, func(word *uint64, bit uint64) bool { *word |= bit; return true })
 }
 
@@ -213,6 +234,9 @@ func tailOf(id onsale.HoldID) string {
 
 // note takes over the ids that a delta tells of. The caller has mu.
 func (g *grantedIDs) note(tails string) {
+	if g.words == nil {
+		return // they will be read, these too
+	}
 	for ; len(tails) >= grantTail; tails = tails[grantTail:] {
 		g.add(tails[:grantTail])
 	}
@@ -221,9 +245,13 @@ func (g *grantedIDs) note(tails string) {
 // readGrants has the ids read that were granted before the mirror listened, unless
 // somebody is at it. The caller has mu.
 func (mi *mirror) readGrants() {
-	if mi.grants.whole || mi.grants.reading {
+	if mi.grants.isFull() { // it never forgets one by one: it begins anew, with room for all there have been
+		mi.grants.empty(mi.grants.added)
+	}
+	if mi.grants.whole || mi.grants.reading || time.Since(mi.grants.failed) < scanPause {
 		return
 	}
+	mi.grants.ready()
 	reset := mi.grants.reset
 	mi.grants.reading = mi.owner.group.Go(context.Background(), func(ctx context.Context) {
 		err := mi.scanGrants(ctx)
@@ -233,6 +261,7 @@ func (mi *mirror) readGrants() {
 			mi.grants.reading, mi.grants.whole = false, err == nil
 		}
 		if err != nil && ctx.Err() == nil {
+			mi.grants.failed = time.Now()
 			mi.owner.log.Warn("granted holds not read; sold-out answers ask Redis", "event", mi.layout.Event.ID, "error", err)
 		}
 	})
@@ -253,6 +282,7 @@ func (mi *mirror) scanGrants(ctx context.Context) error {
 			return errors.New("a page of holds has a field without a value")
 		}
 		mi.mu.Lock()
+		mi.grants.ready() // should it have been emptied meanwhile, what is read is not for it, and does no harm
 		for i := 0; i < len(page.Elements); i += 2 {
 			mi.grants.add(tailOf(onsale.HoldID(page.Elements[i])))
 		}

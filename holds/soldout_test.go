@@ -153,6 +153,7 @@ func TestGrantedIDsAreNeverForgotten(t *testing.T) {
 	t.Parallel()
 	var g grantedIDs
 	g.empty(2000)
+	g.ready()
 	ids := onsale.NewHoldIDs([]byte("s"))
 	tail := func(i int) string { return tailOf(ids.Derive("e", 1, "buy", strconv.Itoa(i))) }
 	told := ""
@@ -174,7 +175,17 @@ func TestGrantedIDsAreNeverForgotten(t *testing.T) {
 	if wrong > 200 {
 		t.Errorf("%d of 10,000 ids are taken for granted", wrong)
 	}
-	if g.empty(10); g.has(tail(1)) || g.whole {
+	if g.isFull() {
+		t.Error("it is full of what it has room for")
+	}
+	for range 3 {
+		g.note(told)
+	}
+	if !g.isFull() {
+		t.Error("it isn't full after four times what it has room for")
+	}
+	g.empty(10)
+	if g.ready(); g.has(tail(1)) || g.whole {
 		t.Error("it isn't empty")
 	}
 }

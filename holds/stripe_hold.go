@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"onsale"
@@ -23,14 +24,10 @@ const (
 // wait, and see whether what was brought is enough for them too.
 type gate struct {
 	mu      sync.Mutex
-	brought uint64 // under mu: how often
+	brought atomic.Uint64 // how often; changed under mu
 }
 
-func (g *gate) times() uint64 {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.brought
-}
+func (g *gate) times() uint64 { return g.brought.Load() }
 
 // errBroughtAlready says that somebody has brought stock meanwhile.
 var errBroughtAlready = errors.New("stock was brought meanwhile")
@@ -39,10 +36,10 @@ var errBroughtAlready = errors.New("stock was brought meanwhile")
 func (g *gate) pass(seen uint64, f func() (string, error)) (string, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.brought != seen {
+	if g.brought.Load() != seen {
 		return "", errBroughtAlready
 	}
-	g.brought++ // also if f fails: those who wait then find out by themselves, at once and not one by one
+	g.brought.Add(1) // also if f fails: those who wait then find out by themselves, at once and not one by one
 	return f()
 }
 

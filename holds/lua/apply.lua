@@ -27,9 +27,9 @@ local function overdrawn()
   return (at[1] - time[1]) * 1000000 + at[2] - time[2] > BUDGET_US
 end
 
-local replies = {'done', text(now), 0, 0}
+local replies, costly = {'done', text(now), 0, 0}, false -- costly: what was done last may have taken long
 for i = 1, n do
-  if i % LOOK_EVERY == 0 and overdrawn() then break end
+  if (costly or i % LOOK_EVERY == 0) and overdrawn() then break end
   local name = ARGV[at]
   at = at + 1
   local arguments = arity[name]
@@ -37,6 +37,7 @@ for i = 1, n do
     arguments = tonumber(ARGV[at])
     at = at + 1
   end
+  costly = name == 'hold'
   replies[i + 4] = operations[name](ids[i], names[i], at)
   at = at + arguments
 end

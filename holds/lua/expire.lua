@@ -18,7 +18,8 @@ local function reap_one(id)
   if due[id] ~= nil then
     -- An operation of this call has already given it another time.
   elseif hold and hold.state == 'h' then
-    give_back(id, hold, 'x')
+    -- An id that was forgotten and granted again in one call has an entry of before.
+    if hold.deadline <= now then give_back(id, hold, 'x') else due[id] = hold.deadline end
   else
     due[id] = false
     if hold and hold.state ~= 'p' then

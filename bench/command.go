@@ -45,8 +45,8 @@ func rushCommand() *cli.Command {
 }
 
 func runRush(ctx context.Context, c *cli.Command) (err error) {
-	if c.Args().Present() {
-		return wrong("rush takes flags only, not %q: see onsale bench rush --help", c.Args().First())
+	if err := FlagsOnly(c); err != nil {
+		return err
 	}
 	if c.Int("users") == 0 || c.Duration("over") == 0 || c.Uint64("seed") == 0 { // which RushConfig takes for "the default"
 		return wrong("--users, --over and --seed must not be 0; for all buyers at once say --over 1ms")
@@ -88,13 +88,21 @@ func holdsCommand() *cli.Command {
 }
 
 func runHolds(ctx context.Context, c *cli.Command) error {
-	if c.Args().Present() {
-		return wrong("holds takes flags only, not %q: see onsale bench holds --help", c.Args().First())
+	if err := FlagsOnly(c); err != nil {
+		return err
 	}
 	report, err := Holds(ctx, HoldsConfig{
 		Rounds: c.Int("rounds"), Lasting: c.Duration("lasting"), Connections: c.Int("connections"), Status: c.Root().ErrWriter,
 	})
 	return Deliver(c, report, err)
+}
+
+// FlagsOnly refuses a scenario's command line that has more than flags.
+func FlagsOnly(c *cli.Command) error {
+	if c.Args().Present() {
+		return wrong("%s takes flags only, not %q: see onsale bench %s --help", c.Name, c.Args().First(), c.Name)
+	}
+	return nil
 }
 
 // Deliver prints a report and writes it where it was asked for.

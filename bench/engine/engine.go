@@ -165,8 +165,8 @@ func Command() *cli.Command {
 			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
-			if c.Args().Present() {
-				return &bench.ConfigError{Text: fmt.Sprintf("engine takes flags only, not %q: see onsale bench engine --help", c.Args().First())}
+			if err := bench.FlagsOnly(c); err != nil {
+				return err
 			}
 			report, err := Run(ctx, Config{Rounds: c.Int("rounds"), Batch: c.Int("batch"), Status: c.Root().ErrWriter})
 			return bench.Deliver(c, report, err)

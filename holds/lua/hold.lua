@@ -153,6 +153,13 @@ local function repeated(asked, buyer, print)
   return answer(id, asked, hold)
 end
 
+-- What is answered without a look at the stock: a repeat, and while the sale isn't open; else nil.
+local function answered(id, buyer, print)
+  local again = holds[id] and repeated(id, buyer, print)
+  if again then return again end
+  if sale ~= 'open' then return 'not_on_sale ' .. sale end
+end
+
 -- All that this call grants has the same deadline, and the answer of those who ask for as
 -- much of a general section is the same.
 local deadline = text(now + hold_ms)
@@ -195,11 +202,8 @@ end
 -- The hold that nearly everyone asks for: so many of one general section.
 operations.general = function(id, buyer, at)
   local print, section = ARGV[at], ARGV[at + 1]
-  if holds[id] then
-    local answered = repeated(id, buyer, print)
-    if answered then return answered end
-  end
-  if sale ~= 'open' then return 'not_on_sale ' .. sale end
+  local early = answered(id, buyer, print)
+  if early then return early end
   local n = tonumber(ARGV[at + 2])
   local got, why = insist(try_general, buyer, section, n)
   if not got then return why end
@@ -229,11 +233,8 @@ end
 -- The best so many together of one section.
 operations.block = function(id, buyer, at)
   local print, section = ARGV[at], ARGV[at + 1]
-  if holds[id] then
-    local answered = repeated(id, buyer, print)
-    if answered then return answered end
-  end
-  if sale ~= 'open' then return 'not_on_sale ' .. sale end
+  local early = answered(id, buyer, print)
+  if early then return early end
   local n = tonumber(ARGV[at + 2])
   block_range.section, block_range.first, block_range.stop = section, tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
   local offset, why = insist(try_block, buyer, section, n)
@@ -259,11 +260,8 @@ end
 
 operations.hold = function(id, buyer, at)
   local print = ARGV[at]
-  if holds[id] then
-    local answered = repeated(id, buyer, print)
-    if answered then return answered end
-  end
-  if sale ~= 'open' then return 'not_on_sale ' .. sale end
+  local early = answered(id, buyer, print)
+  if early then return early end
   local asks, total = read_asks(at + 1)
   local lines, why = insist(try_asks, buyer, asks, total)
   if not lines then return why end

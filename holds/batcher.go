@@ -76,7 +76,7 @@ type batcher struct {
 	script *fencedScript // applyScript
 	keys   keys
 	wg     *sync.WaitGroup                       // the desk's: it waits for calls in flight
-	whose  func(context.Context) (string, error) // the id of the run that the server is in
+	whose  func(context.Context) (string, error) // the run that the server is in
 	saw    func(sighting)                        // told what each reply says of the stock
 
 	epoch atomic.Uint64          // what this process believes; Redis corrects it
@@ -275,11 +275,19 @@ func passes(message string) bool {
 }
 
 // learn takes over the epoch that Redis says it is in, unless it is an older one: then
-// Redis has gone back in time, and mirrors will see to it. It returns err.
+// Redis has gone back in time, and mirrors will see to it. Who is refused because of the run
+// asks anew which one it is: a server that is made the master begins one, and forgets no
+// script. It returns err.
 func (b *batcher) learn(err error) error {
 	var s status
-	if errors.As(err, &s) && s.word == "epoch" {
+	if !errors.As(err, &s) {
+		return err
+	}
+	switch s.word {
+	case "epoch":
 		b.raise(s.epoch)
+	case "recovering":
+		b.known.Store(nil)
 	}
 	return err
 }

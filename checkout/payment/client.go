@@ -58,18 +58,25 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.Conns == 0 {
 		cfg.Conns = DefaultConns
 	}
-	return &Client{base: base, answerTime: cfg.AnswerTime, http: &http.Client{
+	return &Client{base: base, answerTime: cfg.AnswerTime, http: NewHTTPClient(cfg.Conns)}, nil
+}
+
+// NewHTTPClient returns a client for one provider, with so many connections at the most.
+// How long an answer may take is its user's to bound.
+func NewHTTPClient(conns int) *http.Client {
+	return &http.Client{
 		Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: dialTime}).DialContext,
 			TLSHandshakeTimeout: dialTime,
-			MaxConnsPerHost:     cfg.Conns,
-			MaxIdleConns:        cfg.Conns,
-			MaxIdleConnsPerHost: cfg.Conns,
+			MaxConnsPerHost:     conns,
+			MaxIdleConns:        conns,
+			MaxIdleConnsPerHost: conns,
 			IdleConnTimeout:     idleConnTime,
+			ForceAttemptHTTP2:   true,
 		},
 		// A provider has no reason to send a charge elsewhere; whoever does is not it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	}
 }
 
 // Close closes the idle connections.

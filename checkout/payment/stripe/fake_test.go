@@ -169,7 +169,7 @@ func (f *fake) create(form url.Values) (int, string) {
 
 // change confirms, captures or cancels, as the token says.
 func (i *fakeIntent) change(what string, form url.Values) (int, string) {
-	state, token := i.fields["status"], form.Get("payment_method")+form.Get("payment_method_data[card][token]")
+	state, token := i.fields["status"], form.Get("payment_method")+form.Get("confirmation_token")
 	switch {
 	case what == "confirm" && state == "requires_payment_method":
 		switch token {

@@ -54,7 +54,7 @@ func TestLedgerSaysWhatWasTakenAndPaidBack(t *testing.T) {
 	f := newFake(t)
 	p := newProvider(t, f.server.URL)
 	want := map[onsale.OrderID]onsale.LedgerEntry{}
-	for _, token := range []string{"pm_card_visa", "pm_declined", "tok_visa", "pm_3ds", "pm_card_visa"} {
+	for _, token := range []string{"pm_card_visa", "pm_declined", "ctoken_visa", "pm_3ds", "pm_card_visa"} {
 		c := newCharge(token)
 		r, err := p.Charge(t.Context(), c)
 		if err != nil {

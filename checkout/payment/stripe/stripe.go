@@ -9,7 +9,9 @@
 // stored here. Asked again under the same key Stripe answers with the same intent, so
 // creating is also the look-up (intent.go); and an intent that exists can be cancelled,
 // so an order can be voided for which nobody was charged yet. The payment token goes
-// with the confirming: a token that Stripe refuses still leaves an intent to cancel.
+// with the confirming: a token that Stripe refuses still leaves an intent to cancel. It
+// is a payment method, pm_…, or a confirmation token, ctoken_…, which the page got from
+// Stripe: no card comes near us.
 //
 // Why it can't charge twice: Stripe takes money once for an intent, and confirms it
 // once for a key, which it knows for a day. What is older than keyLife is looked for by
@@ -119,9 +121,8 @@ func (p *Provider) take(ctx context.Context, c onsale.Charge, capture string) (o
 		return intent.result()
 	}
 	form := url.Values{"capture_method": {capture}}
-	if strings.HasPrefix(c.PaymentToken, "tok_") { // a token of Stripe's older forms
-		form.Set("payment_method_data[type]", "card")
-		form.Set("payment_method_data[card][token]", c.PaymentToken)
+	if strings.HasPrefix(c.PaymentToken, "ctoken_") { // of Stripe's newer forms
+		form.Set("confirmation_token", c.PaymentToken)
 	} else {
 		form.Set("payment_method", c.PaymentToken)
 	}

@@ -51,7 +51,7 @@ func TestEachTokenIsDecidedOnceAndTheSameEachTime(t *testing.T) {
 	p := newProvider(t, f.server.URL)
 	for token, want := range map[string]onsale.ChargeResult{
 		"pm_card_visa": {Outcome: onsale.ChargeCaptured},
-		"tok_visa":     {Outcome: onsale.ChargeCaptured},
+		"ctoken_visa":     {Outcome: onsale.ChargeCaptured},
 		"pm_declined":  {Outcome: onsale.ChargeDeclined, Reason: "insufficient_funds"},
 	} {
 		c := newCharge(token)

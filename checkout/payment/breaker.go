@@ -57,10 +57,11 @@ var ErrNotAsked = errors.New("the provider is not asked for money while it fails
 // concurrent use.
 type Breaker struct {
 	Provider
-	name  string
-	log   *slog.Logger
-	state *gobreaker.TwoStepCircuitBreaker[struct{}]
-	trips *metrics.Counter
+	name     string
+	openTime time.Duration
+	log      *slog.Logger
+	state    *gobreaker.TwoStepCircuitBreaker[struct{}]
+	trips    *metrics.Counter
 
 	mu      sync.Mutex    // never held while state is asked, which calls turned under a mutex of its own
 	ramp    ramp          // under mu
@@ -68,10 +69,10 @@ type Breaker struct {
 	changed chan struct{} // under mu: closed, and a new one made, when there may be room
 }
 
-// NewBreaker returns a closed breaker before a provider, whose name goes into the
-// logs and metrics. No two breakers of a name may share a set.
-func NewBreaker(provider Provider, name string, set *metrics.Set, log *slog.Logger) *Breaker {
-	b := &Breaker{Provider: provider, name: name, log: log, changed: make(chan struct{}), ramp: ramp{share: 1}}
+// newBreaker returns a closed breaker before a provider, which stays open for openTime
+// once it is. The name goes into the logs and metrics: no two of a name may share a set.
+func newBreaker(provider Provider, name string, openTime time.Duration, set *metrics.Set, log *slog.Logger) *Breaker {
+	b := &Breaker{Provider: provider, name: name, openTime: openTime, log: log, changed: make(chan struct{}), ramp: ramp{share: 1}}
 	b.state = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name: name, MaxRequests: 1, Interval: failureWindow, BucketPeriod: failureStep, Timeout: openTime,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
@@ -162,7 +163,7 @@ func (b *Breaker) Room(ctx context.Context, most int) int {
 			if c := b.state.Counts(); c.Requests == c.TotalExclusions {
 				return 1 // the canary
 			}
-			left = openTime // for the canary on its way, that is: its end is told
+			left = b.openTime // for the canary on its way, that is: its end is told
 		case gobreaker.StateOpen:
 		}
 		timer := time.NewTimer(max(left, openMargin))
@@ -197,7 +198,7 @@ func (b *Breaker) turned(_ string, from, to gobreaker.State) {
 	b.mu.Lock()
 	switch to {
 	case gobreaker.StateOpen:
-		b.reopen = time.Now().Add(openTime + openMargin)
+		b.reopen = time.Now().Add(b.openTime + openMargin)
 		b.ramp = ramp{share: 1} // the state alone says what passes
 	case gobreaker.StateClosed:
 		b.ramp = ramp{share: rampFloor, since: time.Now()}

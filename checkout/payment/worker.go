@@ -62,6 +62,8 @@ type WorkerConfig struct {
 	GiveUp   time.Duration   // since a charge was first asked for; default DefaultGiveUp, at most MaxGiveUp
 	Metrics  *metrics.Set    // no other worker's; default: one that nobody reads
 	Log      *slog.Logger    // default slog.Default()
+
+	openTime time.Duration // of the breaker; default openTime. Tests have less patience
 }
 
 // Worker takes charges from Kafka, has each decided by the provider, and puts the
@@ -105,6 +107,9 @@ func newWorker(cfg WorkerConfig, producer producer) *Worker {
 	if cfg.Name == "" {
 		cfg.Name = DefaultName
 	}
+	if cfg.openTime == 0 {
+		cfg.openTime = openTime
+	}
 	if cfg.GiveUp == 0 {
 		cfg.GiveUp = DefaultGiveUp
 	}
@@ -116,7 +121,7 @@ func newWorker(cfg WorkerConfig, producer producer) *Worker {
 		cfg.Log = slog.Default()
 	}
 	w := &Worker{producer: producer, counters: newCounters(cfg.Metrics), log: cfg.Log}
-	w.breaker = NewBreaker(cfg.Provider, cfg.Name, cfg.Metrics, cfg.Log)
+	w.breaker = newBreaker(cfg.Provider, cfg.Name, cfg.openTime, cfg.Metrics, cfg.Log)
 	w.undecided = newUndecided(cfg, w.breaker, producer, w.counters)
 	w.teller = newDelayTeller(w.breaker, cfg.Name, producer, cfg.Log)
 	return w

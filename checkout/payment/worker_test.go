@@ -30,7 +30,7 @@ type script struct {
 
 	charge func(ctx context.Context, c onsale.Charge, attempt int) (onsale.ChargeResult, error)
 	lookUp func(order onsale.OrderID) (onsale.ChargeResult, bool, error) // nil: finds nothing
-	void   func(c onsale.Charge) (onsale.ChargeResult, error)                       // called under mu
+	void   func(c onsale.Charge) (onsale.ChargeResult, error)            // called under mu
 
 	mu      sync.Mutex
 	asked   map[onsale.OrderID]int // under mu
@@ -91,6 +91,7 @@ type topics struct {
 	results []onsale.ChargeResult        // under mu
 	back    []onsale.Charge              // under mu: put back
 	dead    []kafka.Record               // under mu
+	news    []onsale.ProviderNews        // under mu
 	toldAt  map[onsale.OrderID]time.Time // under mu
 }
 
@@ -116,6 +117,8 @@ func (k *topics) Produce(_ context.Context, messages ...kafka.Message) error {
 				return fmt.Errorf("a charge under %s in %s", m.Key, m.Topic)
 			}
 			k.back = append(k.back, v)
+		case onsale.ProviderNews:
+			k.news = append(k.news, v)
 		}
 	}
 	return nil

@@ -67,12 +67,12 @@ func (a *api) call(ctx context.Context, method, path string, form url.Values, ke
 	case len(answer) > maxAnswerBytes:
 		return false, fmt.Errorf("answer exceeds %d bytes", maxAnswerBytes)
 	case resp.StatusCode != http.StatusOK:
-		return false, newAPIError(resp.StatusCode, answer)
+		return false, newAPIError(resp, answer)
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
 		return false, fmt.Errorf("decode answer: %w", err)
 	}
-	return resp.Header.Get(replayedHeader) == "true", nil
+	return isReplayed(resp), nil
 }
 
 // stripeError is what Stripe calls an error, as an answer and as the end of an intent.
@@ -100,19 +100,22 @@ func (e stripeError) reason() string {
 // apiError is an answer that is not a 200. Stripe's message is left out: it may quote
 // what was sent.
 type apiError struct {
-	status int
+	status   int
+	replayed bool // it was the answer to an earlier request under the key
 	stripeError
 }
 
-func newAPIError(status int, body []byte) error {
+func newAPIError(resp *http.Response, body []byte) error {
 	var answer struct {
 		Error stripeError `json:"error"`
 	}
 	if json.Unmarshal(body, &answer) != nil || answer.Error.Type == "" {
-		return fmt.Errorf("answered %d, and not in Stripe's words", status)
+		return fmt.Errorf("answered %d, and not in Stripe's words", resp.StatusCode)
 	}
-	return &apiError{status, answer.Error}
+	return &apiError{resp.StatusCode, isReplayed(resp), answer.Error}
 }
+
+func isReplayed(resp *http.Response) bool { return resp.Header.Get(replayedHeader) == "true" }
 
 // Error implements error.
 func (e *apiError) Error() string {

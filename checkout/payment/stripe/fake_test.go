@@ -51,6 +51,7 @@ type recorded struct {
 type failure struct {
 	suffix string
 	after  bool // what was asked for is done all the same
+	kept   bool // the failure is what its key is answered with from now on
 	status int  // 0: no answer
 	body   string
 }
@@ -80,6 +81,9 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	f.requests = append(f.requests, recorded{r.Method, r.URL.Path, r.Form})
 	failing := f.nextFailure(r.URL.Path)
+	if failing != nil && failing.kept {
+		f.keys[r.Header.Get("Idempotency-Key")] = kept{r.Form.Encode(), failing.status, failing.body}
+	}
 	if failing != nil && !failing.after {
 		f.breakOff(w, failing)
 		return

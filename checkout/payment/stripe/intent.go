@@ -2,9 +2,11 @@ package stripe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +17,9 @@ import (
 
 // keyLife is for how long Stripe surely knows an idempotency key; it says a day.
 const keyLife = 23 * time.Hour
+
+// createKeys is how many keys are tried for an intent, one after the other.
+const createKeys = 3
 
 // The metadata of what we make at Stripe.
 const (
@@ -42,31 +47,47 @@ func intentPath(id string) string { return "/v1/payment_intents/" + url.PathEsca
 // find returns the order's intent as it is now, which is made if there is none.
 func (p *Provider) find(ctx context.Context, c onsale.Charge) (*intent, error) {
 	if time.Since(c.At) > keyLife {
-		if known, err := p.search(ctx, query(p.installation, metaOrder, string(c.Order)), "", 1); err != nil {
-			return nil, err
-		} else if len(known.Data) > 0 {
-			return p.get(ctx, known.Data[0].ID)
+		if known, err := p.findOld(ctx, c.Order); known != nil || err != nil {
+			return known, err
 		}
 	}
-	var made intent
-	replayed, err := p.api.call(ctx, http.MethodPost, "/v1/payment_intents", url.Values{
+	var failed *apiError
+	made, replayed, err := p.create(ctx, c, ":create")
+	for n := 2; n <= createKeys && errors.As(err, &failed) && failed.replayed && failed.status >= http.StatusInternalServerError; n++ {
+		made, replayed, err = p.create(ctx, c, ":create:"+strconv.Itoa(n))
+	}
+	if err == nil && replayed {
+		return p.get(ctx, made.ID)
+	}
+	return made, err
+}
+
+// create makes the order's intent under a key, or is told again which it is.
+func (p *Provider) create(ctx context.Context, c onsale.Charge, key string) (made *intent, replayed bool, err error) {
+	made = &intent{}
+	replayed, err = p.api.call(ctx, http.MethodPost, "/v1/payment_intents", url.Values{
 		"amount":                   {strconv.FormatInt(c.Amount, 10)},
 		"currency":                 {strings.ToLower(c.Currency)},
 		"payment_method_types[]":   {"card"}, // which is decided in minutes, not days
 		metadata(metaInstallation): {p.installation},
 		metadata(metaOrder):        {string(c.Order)},
 		metadata(metaEvent):        {string(c.Event)},
-	}, string(c.Order)+":create", &made)
-	if err != nil {
+	}, string(c.Order)+key, made)
+	if err == nil {
+		err = made.belongsTo(string(c.Order), p.installation)
+	}
+	return made, replayed, err
+}
+
+// findOld returns the intent of an order whose keys Stripe may have forgotten, nil if
+// there is none. Of several it is the one whose money was asked for.
+func (p *Provider) findOld(ctx context.Context, order onsale.OrderID) (*intent, error) {
+	known, err := p.search(ctx, query(p.installation, metaOrder, string(order)), "", pageSize)
+	if err != nil || len(known.Data) == 0 {
 		return nil, err
 	}
-	if err := made.belongsTo(string(c.Order), p.installation); err != nil {
-		return nil, err
-	}
-	if replayed {
-		return p.get(ctx, made.ID)
-	}
-	return &made, nil
+	at := max(0, slices.IndexFunc(known.Data, func(f found) bool { return !f.unasked() }))
+	return p.get(ctx, known.Data[at].ID)
 }
 
 // get returns an intent of ours as it is now.

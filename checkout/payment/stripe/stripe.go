@@ -19,12 +19,16 @@
 // charges are called off long before (payment.MaxGiveUp), so that none is confirmed then.
 //
 // What is unknown: no answer, a 409 (the same request is under way), a 429 and any 5xx.
+// Stripe keeps a 5xx under its key too, and repeats it. Then another key is used for the
+// creating, since nobody can ever confirm an intent whose id nobody was told; never for
+// the confirming, so that such a charge is called off in time.
 // What is undecided, payment.ErrPending: an intent that is processing, or that wants its
 // customer to do something. A webhook tells (notices.go), or the next look. Each is read
 // from the intent itself, never guessed.
 //
 // Our own client rather than stripe-go: we need seven requests, each with a bounded
-// answer and with no retry of its own, and the state machine above is all there is to it. The tests hold every request to Stripe's own description of its API.
+// answer and with no retry of its own, and the state machine above is all there is to
+// it. The tests hold every request to Stripe's own description of its API.
 package stripe
 
 import (

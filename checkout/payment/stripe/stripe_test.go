@@ -51,7 +51,7 @@ func TestEachTokenIsDecidedOnceAndTheSameEachTime(t *testing.T) {
 	p := newProvider(t, f.server.URL)
 	for token, want := range map[string]onsale.ChargeResult{
 		"pm_card_visa": {Outcome: onsale.ChargeCaptured},
-		"ctoken_visa":     {Outcome: onsale.ChargeCaptured},
+		"ctoken_visa":  {Outcome: onsale.ChargeCaptured},
 		"pm_declined":  {Outcome: onsale.ChargeDeclined, Reason: "insufficient_funds"},
 	} {
 		c := newCharge(token)
@@ -77,6 +77,7 @@ func TestWhateverFailsIsUnknownAndIsChargedOnceInTheEnd(t *testing.T) {
 		"no answer to the confirming":              {suffix: "/confirm"},
 		"confirmed, no answer":                     {suffix: "/confirm", after: true},
 		"confirmed, a 500":                         {suffix: "/confirm", after: true, status: 500, body: refusalOf("api_error", "", "")},
+		"a 500 to the creating, for ever":          {suffix: "/payment_intents", kept: true, status: 500, body: refusalOf("api_error", "", "")},
 		"a 409: the same is under way":             {suffix: "/confirm", status: 409, body: busy},
 		"a 429":                                    {suffix: "/confirm", status: 429, body: refusalOf(typeInvalidRequest, "rate_limit", "")},
 		"a 401: the key is wrong":                  {suffix: "/payment_intents", status: 401, body: refusalOf(typeInvalidRequest, "", "")},
@@ -124,6 +125,21 @@ func TestManyAtOnceChargeOnce(t *testing.T) {
 	captured := r.Outcome == onsale.ChargeCaptured
 	if n := f.captures(c.Order); err != nil || (n == 1) != captured || n > 1 {
 		t.Errorf("taken %d times, and it is %+v, %v", n, r, err)
+	}
+}
+
+func TestConfirmingThatFailedForGoodIsNeverTriedUnderAnotherKey(t *testing.T) {
+	f := newFake(t)
+	p := newProvider(t, f.server.URL)
+	c := newCharge("pm_card_visa")
+	f.failNext(failure{suffix: "/confirm", kept: true, status: 500, body: refusalOf("api_error", "", "")})
+	for range 3 {
+		if r, err := p.Charge(t.Context(), c); err == nil {
+			t.Errorf("%+v", r)
+		}
+	}
+	if r, err := p.Void(t.Context(), c); err != nil || r.Reason != onsale.DeclinedVoided || f.captures(c.Order) != 0 {
+		t.Errorf("voided %+v, %v", r, err)
 	}
 }
 

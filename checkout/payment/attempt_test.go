@@ -156,7 +156,7 @@ func TestWhileTheBreakerIsOpenOrdersWaitInKafka(t *testing.T) {
 			t.Errorf("%d batches were taken and %d charges put back while it was down", batches, putBack)
 		}
 		for _, c := range all {
-			if n, at := k.told(c.Order); n == 0 || at.Sub(up) > openTime+2*rampTime {
+			if n, at := k.told(c.Order); n == 0 || at.Sub(up) > openTime+2*openTime {
 				t.Fatalf("told %d times, %s after it was back", n, at.Sub(up))
 			}
 		}

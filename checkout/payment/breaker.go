@@ -69,10 +69,10 @@ type Breaker struct {
 	changed chan struct{} // under mu: closed, and a new one made, when there may be room
 }
 
-// newBreaker returns a closed breaker before a provider, which stays open for openTime
-// once it is. The name goes into the logs and metrics: no two of a name may share a set.
+// newBreaker returns a closed breaker before a provider, and says how long it stays
+// open and the ramp lasts. The name goes into the logs and metrics: no two of a name may share a set.
 func newBreaker(provider Provider, name string, openTime time.Duration, set *metrics.Set, log *slog.Logger) *Breaker {
-	b := &Breaker{Provider: provider, name: name, openTime: openTime, log: log, changed: make(chan struct{}), ramp: ramp{share: 1}}
+	b := &Breaker{Provider: provider, name: name, openTime: openTime, log: log, changed: make(chan struct{})}
 	b.state = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name: name, MaxRequests: 1, Interval: failureWindow, BucketPeriod: failureStep, Timeout: openTime,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
@@ -199,9 +199,9 @@ func (b *Breaker) turned(_ string, from, to gobreaker.State) {
 	switch to {
 	case gobreaker.StateOpen:
 		b.reopen = time.Now().Add(b.openTime + openMargin)
-		b.ramp = ramp{share: 1} // the state alone says what passes
+		b.ramp = ramp{} // the state alone says what passes
 	case gobreaker.StateClosed:
-		b.ramp = ramp{share: rampFloor, since: time.Now()}
+		b.ramp = ramp{since: time.Now(), lasts: b.openTime}
 	case gobreaker.StateHalfOpen:
 	}
 	b.mu.Unlock()

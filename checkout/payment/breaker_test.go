@@ -134,7 +134,7 @@ func TestOpenBreakerSendsOneCanaryAfterHalfAMinuteAndThenARamp(t *testing.T) {
 		for _, step := range []struct {
 			after time.Duration
 			want  int64 // of a thousand
-		}{{0, 100}, {rampTime / 2, 550}, {rampTime / 2, 1000}, {time.Hour, 1000}} {
+		}{{0, 100}, {openTime / 2, 550}, {openTime / 2, 1000}, {time.Hour, 1000}} {
 			<-time.After(step.after)
 			if n := charge(t, p, b, 1000); n < step.want-1 || n > step.want+1 {
 				t.Errorf("%d of a thousand passed, want %d", n, step.want)
@@ -212,7 +212,7 @@ func TestThereIsRoomForNothingThenForACanaryThenForAShare(t *testing.T) {
 		if n := b.Room(t.Context(), maxBatch); n != 51 || time.Since(began) != p.takes {
 			t.Errorf("room for %d after %s", n, time.Since(began))
 		}
-		<-time.After(rampTime)
+		<-time.After(openTime)
 		if n := b.Room(t.Context(), maxBatch); n != maxBatch {
 			t.Errorf("room for %d after the ramp", n)
 		}

@@ -29,6 +29,7 @@ import (
 	"onsale/internal/kafka"
 	"onsale/internal/lifecycle"
 	"onsale/internal/stores/storestest"
+	"onsale/notify"
 	"onsale/persist"
 	"onsale/realtime"
 )
@@ -104,7 +105,7 @@ func newHouseOn(t *testing.T, url, namespace string) *house {
 	sessions := NewSessions([]byte(testSecret))
 	gateway := must(realtime.New(realtime.Config{Source: mirrors, Lookup: catalog.Layout, Verify: sessions.Verify, Metrics: set, Log: log}))
 	h.shop = &Shop{Sessions: sessions, Catalog: catalog, Desk: desk, Mirrors: mirrors, Store: store, Sales: sales,
-		Till: checkout.NewTill(desk, h.producer), WebhookSecret: []byte("webhooks"),
+		Till: checkout.NewTill(desk, h.producer), WebhookSecret: []byte("webhooks"), WebhookKeys: notify.NewKeyring([]byte(testSecret)),
 		Auditor: &Auditor{Store: store, Desk: desk, Broker: h.broker, Provider: provider, Mirrors: mirrors}}
 	ready := func(ctx context.Context) error { return store.Ping(ctx) }
 	h.server = NewServer(Config{Listen: "127.0.0.1:0", AdminToken: testAdminToken, Sessions: sessions, Shop: h.shop,

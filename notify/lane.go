@@ -25,7 +25,7 @@ const (
 	// stopGrace is how much longer what is being sent may take when the part stops.
 	stopGrace = 5 * time.Second
 	// endTime bounds how long writing a batch's outcomes down may take, with its repeats.
-	endTime = 20 * time.Second
+	endTime = 10 * time.Second
 )
 
 // The breaker of a lane: half of what was tried in a minute failed, then half a minute of

@@ -80,14 +80,20 @@ type session struct {
 // open begins a conversation: TLS and the user's name come before the first mail.
 func (s *server) open(ctx context.Context) (_ *session, err error) {
 	o := &session{}
+	stop := func() bool { return true }
+	defer func() { stop() }()
 	options := []mail.Option{mail.WithPort(s.port), mail.WithTimeout(sendTimeout), mail.WithTLSConfig(s.tls), mail.WithoutNoop(), mail.WithoutSMTPUTF8(),
-		mail.WithDialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := s.dial(ctx, network, address)
-			if err == nil && s.implicitTLS {
+		mail.WithDialContextFunc(func(dialling context.Context, network, address string) (net.Conn, error) {
+			conn, err := s.dial(dialling, network, address)
+			if err != nil {
+				return nil, err
+			}
+			if s.implicitTLS {
 				conn = tls.Client(conn, s.tls)
 			}
 			o.conn = conn
-			return conn, err
+			stop = context.AfterFunc(ctx, o.cut)
+			return conn, nil
 		})}
 	switch {
 	case s.implicitTLS:
@@ -107,8 +113,6 @@ func (s *server) open(ctx context.Context) (_ *session, err error) {
 	if o.client, err = mail.NewClient(s.host, options...); err != nil {
 		return nil, &failure{text: "the mail server can't be used: " + err.Error(), down: true}
 	}
-	stop := context.AfterFunc(ctx, func() { o.cut() })
-	defer stop()
 	if o.smtp, err = o.client.DialToSMTPClientWithContext(ctx); err != nil {
 		o.cut() // the library leaves it open
 		return nil, &failure{text: "the mail server can't be spoken with: " + err.Error(), down: true}
@@ -138,7 +142,7 @@ func (o *session) quit() {
 
 // handIn gives the server a mail and returns nil when the server has taken it.
 func (o *session) handIn(ctx context.Context, m *mail.Msg) error {
-	stop := context.AfterFunc(ctx, func() { o.cut() })
+	stop := context.AfterFunc(ctx, o.cut)
 	defer stop()
 	err := o.client.SendWithSMTPClient(o.smtp, m)
 	if err == nil || m.IsDelivered() { // what fails after that isn't the mail's

@@ -24,6 +24,8 @@ type Shop struct {
 
 	WebhookKeys     notify.Keyring // of the secrets of the operators' webhooks
 	WebhookLoopback bool           // those may be on this machine
+
+	forms forms
 }
 
 func (s *Shop) routes() []route {

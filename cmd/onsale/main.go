@@ -76,6 +76,7 @@ func command() *cli.Command {
 			migrateCommand(),
 			eventCommand(),
 			bench.Command(benchengine.Command(), benchsettle.Command()),
+			notifyCommand(),
 			storesCommand(),
 			paysimCommand(),
 			versionCommand(),

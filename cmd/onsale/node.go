@@ -15,6 +15,7 @@ import (
 	"onsale/holds"
 	"onsale/internal/kafka"
 	"onsale/internal/lifecycle"
+	"onsale/notify"
 	"onsale/persist"
 	"onsale/realtime"
 )
@@ -42,7 +43,7 @@ type node struct {
 }
 
 // roles says what a node does.
-type roles struct{ front, feed, settle bool }
+type roles struct{ front, feed, settle, notify bool }
 
 // start connects to the stores and starts the roles' parts.
 func (n *node) start(ctx context.Context, r roles) (err error) {
@@ -66,6 +67,11 @@ func (n *node) start(ctx context.Context, r roles) (err error) {
 	}
 	if r.settle {
 		n.addSettlement()
+	}
+	if r.notify || (r.settle && n.notify) {
+		if err := n.addNotifier(); err != nil {
+			return err
+		}
 	}
 	if err := n.addServer(r); err != nil {
 		return err
@@ -181,6 +187,7 @@ func (n *node) addServer(r roles) error {
 		cfg.Shop = &engine.Shop{
 			Sessions: sessions, Catalog: n.catalog, Desk: n.desk, Mirrors: n.mirrors, Store: n.store, Sales: n.sales,
 			Till: checkout.NewTill(n.desk, n.producer), Auditor: n.auditor(), Notices: n.notices(), Delays: delays,
+			WebhookKeys: notify.NewKeyring([]byte(n.secret)), WebhookLoopback: n.webhookLoopback,
 		}
 	}
 	n.server = engine.NewServer(cfg)

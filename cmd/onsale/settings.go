@@ -45,6 +45,12 @@ type settings struct {
 	paymentProvider string // providerSimulator, which "" is too, or providerStripe
 	stripeKey       string
 	paymentTimeout  time.Duration // 0: payment.DefaultGiveUp
+
+	notify          bool
+	smtp            string
+	mailFrom        string
+	publicURL       string
+	webhookLoopback bool
 }
 
 // flags returns the flags of those settings that are named, after --config and
@@ -68,6 +74,11 @@ func (s *settings) flags(names ...string) []cli.Flag {
 		"origins":          s.text("origins", "", "web origins that may open feeds besides our own, as `URL,…`", &s.origins),
 		"max-feeds":        s.number("max-feeds", defaultMaxFeeds, "open feeds at the most, as a `NUMBER`; at the most three quarters of the open files allowed", &s.maxFeeds),
 		"max-feeds-per-ip": s.number("max-feeds-per-ip", 0, "open feeds of one IPv4 address or IPv6 /64 network at the most, as a `NUMBER`; 0 for no such limit, as behind a proxy", &s.maxFeedsPerIP),
+		"notify":           s.yesNo("notify", true, "tell of orders by e-mail and webhook too; --notify=false leaves it to onsale notify run", &s.notify),
+		"smtp":             s.text("smtp", "", "hand e-mail in at this `URL`: smtp://user:password@host:587, with STARTTLS unless it is this machine, or smtps://…; none is sent without it", &s.smtp),
+		"mail-from":        s.text("mail-from", "", "`ADDRESS` that e-mail is from, as tickets@example.com or Arena <tickets@example.com>", &s.mailFrom),
+		"public-url":       s.text("public-url", "", "`URL` at which buyers find the pages, for the links in e-mail; none without it", &s.publicURL),
+		"webhook-loopback": s.yesNo("webhook-loopback", false, "webhooks may be on this machine, by plain http too", &s.webhookLoopback),
 	}
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "config", Usage: "read settings from this YAML `FILE`", Destination: &s.file, Sources: cli.EnvVars("ONSALE_CONFIG")},
@@ -89,6 +100,10 @@ func (s *settings) number(name string, value int, usage string, into *int) cli.F
 
 func (s *settings) duration(name string, value time.Duration, usage string, into *time.Duration) cli.Flag {
 	return &cli.DurationFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
+}
+
+func (s *settings) yesNo(name string, value bool, usage string, into *bool) cli.Flag {
+	return &cli.BoolFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
 }
 
 // data is the flag of the data folder, for what runs stores of its own.
@@ -146,8 +161,10 @@ func (s *settings) check(c *cli.Command) error {
 	if err := s.checkPayments(c); err != nil {
 		return err
 	}
-	_, err := s.log()
-	return err
+	if _, err := s.log(); err != nil {
+		return err
+	}
+	return s.checkMail(c)
 }
 
 func noArguments(c *cli.Command) error {

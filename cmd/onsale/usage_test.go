@@ -155,7 +155,7 @@ func (e exitCoded) ExitCode() int { return int(e) }
 func TestEveryCommandExplainsItself(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"demo"}, {"serve"}, {"feed"}, {"settle"}, {"migrate"}, {"event"}, {"event", "audit"}, {"bench"},
-		{"bench", "rush"}, {"event", "create"}, {"stores"}, {"paysim"}, {"version"}} {
+		{"bench", "rush"}, {"event", "create"}, {"stores"}, {"paysim"}, {"version"}, {"notify"}, {"notify", "run"}, {"notify", "replay"}} {
 		code, stdout, stderr := run(t, append(args, "--help")...)
 		if code != 0 || !strings.Contains(stdout, "USAGE") || stderr != "" {
 			t.Errorf("%v --help: exit %d\n%s%s", args, code, stdout, stderr)

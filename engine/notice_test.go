@@ -61,9 +61,9 @@ func TestStripesNoticeIsTakenInItsOwnWordsOnceAndInAnyOrderKafka(t *testing.T) {
 	order := h.buy(buyer, h.mustHold(buyer, `{"section":"floor","quantity":1}`), "tok_ok")
 	result, _, err := h.shop.Auditor.Provider.LookUp(t.Context(), onsale.Charge{Order: order.ID})
 	check(t, err)
-	shop := *h.shop
-	shop.Notices = stripe.NewNotices([]byte(testWebhookSecret), "inst1")
-	h.server = NewServer(Config{Listen: "127.0.0.1:0", Sessions: shop.Sessions, Shop: &shop, Metrics: metrics.NewSet(), Log: slog.New(slog.DiscardHandler)})
+	shop := &Shop{Sessions: h.shop.Sessions, Catalog: h.shop.Catalog, Store: h.shop.Store, Desk: h.shop.Desk, Till: h.shop.Till,
+		Notices: stripe.NewNotices([]byte(testWebhookSecret), "inst1")}
+	h.server = NewServer(Config{Listen: "127.0.0.1:0", Sessions: shop.Sessions, Shop: shop, Metrics: metrics.NewSet(), Log: slog.New(slog.DiscardHandler)})
 	h.start(h.server)
 
 	event := func(kind, status string) string {

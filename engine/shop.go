@@ -22,6 +22,8 @@ type Shop struct {
 	Auditor  *Auditor
 	Notices  payment.Notices // of the payment provider; nil: none are taken
 	Delays   *payment.Delays // nil: payments are never called delayed
+
+	forms forms
 }
 
 const (

@@ -58,6 +58,7 @@ type WorkerConfig struct {
 	Producer *kafka.Producer // outlives the worker
 	Provider Provider        // the worker puts a breaker of its own before it
 	Name     string          // of the provider, for metrics, logs and news; default DefaultName
+	MaxBatch int             // charges taken at once; default, and the most, 512
 	Parallel int             // questions under way at the provider; default DefaultParallel
 	GiveUp   time.Duration   // since a charge was first asked for; default DefaultGiveUp, at most MaxGiveUp
 	Metrics  *metrics.Set    // no other worker's; default: one that nobody reads
@@ -92,10 +93,13 @@ type producer interface {
 
 // NewWorker returns a worker that has not started.
 func NewWorker(cfg WorkerConfig) *Worker {
+	if cfg.MaxBatch <= 0 || cfg.MaxBatch > maxBatch {
+		cfg.MaxBatch = maxBatch
+	}
 	w := newWorker(cfg, cfg.Producer)
 	w.consumer = kafka.NewConsumer(kafka.ConsumerConfig{
 		Broker: cfg.Broker, Group: WorkerGroup, Topic: onsale.TopicCharges,
-		MaxBatch: maxBatch, Handle: w.handle, Room: w.breaker.Room, Log: w.log,
+		MaxBatch: cfg.MaxBatch, Handle: w.handle, Room: w.breaker.Room, Log: w.log,
 	})
 	return w
 }

@@ -19,6 +19,7 @@ import (
 	"onsale"
 	"onsale/bench"
 	benchengine "onsale/bench/engine"
+	benchsettle "onsale/bench/settle"
 )
 
 // version is set by the linker.
@@ -74,7 +75,7 @@ func command() *cli.Command {
 			settleCommand(),
 			migrateCommand(),
 			eventCommand(),
-			bench.Command(benchengine.Command()),
+			bench.Command(benchengine.Command(), benchsettle.Command()),
 			storesCommand(),
 			paysimCommand(),
 			versionCommand(),

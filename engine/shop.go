@@ -43,5 +43,6 @@ func (s *Shop) routes() []route {
 		{http.MethodPost, "/v1/admin/events/{event}/pause", operators, body, s.changeSale(onsale.SalePaused)},
 		{http.MethodPost, "/v1/admin/events/{event}/close", operators, body, s.changeSale(onsale.SaleClosed)},
 		{http.MethodGet, "/v1/admin/events/{event}/audit", operators, 0, s.auditEvent},
+		{http.MethodGet, "/v1/admin/orders/{order}/history", operators, 0, s.orderHistory},
 	}
 }

@@ -119,17 +119,20 @@ func readHistories(ctx context.Context, tx pgx.Tx, orders []string) (map[onsale.
 	if len(orders) == 0 {
 		return histories, nil
 	}
-	rows, err := tx.Query(ctx, `SELECT order_id, from_state, to_state, reason, at FROM order_history
+	rows, err := tx.Query(ctx, `SELECT order_id, from_state, to_state, reason, actor, at FROM order_history
 		WHERE order_id = ANY ($1::text[]) ORDER BY order_id, seq`, orders)
 	if err != nil {
 		return nil, err
 	}
-	var order, from, to, reason string
+	var order, from, to, reason, actor string
 	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{&order, &from, &to, &reason, &at}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&order, &from, &to, &reason, &actor, &at}, func() error {
 		line := fmt.Sprintf("%s %s: %s → %s", stamp(at), order, from, to)
 		if reason != "" {
 			line += " (" + reason + ")"
+		}
+		if actor != string(onsale.ActorSettlement) {
+			line += " by " + actor
 		}
 		histories[onsale.OrderID(order)] = append(histories[onsale.OrderID(order)], line)
 		return nil

@@ -245,6 +245,8 @@ func wellFormed(p *onsale.Purchase) error {
 		return errors.New("the order is not its hold's")
 	case p.At.IsZero():
 		return errors.New("it does not say when it was accepted")
+	case p.Amount < 0 || p.Currency == "":
+		return errors.New("it has no price")
 	case strings.ContainsRune(p.PaymentToken, 0) || strings.ContainsRune(string(p.Buyer), 0):
 		return errors.New("it has a zero byte in it")
 	}

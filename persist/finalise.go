@@ -230,6 +230,8 @@ func wellAnswered(r *onsale.ChargeResult) error {
 		return errors.New("its outcome is neither captured nor declined")
 	case r.Outcome == onsale.ChargeCaptured && r.Reference == "":
 		return errors.New("the capture has no reference")
+	case r.Outcome == onsale.ChargeCaptured && r.Amount < 0:
+		return errors.New("the capture is of less than nothing")
 	case strings.ContainsRune(r.Reference+r.Reason+r.Currency, 0):
 		return errors.New("it has a zero byte in it")
 	}

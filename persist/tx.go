@@ -31,7 +31,12 @@ func (s *Store) inTx(ctx context.Context, doing string, opts pgx.TxOptions, f fu
 	attempt := func() (struct{}, error) {
 		ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 		defer cancel()
-		err := pgx.BeginTxFunc(ctx, s.pool, opts, func(tx pgx.Tx) error { return f(ctx, tx) })
+		err := pgx.BeginTxFunc(ctx, s.pool, opts, func(tx pgx.Tx) error {
+			if err := introduce(ctx, tx); err != nil {
+				return err
+			}
+			return f(ctx, tx)
+		})
 		if err != nil && !conflict(err) {
 			err = backoff.Permanent(err)
 		}

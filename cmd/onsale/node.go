@@ -147,6 +147,7 @@ func (n *node) addSettlement() {
 	n.add(
 		checkout.NewConfirmer(n.broker(), n.producer, n.desk, n.store.Layout, n.log),
 		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.All, Drained: drained, Orders: n.store.OrdersByID, Log: n.log}),
+		persist.NewHistorian(n.store, n.log),
 		persist.NewSettler(persist.SettlerConfig{Store: n.store, Broker: n.broker(), Producer: n.producer, Metrics: n.set, Log: n.log}),
 		payment.NewWorker(payment.WorkerConfig{Broker: n.broker(), Producer: n.producer, Provider: n.provider, Metrics: n.set, Log: n.log}),
 	)

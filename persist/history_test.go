@@ -45,12 +45,7 @@ func (b *book) refund(actor onsale.Actor, order onsale.OrderID) {
 
 func TestHistorySaysWhoMovedAnOrderAndForgetsItWithTheTransaction(t *testing.T) {
 	b := newBook(t)
-	one, err := Open(t.Context(), b.url, Config{Secret: secret, MaxConns: 1}) // each transaction meets the setting of the one before
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(one.Close)
-	b.Store = one
+	b.Store = openWith(t, b.url, Config{Secret: secret, MaxConns: 1}) // each transaction meets the setting of the one before
 	first, second := b.purchase(stalls("A-1")), b.purchase(stalls("A-2"))
 	b.claim(first)
 	b.finalise(captured(first))

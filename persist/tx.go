@@ -7,6 +7,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const (
@@ -28,10 +29,14 @@ var snapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadO
 // the commit itself is returned, and may mean that it was done: everything that
 // uses inTx may be repeated.
 func (s *Store) inTx(ctx context.Context, doing string, opts pgx.TxOptions, f func(ctx context.Context, tx pgx.Tx) error) error {
+	return inTxOn(ctx, s.pool, doing, opts, f)
+}
+
+func inTxOn(ctx context.Context, pool *pgxpool.Pool, doing string, opts pgx.TxOptions, f func(ctx context.Context, tx pgx.Tx) error) error {
 	attempt := func() (struct{}, error) {
 		ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 		defer cancel()
-		err := pgx.BeginTxFunc(ctx, s.pool, opts, func(tx pgx.Tx) error {
+		err := pgx.BeginTxFunc(ctx, pool, opts, func(tx pgx.Tx) error {
 			if err := introduce(ctx, tx); err != nil {
 				return err
 			}

@@ -86,7 +86,7 @@ func (n *node) connect(ctx context.Context) error {
 		return err
 	}
 	n.desk = holds.NewDesk(holds.Config{Client: client, Secret: []byte(n.secret)})
-	if n.store, err = persist.Open(ctx, n.postgres, persist.Config{Secret: []byte(n.secret)}); err != nil {
+	if n.store, err = persist.Open(ctx, n.postgres, persist.Config{Secret: []byte(n.secret), ReadURLs: splitList(n.postgresRead), Metrics: n.set, Log: n.log}); err != nil {
 		return err
 	}
 	n.closers = append(n.closers, n.store.Close)

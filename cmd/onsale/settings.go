@@ -28,6 +28,7 @@ type settings struct {
 	redis         string
 	redisRead     string
 	postgres      string
+	postgresRead  string
 	kafka         string
 	kafkaPrefix   string
 	partitions    int
@@ -49,6 +50,7 @@ func (s *settings) flags(names ...string) []cli.Flag {
 		"redis":            s.text("redis", "redis://127.0.0.1:6379/0", "Redis, as a `URL`: "+holds.AddressForms, &s.redis),
 		"redis-read":       s.text("redis-read", "", "replicas of Redis to mirror the stock from, nearest first, as `URL,…` in --redis's forms; the master is the last resort", &s.redisRead),
 		"postgres":         s.text("postgres", "postgres://onsale@127.0.0.1:5432/onsale", "Postgres, as a `URL`", &s.postgres),
+		"postgres-read":    s.text("postgres-read", "", "streaming replicas of Postgres to list orders and audit from, nearest first, as `URL,…`; the master is the last resort", &s.postgresRead),
 		"kafka":            s.text("kafka", "127.0.0.1:9092", "Kafka, as `HOST:PORT,…`", &s.kafka),
 		"kafka-prefix":     s.text("kafka-prefix", "", "`TEXT` before every topic and group, so that several installations can share a cluster", &s.kafkaPrefix),
 		"partitions":       s.number("partitions", kafka.DefaultPartitions, "`PARTITIONS` of a topic that doesn't exist yet", &s.partitions),

@@ -143,6 +143,7 @@ type found struct {
 func (b *claimBatch) lock(ctx context.Context, tx pgx.Tx) (*found, error) {
 	f := &found{shelf: newShelf(), orders: map[onsale.OrderID]*bookedOrder{}}
 	var q pgx.Batch
+	q.Queue(planForAny)
 	// Each statement of a READ COMMITTED transaction sees what was committed before
 	// it began: those after the lock see all that was done under it.
 	q.Queue(lockSections, b.sections.events, b.sections.sections).Query(func(rows pgx.Rows) error {

@@ -17,7 +17,7 @@ import (
 const (
 	poolerConns  = 20 // the pooler's to Postgres
 	poolerGroups = 8  // settlers at once
-	poolerRounds = 6 // batches of each
+	poolerRounds = 6  // batches of each
 	poolerBatch  = 20
 )
 

@@ -24,6 +24,12 @@ var errOvertaken = errors.New("overtaken by another transaction")
 // snapshot reads many tables as they were at one moment.
 var snapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
+// planForAny has the transaction's statements planned without a look at their
+// arguments, and so by index. For the thousand orders of a batch Postgres would rather
+// read a table of a hundred thousand from end to end, and while it grows it would
+// change its mind in the middle of a sale.
+const planForAny = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true)`
+
 // inTx runs f in a transaction and commits it. A transaction that loses a conflict
 // is run again as a whole, so f must set its results anew on each run. An error of
 // the commit itself is returned, and may mean that it was done: everything that

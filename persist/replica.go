@@ -75,7 +75,7 @@ func follow(ctx context.Context, master *pgxpool.Pool, cfg Config) (*replicas, e
 		pool, err := newPool(ctx, url, cfg.MaxConns)
 		if err != nil {
 			rs.close()
-			return nil, fmt.Errorf("replica %d: %w", i+1, err)
+			return nil, fmt.Errorf("--postgres-read: URL %d: %w", i+1, err)
 		}
 		cc := pool.Config().ConnConfig
 		r := &replica{name: fmt.Sprintf("%s:%d", cc.Host, cc.Port), pool: pool, marks: freshness.NewMarks[int64](replicaMarks)}

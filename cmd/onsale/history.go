@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -49,9 +48,7 @@ func historyCommand() *cli.Command {
 
 func printHistory(c *cli.Command, moves []onsale.OrderMove) error {
 	if c.Bool("json") {
-		encoder := json.NewEncoder(c.Root().Writer)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(moves)
+		return printJSON(c, moves)
 	}
 	w := tabwriter.NewWriter(c.Root().Writer, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "WHEN\tFROM\tTO\tWHO\tWHY")

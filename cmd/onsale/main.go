@@ -75,6 +75,7 @@ func command() *cli.Command {
 			migrateCommand(),
 			eventCommand(),
 			orderCommand(),
+			deadLettersCommand(),
 			bench.Command(benchengine.Command()),
 			storesCommand(),
 			paysimCommand(),

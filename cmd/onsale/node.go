@@ -175,12 +175,24 @@ func (n *node) addServer(r roles) error {
 	if r.front {
 		cfg.Shop = &engine.Shop{
 			Sessions: sessions, Catalog: n.catalog, Desk: n.desk, Mirrors: n.mirrors, Store: n.store, Sales: n.sales,
-			Till: checkout.NewTill(n.desk, n.producer), Auditor: n.auditor(), WebhookSecret: []byte(n.webhookSecret),
+			Till: checkout.NewTill(n.desk, n.producer).BoundBy(n.backlog()), Auditor: n.auditor(), WebhookSecret: []byte(n.webhookSecret),
 		}
 	}
 	n.server = engine.NewServer(cfg)
 	n.add(n.server)
 	return nil
+}
+
+// backlog adds what bounds how much may wait to be settled.
+func (n *node) backlog() *checkout.Backlog {
+	b := checkout.NewBacklog(checkout.BacklogConfig{Broker: n.broker(), Max: int64(n.maxBacklog), MaxAge: n.maxBacklogAge, Metrics: n.set, Log: n.log,
+		Stages: []checkout.BacklogStage{
+			{Name: "claim", Group: kafka.Group{Group: persist.GroupClaim, Topic: onsale.TopicPurchases}},
+			{Name: "charge", Group: kafka.Group{Group: payment.WorkerGroup, Topic: onsale.TopicCharges}, MayWait: true},
+			{Name: "finalise", Group: kafka.Group{Group: persist.GroupFinalise, Topic: onsale.TopicResults}},
+		}})
+	n.add(b)
+	return b
 }
 
 // doors says how many connections this process lets in, and logs it.

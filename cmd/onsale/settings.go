@@ -6,9 +6,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
+	"onsale/checkout"
 	"onsale/holds"
 	"onsale/internal/kafka"
 )
@@ -33,6 +35,8 @@ type settings struct {
 	kafkaPrefix   string
 	partitions    int
 	payments      string
+	maxBacklog    int
+	maxBacklogAge time.Duration
 	secret        string
 	webhookSecret string
 	adminToken    string
@@ -55,6 +59,8 @@ func (s *settings) flags(names ...string) []cli.Flag {
 		"kafka-prefix":     s.text("kafka-prefix", "", "`TEXT` before every topic and group, so that several installations can share a cluster", &s.kafkaPrefix),
 		"partitions":       s.number("partitions", kafka.DefaultPartitions, "`PARTITIONS` of a topic that doesn't exist yet", &s.partitions),
 		"payments":         s.text("payments", "http://127.0.0.1:8090", "the payment provider, as a `URL`", &s.payments),
+		"max-backlog":      s.number("max-backlog", checkout.DefaultMaxBacklog, "purchases that may wait to be settled, as a `NUMBER`; beyond it checkout answers 503", &s.maxBacklog),
+		"max-backlog-age":  s.duration("max-backlog-age", checkout.DefaultMaxBacklogAge, "how long a purchase may wait to be claimed, as a `TIME`, such as 60s; beyond it checkout answers 503", &s.maxBacklogAge),
 		"secret":           s.text("secret", "", "`TEXT` of 32 bytes or more that signs tokens, holds and tickets; the same in every process", &s.secret),
 		"webhook-secret":   s.text("webhook-secret", "", "`TEXT` that signs the provider's notices; none are taken without it", &s.webhookSecret),
 		"admin-token":      s.text("admin-token", "", "the operator's `TOKEN`; operators are refused without it", &s.adminToken),
@@ -78,6 +84,10 @@ func (s *settings) text(name, value, usage string, into *string) cli.Flag {
 
 func (s *settings) number(name string, value int, usage string, into *int) cli.Flag {
 	return &cli.IntFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
+}
+
+func (s *settings) duration(name string, value time.Duration, usage string, into *time.Duration) cli.Flag {
+	return &cli.DurationFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
 }
 
 // data is the flag of the data folder, for what runs stores of its own.
@@ -125,6 +135,10 @@ func (s *settings) check(c *cli.Command) error {
 		return wrong("--partitions must be from 1 to 1000")
 	case takes(c, "max-feeds") && s.maxFeeds < 1:
 		return wrong("--max-feeds must be 1 or more")
+	case takes(c, "max-backlog") && s.maxBacklog < 1:
+		return wrong("--max-backlog must be 1 or more")
+	case takes(c, "max-backlog-age") && (s.maxBacklogAge < time.Second || s.maxBacklogAge > checkout.LongestBacklogAge):
+		return wrong("--max-backlog-age must be from 1s to %v", checkout.LongestBacklogAge)
 	case s.maxFeedsPerIP < 0:
 		return wrong("--max-feeds-per-ip must be 0 (no limit) or more")
 	case !kafkaNames.MatchString(s.kafkaPrefix):

@@ -78,6 +78,9 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"two letters at once":        {[]string{"dlq", "show", "a", "b"}, "--help"},
 		"letters of no Kafka":        {[]string{"dlq", "list", "--kafka", "127.0.0.1:1"}, "--kafka"},
 		"a replay without Kafka":     {[]string{"dlq", "replay", "--all", "charges", "--kafka", "127.0.0.1:1"}, "--kafka"},
+		"a backlog of nothing":       {[]string{"serve", "--max-backlog", "0"}, "--max-backlog"},
+		"a backlog of no time":       {[]string{"serve", "--max-backlog-age", "0s"}, "--max-backlog-age"},
+		"a backlog for ever":         {[]string{"serve", "--max-backlog-age", "48h"}, "--max-backlog-age"},
 		"a bench of nobody":          {[]string{"bench", "rush", "--users", "-1"}, "users"},
 	} {
 		t.Run(promise, func(t *testing.T) {

@@ -26,7 +26,6 @@ const (
 type pooled struct {
 	*book
 	bouncer *stores.PgBouncer
-	floor   *onsale.Event
 	refunds atomic.Int64
 }
 

@@ -167,7 +167,9 @@ func TestAReplicaThatIsKilledOrPausedCostsNobodyTheirAnswer(t *testing.T) {
 	if n := f.listed(); n != 2 {
 		t.Errorf("%d orders listed without a replica, want 2", n)
 	}
-	<-f.replica.Exited()
+	if err := <-f.replica.Exited(); err == nil {
+		t.Error("it ended, and doesn't say why")
+	}
 	if err := f.replica.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +197,8 @@ func (f *followed) freeze(signal syscall.Signal) {
 			f.t.Fatal(err)
 		}
 		_ = conn.Close(f.t.Context())
-		f.frozen = append(more, f.replica.PID())
+		more = append(more, f.replica.PID())
+		f.frozen = more
 		f.t.Cleanup(func() { f.freeze(syscall.SIGCONT) }) // else it could not be stopped
 	}
 	for _, pid := range f.frozen {

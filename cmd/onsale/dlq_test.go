@@ -46,7 +46,7 @@ func (g *graveyard) bury(topic, key string, value any, reason error) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	r := kafka.Record(&kgo.Record{Topic: g.broker.Topic(topic), Key: []byte(key), Value: text})
+	r := &kgo.Record{Topic: g.broker.Topic(topic), Key: []byte(key), Value: text}
 	if err := g.producer.DeadLetter(g.t.Context(), r, reason); err != nil {
 		g.t.Fatal(err)
 	}

@@ -88,12 +88,20 @@ func TestListsMayComeFromAReplicaAndNothingElseDoes(t *testing.T) {
 	t.Parallel()
 	f := newFollowed(t)
 	first := f.buy()
-	eventually(t, "the replica has the order", func() bool { return f.listed() == 1 })
-	before := f.replicas.fromReplica.Get()
+	eventually(t, "the replica lists the order", func() bool {
+		before := f.replicas.fromReplica.Get()
+		return f.listed() == 1 && f.replicas.fromReplica.Get() > before
+	})
 	f.pauseReplay()
 	second := f.buy()
-	if n := f.listed(); n != 1 || f.replicas.fromReplica.Get() == before {
-		t.Errorf("%d orders listed: the list is not the replica's", n)
+	// On a slow machine it may lag beyond the bound by now; then the list is the master's.
+	before, want := f.replicas.fromReplica.Get(), 2
+	n := f.listed()
+	if f.replicas.fromReplica.Get() > before {
+		want = 1
+	}
+	if n != want {
+		t.Errorf("%d orders listed, want %d", n, want)
 	}
 	// What a buyer was told of is there at once, and so is what decides.
 	for _, id := range []onsale.OrderID{first, second} {

@@ -158,7 +158,7 @@ func TestSettlingAWholeBatchReadsNoBigTableFromEndToEnd(t *testing.T) {
 	settling := openWith(t, b.url, Config{Secret: secret, MaxConns: 1})
 	var purchases []onsale.Purchase
 	var results []onsale.ChargeResult
-	for i := range maxBatch {
+	for i := range defaultBatch {
 		p := b.purchase(stalls(fmt.Sprintf("%c-%d", 'A'+i/100, i%100+1)), floor(1))
 		purchases = append(purchases, p)
 		if i%2 == 0 {
@@ -179,7 +179,7 @@ func TestSettlingAWholeBatchReadsNoBigTableFromEndToEnd(t *testing.T) {
 	}
 	settling.Close()
 	eventually(t, "the counts are in", func() bool {
-		return b.number(`SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'orders'`) >= bigEvents*bigOrders+maxBatch
+		return b.number(`SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'orders'`) >= bigEvents*bigOrders+defaultBatch
 	})
 	after := scans()
 	for _, table := range append(slices.Clone(big), b.fullPartition()) {

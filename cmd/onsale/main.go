@@ -19,6 +19,7 @@ import (
 	"onsale"
 	"onsale/bench"
 	benchengine "onsale/bench/engine"
+	benchsettle "onsale/bench/settle"
 )
 
 // version is set by the linker.
@@ -76,7 +77,7 @@ func command() *cli.Command {
 			eventCommand(),
 			orderCommand(),
 			deadLettersCommand(),
-			bench.Command(benchengine.Command()),
+			bench.Command(benchengine.Command(), benchsettle.Command()),
 			storesCommand(),
 			paysimCommand(),
 			versionCommand(),

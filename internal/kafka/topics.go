@@ -60,8 +60,10 @@ func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
 		}
 	}
 	for _, t := range append(stages, onsale.TopicOrders) {
-		if err := untilServed(ctx, d.admin, b.Topic(t)); err != nil {
-			return err
+		for _, name := range []string{b.Topic(t), b.deadLetters(t)} {
+			if err := untilServed(ctx, d.admin, name); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -67,5 +67,6 @@ func (s *Shop) routes() []route {
 		{http.MethodDelete, "/v1/admin/webhooks/{webhook}", operators, 0, s.deleteWebhook},
 		{http.MethodPost, "/v1/admin/webhooks/{webhook}/rotate", operators, body, s.rotateWebhook},
 		{http.MethodPost, "/v1/admin/webhooks/{webhook}/enable", operators, body, s.enableWebhook},
+		{http.MethodGet, "/v1/admin/orders/{order}/history", operators, 0, s.orderHistory},
 	}
 }

@@ -75,6 +75,8 @@ func command() *cli.Command {
 			settleCommand(),
 			migrateCommand(),
 			eventCommand(),
+			orderCommand(),
+			deadLettersCommand(),
 			bench.Command(benchengine.Command(), benchsettle.Command()),
 			notifyCommand(),
 			storesCommand(),

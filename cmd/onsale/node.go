@@ -92,7 +92,7 @@ func (n *node) connect(ctx context.Context) error {
 		return err
 	}
 	n.desk = holds.NewDesk(holds.Config{Client: client, Secret: []byte(n.secret)})
-	if n.store, err = persist.Open(ctx, n.postgres, persist.Config{Secret: []byte(n.secret)}); err != nil {
+	if n.store, err = persist.Open(ctx, n.postgres, persist.Config{Secret: []byte(n.secret), ReadURLs: splitList(n.postgresRead), Metrics: n.set, Log: n.log}); err != nil {
 		return err
 	}
 	n.closers = append(n.closers, n.store.Close)
@@ -154,6 +154,7 @@ func (n *node) addSettlement() {
 	n.add(
 		checkout.NewConfirmer(n.broker(), n.producer, n.desk, n.store.Layout, n.log),
 		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.All, Drained: drained, Orders: n.store.OrdersByID, Log: n.log}),
+		persist.NewHistorian(n.store, n.log),
 		persist.NewSettler(persist.SettlerConfig{Store: n.store, Broker: n.broker(), Producer: n.producer, Metrics: n.set, Log: n.log}),
 		payment.NewWorker(payment.WorkerConfig{
 			Broker: n.broker(), Producer: n.producer, Provider: n.provider, Name: n.paymentProvider, GiveUp: n.paymentTimeout,
@@ -186,13 +187,25 @@ func (n *node) addServer(r roles) error {
 		n.add(delays)
 		cfg.Shop = &engine.Shop{
 			Sessions: sessions, Catalog: n.catalog, Desk: n.desk, Mirrors: n.mirrors, Store: n.store, Sales: n.sales,
-			Till: checkout.NewTill(n.desk, n.producer), Auditor: n.auditor(), Notices: n.notices(), Delays: delays,
+			Till: checkout.NewTill(n.desk, n.producer).BoundBy(n.backlog()), Auditor: n.auditor(), Notices: n.notices(), Delays: delays,
 			WebhookKeys: notify.NewKeyring([]byte(n.secret)), WebhookLoopback: n.webhookLoopback,
 		}
 	}
 	n.server = engine.NewServer(cfg)
 	n.add(n.server)
 	return nil
+}
+
+// backlog adds what bounds how much may wait to be settled.
+func (n *node) backlog() *checkout.Backlog {
+	b := checkout.NewBacklog(checkout.BacklogConfig{Broker: n.broker(), Max: int64(n.maxBacklog), MaxAge: n.maxBacklogAge, Metrics: n.set, Log: n.log,
+		Stages: []checkout.BacklogStage{
+			{Name: "claim", Group: kafka.Group{Group: persist.GroupClaim, Topic: onsale.TopicPurchases}},
+			{Name: "charge", Group: kafka.Group{Group: payment.WorkerGroup, Topic: onsale.TopicCharges}, MayWait: true},
+			{Name: "finalise", Group: kafka.Group{Group: persist.GroupFinalise, Topic: onsale.TopicResults}},
+		}})
+	n.add(b)
+	return b
 }
 
 // doors says how many connections this process lets in, and logs it.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"text/tabwriter"
 	"time"
 
@@ -92,7 +90,7 @@ func listDeliveries(ctx context.Context, c *cli.Command, store *persist.Store) e
 		return err
 	}
 	if c.Bool("json") {
-		return printJSON(c.Root().Writer, append([]onsale.Delivery{}, found...))
+		return printJSON(c, append([]onsale.Delivery{}, found...))
 	}
 	w := tabwriter.NewWriter(c.Root().Writer, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "DELIVERY\tLANE\tSTATE\tATTEMPTS\tQUEUED\tORDER\tTOLD\tERROR")
@@ -107,7 +105,7 @@ func showDelivery(ctx context.Context, c *cli.Command, store *persist.Store) err
 	if err != nil {
 		return err
 	}
-	return printJSON(c.Root().Writer, d)
+	return printJSON(c, d)
 }
 
 func replayDeliveries(ctx context.Context, c *cli.Command, store *persist.Store) error {
@@ -123,12 +121,6 @@ func replayDeliveries(ctx context.Context, c *cli.Command, store *persist.Store)
 	}
 	_, err = fmt.Fprintf(c.Root().Writer, "%d queued again\n", total)
 	return err
-}
-
-func printJSON(out io.Writer, v any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
 }
 
 // mailConfig is how this process sends e-mail; nil if it doesn't.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"onsale/checkout"
 	"onsale/checkout/payment"
 	"onsale/holds"
 	"onsale/internal/kafka"
@@ -30,10 +31,13 @@ type settings struct {
 	redis         string
 	redisRead     string
 	postgres      string
+	postgresRead  string
 	kafka         string
 	kafkaPrefix   string
 	partitions    int
 	payments      string
+	maxBacklog    int
+	maxBacklogAge time.Duration
 	secret        string
 	webhookSecret string
 	adminToken    string
@@ -61,9 +65,12 @@ func (s *settings) flags(names ...string) []cli.Flag {
 		"redis":            s.text("redis", "redis://127.0.0.1:6379/0", "Redis, as a `URL`: "+holds.AddressForms, &s.redis),
 		"redis-read":       s.text("redis-read", "", "replicas of Redis to mirror the stock from, nearest first, as `URL,…` in --redis's forms; the master is the last resort", &s.redisRead),
 		"postgres":         s.text("postgres", "postgres://onsale@127.0.0.1:5432/onsale", "Postgres, as a `URL`", &s.postgres),
+		"postgres-read":    s.text("postgres-read", "", "streaming replicas of Postgres to list orders and audit from, nearest first, as `URL,…`; the master is the last resort", &s.postgresRead),
 		"kafka":            s.text("kafka", "127.0.0.1:9092", "Kafka, as `HOST:PORT,…`", &s.kafka),
 		"kafka-prefix":     s.text("kafka-prefix", "", "`TEXT` before every topic and group, so that several installations can share a cluster", &s.kafkaPrefix),
 		"partitions":       s.number("partitions", kafka.DefaultPartitions, "`PARTITIONS` of a topic that doesn't exist yet", &s.partitions),
+		"max-backlog":      s.number("max-backlog", checkout.DefaultMaxBacklog, "purchases that may wait to be settled, as a `NUMBER`; beyond it checkout answers 503", &s.maxBacklog),
+		"max-backlog-age":  s.duration("max-backlog-age", checkout.DefaultMaxBacklogAge, "how long a purchase may wait to be claimed, as a `TIME`, such as 60s; beyond it checkout answers 503", &s.maxBacklogAge),
 		"payments":         s.text("payments", "http://127.0.0.1:8090", "the payment provider, as a `URL`; of stripe, its own if this isn't given", &s.payments),
 		"payment-provider": s.text("payment-provider", providerSimulator, "`NAME` of the payment provider: simulator or stripe", &s.paymentProvider),
 		"stripe-key":       s.text("stripe-key", "", "Stripe's secret or restricted `KEY`; give it as ONSALE_STRIPE_KEY or in the file, where no list of processes shows it", &s.stripeKey),
@@ -151,6 +158,10 @@ func (s *settings) check(c *cli.Command) error {
 		return wrong("--partitions must be from 1 to 1000")
 	case takes(c, "max-feeds") && s.maxFeeds < 1:
 		return wrong("--max-feeds must be 1 or more")
+	case takes(c, "max-backlog") && s.maxBacklog < 1:
+		return wrong("--max-backlog must be 1 or more")
+	case takes(c, "max-backlog-age") && (s.maxBacklogAge < time.Second || s.maxBacklogAge > checkout.LongestBacklogAge):
+		return wrong("--max-backlog-age must be from 1s to %v", checkout.LongestBacklogAge)
 	case s.maxFeedsPerIP < 0:
 		return wrong("--max-feeds-per-ip must be 0 (no limit) or more")
 	case takes(c, "payment-timeout") && (s.paymentTimeout < minPaymentTimeout || s.paymentTimeout > payment.MaxGiveUp):

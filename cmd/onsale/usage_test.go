@@ -59,6 +59,9 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"a demo of no partitions":    {[]string{"demo", "--partitions", "0"}, "--partitions"},
 		"the stores' settings file":  {[]string{"stores", "--config", settings + "x"}, "no such file"},
 		"the stores' secret":         {[]string{"stores", "--secret", "x"}, "--secret"},
+		"a provider that isn't":      {[]string{"settle", "--payment-provider", "paypal"}, "--payment-provider"},
+		"a Stripe without its key":   {[]string{"serve", "--payment-provider", "stripe"}, "--stripe-key"},
+		"a payment time-out of 5 s":  {[]string{"settle", "--payment-timeout", "5s"}, "--payment-timeout"},
 		"a prefix Kafka can't take":  {[]string{"stores", "--kafka-prefix", "a b"}, "--kafka-prefix"},
 		"feeds an address below 0":   {[]string{"feed", "--max-feeds-per-ip", "-1"}, "--max-feeds-per-ip"},
 		"an event without an id":     {[]string{"event", "open"}, "--help"},
@@ -99,7 +102,7 @@ func TestASettingOfTheWrongTypeIsWrongUseWhereverItStands(t *testing.T) {
 func TestASettingsFileMayHaveWhatAnyRoleTakes(t *testing.T) {
 	t.Parallel()
 	names := fileSettings(command())
-	for _, name := range []string{"redis", "kafka-prefix", "max-feeds-per-ip", "log-level", "ledger", "webhook-url", "port", "data", "front"} {
+	for _, name := range []string{"redis", "kafka-prefix", "max-feeds-per-ip", "log-level", "ledger", "webhook-url", "port", "data", "front", "notify", "smtp", "payment-timeout"} {
 		path := filepath.Join(t.TempDir(), "onsale.yaml")
 		writeFile(t, path, name+": 7\n")
 		s := &settings{file: path}

@@ -121,7 +121,7 @@ func TestASettingOfTheWrongTypeIsWrongUseWhereverItStands(t *testing.T) {
 func TestASettingsFileMayHaveWhatAnyRoleTakes(t *testing.T) {
 	t.Parallel()
 	names := fileSettings(command())
-	for _, name := range []string{"redis", "kafka-prefix", "max-feeds-per-ip", "log-level", "ledger", "webhook-url", "port", "data", "front"} {
+	for _, name := range []string{"redis", "kafka-prefix", "max-feeds-per-ip", "log-level", "ledger", "webhook-url", "port", "data", "front", "notify", "smtp", "payment-timeout"} {
 		path := filepath.Join(t.TempDir(), "onsale.yaml")
 		writeFile(t, path, name+": 7\n")
 		s := &settings{file: path}

@@ -147,6 +147,7 @@ type Request struct {
 	Buyer onsale.BuyerID
 	Asks  []onsale.CheckedAsk // as Layout.CheckAsks has completed them
 	Key   string              // the Idempotency-Key, "" if none
+	Form  *Form               // of the asks, if it is at hand; else nil
 }
 
 // Hold takes inventory for a buyer: all that is asked for or nothing. The same key
@@ -174,7 +175,9 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 			reply, err = d.holdStriped(l, id, r)
 			return err
 		}
-		if args == nil {
+		if args == nil && r.Form != nil {
+			name, args = r.Form.name, r.Form.args(r.Key)
+		} else if args == nil {
 			name, args = holdArgs(r)
 		}
 		reply, err = d.ask(b, newOperation(name, id, r.Buyer, args...))

@@ -6,8 +6,10 @@ package persist
 // same transaction, and both are in its history.
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,7 +86,9 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 	if err != nil {
 		return nil, nil, err
 	}
-	return append(news, lateNews...), append(strays, lateStrays...), nil
+	strays = append(strays, lateStrays...)
+	slices.SortFunc(strays, func(a, b Stray) int { return cmp.Compare(a.Index, b.Index) })
+	return append(news, lateNews...), strays, nil
 }
 
 // closing is a batch of answers on its way into the book.

@@ -26,7 +26,7 @@ func (id RefundID) Valid() bool {
 // the whole: every ticket that is left, and all the money.
 type RefundRequest struct {
 	Tickets []int  `json:"tickets,omitempty"` // the numbers of admissions, which are paid back at their price
-	Amount  int64  `json:"amount,omitempty"`  // money alone, in minor units: every ticket stays valid
+	Amount  *int64 `json:"amount,omitempty"`  // money alone, in minor units: every ticket stays valid
 	Reason  string `json:"reason,omitempty"`  // for the record and the buyer: says nothing of the person
 }
 
@@ -37,19 +37,21 @@ const MaxReasonLength = 100
 const ReasonRefundAsked = "requested"
 
 // Complete sorts the tickets and fills the reason in. It refuses with CodeBadRequest what
-// can't be meant, whatever the order: tickets and an amount at once, a number that is none
-// or occurs twice, a negative amount, a reason that is too long or not plain text.
+// can't be meant, whatever the order: tickets and an amount at once, no ticket at all, a
+// number that is none or occurs twice, an amount of nothing, a reason that is too long or
+// not plain text. Nothing that was given is ever taken for the whole.
 func (r *RefundRequest) Complete() error {
 	if r.Reason == "" {
 		r.Reason = ReasonRefundAsked
 	}
 	slices.Sort(r.Tickets)
 	switch {
-	case len(r.Tickets) > 0 && r.Amount != 0:
+	case r.Tickets != nil && r.Amount != nil:
 		return Refuse(CodeBadRequest, "give tickets, whose price is paid back, or an amount alone, or neither for the whole")
-	case r.Amount < 0:
+	case r.Amount != nil && *r.Amount < 1:
 		return Refuse(CodeBadRequest, "amount must be 1 or more, in minor units")
-	case len(r.Tickets) > MaxPerBuyer || len(slices.Compact(slices.Clone(r.Tickets))) != len(r.Tickets) || len(r.Tickets) > 0 && r.Tickets[0] < 1:
+	case len(r.Tickets) > MaxPerBuyer || len(slices.Compact(slices.Clone(r.Tickets))) != len(r.Tickets) ||
+		r.Tickets != nil && (len(r.Tickets) == 0 || r.Tickets[0] < 1):
 		return Refuse(CodeBadRequest, "tickets are the numbers of the order's admissions, from 1, each once")
 	case len(r.Reason) > MaxReasonLength || strings.ContainsFunc(r.Reason, func(c rune) bool { return !unicode.IsPrint(c) }):
 		return Refuse(CodeBadRequest, fmt.Sprintf("reason must have up to %d bytes of plain text", MaxReasonLength))

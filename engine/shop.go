@@ -45,5 +45,7 @@ func (s *Shop) routes() []route {
 		{http.MethodPost, "/v1/admin/events/{event}/pause", operators, body, s.changeSale(onsale.SalePaused)},
 		{http.MethodPost, "/v1/admin/events/{event}/close", operators, body, s.changeSale(onsale.SaleClosed)},
 		{http.MethodGet, "/v1/admin/events/{event}/audit", operators, 0, s.auditEvent},
+		{http.MethodPost, "/v1/admin/orders/{order}/refunds", operators, body, s.askRefund},
+		{http.MethodGet, "/v1/admin/orders/{order}/refunds", operators, 0, s.listRefunds},
 	}
 }

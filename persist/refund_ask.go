@@ -172,10 +172,10 @@ func refundTerms(layout *onsale.Layout, admissions []admission, left int64, ask 
 		}
 	}
 	switch {
-	case ask.Amount > 0 && ask.Amount >= left:
+	case ask.Amount != nil && *ask.Amount >= left:
 		return nil, 0, notRefundable(fmt.Sprintf("%d are left to pay back: an amount alone must be less; for all of it refund the whole", left))
-	case ask.Amount > 0:
-		return []int{}, ask.Amount, nil
+	case ask.Amount != nil:
+		return []int{}, *ask.Amount, nil
 	case len(ask.Tickets) == 0 && len(valid) == 0 && left == 0:
 		return nil, 0, notRefundable("nothing of it is left to pay back")
 	case len(ask.Tickets) == 0 || len(ask.Tickets) == len(valid):

@@ -114,11 +114,11 @@ func TestRefundOfTicketsGivesThoseBackAndTheirPrice(t *testing.T) {
 func TestRefundOfMoneyAloneLeavesTheTickets(t *testing.T) {
 	b := newBook(t)
 	p := b.sold(floor(2))
-	entry := b.askRefund(p, "k", onsale.RefundRequest{Amount: 500})
+	entry := b.askRefund(p, "k", onsale.RefundRequest{Amount: new(int64(500))})
 	if news := b.endRefund(entry.ID, onsale.RefundMade); news.State != onsale.OrderTicketed || b.ticketStates(p) != "va va" || len(news.Left) != 0 {
 		t.Errorf("%+v, tickets %s", news, b.ticketStates(p))
 	}
-	_, err := b.AskRefund(t.Context(), p.Order, "all", onsale.RefundRequest{Amount: 4500})
+	_, err := b.AskRefund(t.Context(), p.Order, "all", onsale.RefundRequest{Amount: new(int64(4500))})
 	b.wantRefused("all the money, and the tickets too", onsale.CodeNotRefundable, err)
 	if entry := b.askRefund(p, "rest", onsale.RefundRequest{}); entry.Amount != 4500 || len(entry.Tickets) != 2 {
 		t.Errorf("the rest is %+v", entry)
@@ -191,9 +191,11 @@ func TestRefundThatCantBeMeantIsRefusedAndLeavesNoTrace(t *testing.T) {
 		"a ticket it hasn't":   {p.Order, "k", onsale.RefundRequest{Tickets: []int{3}}, onsale.CodeBadRequest},
 		"a ticket twice":       {p.Order, "k", onsale.RefundRequest{Tickets: []int{1, 1}}, onsale.CodeBadRequest},
 		"ticket 0":             {p.Order, "k", onsale.RefundRequest{Tickets: []int{0}}, onsale.CodeBadRequest},
-		"both":                 {p.Order, "k", onsale.RefundRequest{Tickets: []int{1}, Amount: 5}, onsale.CodeBadRequest},
-		"less than nothing":    {p.Order, "k", onsale.RefundRequest{Amount: -1}, onsale.CodeBadRequest},
-		"more than there is":   {p.Order, "k", onsale.RefundRequest{Amount: 5001}, onsale.CodeNotRefundable},
+		"both":                 {p.Order, "k", onsale.RefundRequest{Tickets: []int{1}, Amount: new(int64(5))}, onsale.CodeBadRequest},
+		"nothing":              {p.Order, "k", onsale.RefundRequest{Amount: new(int64(0))}, onsale.CodeBadRequest},
+		"no ticket":            {p.Order, "k", onsale.RefundRequest{Tickets: []int{}}, onsale.CodeBadRequest},
+		"less than nothing":    {p.Order, "k", onsale.RefundRequest{Amount: new(int64(-1))}, onsale.CodeBadRequest},
+		"more than there is":   {p.Order, "k", onsale.RefundRequest{Amount: new(int64(5001))}, onsale.CodeNotRefundable},
 		"a reason with a line": {p.Order, "k", onsale.RefundRequest{Reason: "a\nb"}, onsale.CodeBadRequest},
 		"no key":               {p.Order, "", onsale.RefundRequest{}, onsale.CodeBadRequest},
 		"of an unpaid order":   {refused.Order, "k", onsale.RefundRequest{}, onsale.CodeNotRefundable},
@@ -216,7 +218,7 @@ func TestPostgresRefusesWhatNoRefundMayDo(t *testing.T) {
 		return fmt.Sprintf(`INSERT INTO refunds (id, event, order_id, payment, asked_by, key, asked, tickets, amount, currency, reason, next_at, asked_at)
 			VALUES ('ref_%s', 'gala', '%s', '%s', 'operator', '%s', '{}', '{}', %d, 'EUR', '', now(), now())`, id, p.Order, captured(p).Reference, id, amount)
 	}
-	first := b.askRefund(p, "k", onsale.RefundRequest{Amount: 3000})
+	first := b.askRefund(p, "k", onsale.RefundRequest{Amount: new(int64(3000))})
 	for name, statement := range map[string]string{
 		"another one that is due": insert("a", 1),
 		"no such payment":         `INSERT INTO refunds SELECT 'ref_x', event, order_id, 'ch_none', asked_by, 'x', asked, tickets, amount, currency, reason FROM refunds`,
@@ -225,6 +227,8 @@ func TestPostgresRefusesWhatNoRefundMayDo(t *testing.T) {
 		"told and due":            `UPDATE refunds SET told_at = now()`,
 		"made without an end":     `UPDATE refunds SET state = 'made'`,
 		"more than was captured":  `UPDATE payments SET paying_back = amount + 1`,
+		"nothing":              {p.Order, "k", onsale.RefundRequest{Amount: new(int64(0))}, onsale.CodeBadRequest},
+		"no ticket":            {p.Order, "k", onsale.RefundRequest{Tickets: []int{}}, onsale.CodeBadRequest},
 		"less than nothing":       `UPDATE payments SET paying_back = -1`,
 		"a state that is none":    `UPDATE tickets SET state = 'lost'`,
 	} {

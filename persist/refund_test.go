@@ -227,8 +227,6 @@ func TestPostgresRefusesWhatNoRefundMayDo(t *testing.T) {
 		"told and due":            `UPDATE refunds SET told_at = now()`,
 		"made without an end":     `UPDATE refunds SET state = 'made'`,
 		"more than was captured":  `UPDATE payments SET paying_back = amount + 1`,
-		"nothing":              {p.Order, "k", onsale.RefundRequest{Amount: new(int64(0))}, onsale.CodeBadRequest},
-		"no ticket":            {p.Order, "k", onsale.RefundRequest{Tickets: []int{}}, onsale.CodeBadRequest},
 		"less than nothing":       `UPDATE payments SET paying_back = -1`,
 		"a state that is none":    `UPDATE tickets SET state = 'lost'`,
 	} {

@@ -25,6 +25,13 @@ import (
 	"onsale"
 )
 
+const (
+	// again is what hold.lua answers when more is due than one call may put back.
+	again = "again"
+	// reapRounds is how often it is asked again then: many thousand holds may have ended at once.
+	reapRounds = 32
+)
+
 // Config says how a Desk works.
 type Config struct {
 	Client    rueidis.Client // required; the desk doesn't close it
@@ -180,7 +187,11 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 		} else if args == nil {
 			name, args = holdArgs(r)
 		}
-		reply, err = d.ask(b, newOperation(name, id, r.Buyer, args...))
+		for range reapRounds {
+			if reply, err = d.ask(b, newOperation(name, id, r.Buyer, args...)); err != nil || reply != again {
+				break
+			}
+		}
 		return err
 	})
 	if err != nil {

@@ -20,13 +20,7 @@ fetch(ids)
 fetch_buyers(names)
 reap()
 
--- Redis does nothing else meanwhile. What was done is written in about as much time again.
-local BUDGET_US, LOOK_EVERY = 1000, 16
-
-local function overdrawn()
-  local at = call('TIME')
-  return (at[1] - time[1]) * 1000000 + at[2] - time[2] > BUDGET_US
-end
+local LOOK_EVERY = 16 -- operations
 
 local replies, costly = {}, false -- costly: what was done last may have taken long
 local name, from -- of an operation, and where its arguments are

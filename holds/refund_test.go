@@ -1,6 +1,7 @@
 package holds
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -149,4 +150,55 @@ func whatIsRefundedStaysSo(t *testing.T, script *script) string {
 		s.note("a floor of which nothing is sold: %+v", c)
 	}
 	return s.wrong
+}
+
+func TestRefundReachesAHoldOfAnEarlierEpoch(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	hold := h.mustHold("buy_a", stand("A-1"), floor(1))
+	h.rebuild(testEpoch+1, Kept{Hold: hold.ID, Buyer: "buy_a", Sold: true, Lines: hold.Lines})
+	h.news(hold)
+	h.wantCounts("stand", onsale.Counts{Available: 10})
+	h.wantCounts("floor", onsale.Counts{Available: 10})
+}
+
+func TestRefundOfAStripedEventComesBackAtItsBuyersHome(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, striped(4, 8))
+	hold := h.mustHold(h.buyerAt(2, 1), floor(5)) // more than its stripe was laid with
+	h.news(hold, hold.Lines...)
+	for _, n := range []int{3, 5, 3} { // and older news between
+		h.news(hold, floorLine(n))
+	}
+	shared := h.shares("floor")
+	if c := shared.Stripes[2].Counts; c.Sold != 3 {
+		t.Errorf("its stripe has %+v", c)
+	}
+	h.news(hold)
+	h.news(hold, hold.Lines...)
+	for i, s := range h.shares("floor").Stripes {
+		if s.Sold != 0 {
+			t.Errorf("stripe %d has %+v", i, s.Counts)
+		}
+	}
+	h.mustHold(h.buyerAt(0, 2), floor(8)) // all of it is for sale to anyone
+}
+
+// TestEveryOperationHasALane holds the lanes to the operations that apply.lua knows: one
+// without would wait among holds, and be refused by another epoch's.
+func TestEveryOperationHasALane(t *testing.T) {
+	apply, err := lua.ReadFile("lua/apply.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := regexp.MustCompile(`(?s)local arity = \{(.*?)\}`).FindSubmatch(apply)
+	names := regexp.MustCompile(`(\w+) =`).FindAllSubmatch(table[1], -1)
+	if len(names) < 10 {
+		t.Fatalf("%d operations", len(names))
+	}
+	for _, name := range names {
+		if _, known := laneOf[string(name[1])]; !known {
+			t.Errorf("%s has no lane", name[1])
+		}
+	}
 }

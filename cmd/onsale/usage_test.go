@@ -59,9 +59,14 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"a demo of no partitions":    {[]string{"demo", "--partitions", "0"}, "--partitions"},
 		"the stores' settings file":  {[]string{"stores", "--config", settings + "x"}, "no such file"},
 		"the stores' secret":         {[]string{"stores", "--secret", "x"}, "--secret"},
+		"a provider that isn't":      {[]string{"settle", "--payment-provider", "paypal"}, "--payment-provider"},
+		"a Stripe without its key":   {[]string{"serve", "--payment-provider", "stripe"}, "--stripe-key"},
+		"a payment time-out of 5 s":  {[]string{"settle", "--payment-timeout", "5s"}, "--payment-timeout"},
 		"a prefix Kafka can't take":  {[]string{"stores", "--kafka-prefix", "a b"}, "--kafka-prefix"},
 		"feeds an address below 0":   {[]string{"feed", "--max-feeds-per-ip", "-1"}, "--max-feeds-per-ip"},
 		"an event without an id":     {[]string{"event", "open"}, "--help"},
+		"an order without an id":     {[]string{"order", "show"}, "--help"},
+		"an order that is none":      {[]string{"order", "refund", "nonsense"}, "no order's id"},
 		"a bench of nobody":          {[]string{"bench", "rush", "--users", "-1"}, "users"},
 	} {
 		t.Run(promise, func(t *testing.T) {

@@ -84,6 +84,8 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"a backlog of nothing":       {[]string{"serve", "--max-backlog", "0"}, "--max-backlog"},
 		"a backlog of no time":       {[]string{"serve", "--max-backlog-age", "0s"}, "--max-backlog-age"},
 		"a backlog for ever":         {[]string{"serve", "--max-backlog-age", "48h"}, "--max-backlog-age"},
+		"an order without an id":     {[]string{"order", "show"}, "--help"},
+		"an order that is none":      {[]string{"order", "refund", "nonsense"}, "no order's id"},
 		"a bench of nobody":          {[]string{"bench", "rush", "--users", "-1"}, "users"},
 	} {
 		t.Run(promise, func(t *testing.T) {

@@ -21,6 +21,8 @@ const (
 	CodeUnknownSeat      Code = "unknown_seat"       // 404
 	CodeUnknownHold      Code = "unknown_hold"       // 404: never was, or is someone else's
 	CodeUnknownOrder     Code = "unknown_order"      // 404: never was, or is someone else's
+	CodeUnknownTicket    Code = "unknown_ticket"     // 404: never was, or is someone else's
+	CodeUnknownTransfer  Code = "unknown_transfer"   // 404: no ticket was ever offered under the token
 	CodeMethodNotAllowed Code = "method_not_allowed" // 405
 	CodeEventExists      Code = "event_exists"       // 409: another event has the id
 	CodeSoldOut          Code = "sold_out"           // 409: fewer left than asked for; says how many
@@ -33,9 +35,17 @@ const (
 	CodeNotOnSale        Code = "not_on_sale"        // 409: draft, paused or closed
 	CodeHoldPinned       Code = "hold_pinned"        // 409: a payment is being decided, it can't be released
 	CodeBadTransition    Code = "bad_transition"     // 409: the event or order can't go there from where it is
+	CodeTicketVoid       Code = "ticket_void"        // 409: refunded
+	CodeTicketBlocked    Code = "ticket_blocked"     // 409: a refund of it is under way
+	CodeTicketReissued   Code = "ticket_reissued"    // 409: at the gate: the ticket has a newer code
+	CodeAlreadyAdmitted  Code = "already_admitted"   // 409: single use; at the gate it says when and where the first was
+	CodeOtherEvent       Code = "other_event"        // 409: at the gate: a ticket of another event; says which
+	CodeTransferLimit    Code = "transfer_limit"     // 409: the ticket was offered too many times
+	CodeTransferEnded    Code = "transfer_ended"     // 410: accepted by someone, cancelled or expired
 	CodeHoldEnded        Code = "hold_ended"         // 410: expired, released or sold
 	CodeTooLarge         Code = "too_large"          // 413: the body exceeds the limit
 	CodeKeyReused        Code = "key_reused"         // 422: another body under the same Idempotency-Key
+	CodeForgedCode       Code = "forged_code"        // 422: not a ticket's code, or not signed here
 	CodeBadEvent         Code = "bad_event"          // 422: an event file that can't be sold; says why
 	CodeOverloaded       Code = "overloaded"         // 503: a bounded queue is full; Retry-After
 	CodeRecovering       Code = "recovering"         // 503: stock is being rebuilt; Retry-After
@@ -52,6 +62,7 @@ type Error struct {
 	Seats      []string      `json:"seats,omitempty"`     // which seats were taken, as "ROW-NUMBER"
 	Available  *int64        `json:"available,omitempty"` // what is left: of the section, or to the buyer
 	Nearby     []Offer       `json:"nearby,omitempty"`    // what could be had instead, nearest first, when it was last looked
+	First      *Checkin      `json:"first,omitempty"`     // how the ticket was admitted before
 	RetryAfter time.Duration `json:"-"`                   // advice on 429 and 503
 	cause      error
 }

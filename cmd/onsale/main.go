@@ -74,6 +74,7 @@ func command() *cli.Command {
 			settleCommand(),
 			migrateCommand(),
 			eventCommand(),
+			ticketCommand(),
 			bench.Command(benchengine.Command()),
 			storesCommand(),
 			paysimCommand(),

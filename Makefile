@@ -44,6 +44,11 @@ bench-holds: build ## holds and refusals a second over HTTP, against a no-op and
 	@deploy/install redis postgres
 	build/onsale bench holds --json build/bench/holds.json $(ARGS)
 
+.PHONY: bench-settle
+bench-settle: build ## orders a second from Kafka to tickets, in batches and singly; the report is build/bench/settle.json
+	@deploy/install redis postgres
+	build/onsale bench settle --json build/bench/settle.json $(ARGS)
+
 ##@ Prove
 
 .PHONY: test

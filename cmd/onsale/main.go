@@ -19,6 +19,7 @@ import (
 	"onsale"
 	"onsale/bench"
 	benchengine "onsale/bench/engine"
+	benchsettle "onsale/bench/settle"
 )
 
 // version is set by the linker.
@@ -75,7 +76,7 @@ func command() *cli.Command {
 			migrateCommand(),
 			eventCommand(),
 			ticketCommand(),
-			bench.Command(benchengine.Command()),
+			bench.Command(benchengine.Command(), benchsettle.Command()),
 			storesCommand(),
 			paysimCommand(),
 			versionCommand(),

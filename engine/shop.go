@@ -5,24 +5,33 @@ import (
 
 	"onsale"
 	"onsale/checkout"
+	"onsale/checkout/payment"
 	"onsale/holds"
 	"onsale/persist"
 )
 
 // Shop is everything that is sold over, and administered through, HTTP.
 type Shop struct {
-	Sessions      *Sessions
-	Catalog       *Catalog
-	Desk          *holds.Desk
-	Mirrors       *holds.Mirrors
-	Till          *checkout.Till
-	Store         *persist.Store
-	Sales         *Sales
-	Auditor       *Auditor
-	WebhookSecret []byte // of the payment provider's notices; none are taken without
+	Sessions *Sessions
+	Catalog  *Catalog
+	Desk     *holds.Desk
+	Mirrors  *holds.Mirrors
+	Till     *checkout.Till
+	Store    *persist.Store
+	Sales    *Sales
+	Auditor  *Auditor
+	Notices  payment.Notices // of the payment provider; nil: none are taken
+	Delays   *payment.Delays // nil: payments are never called delayed
 
 	forms forms
 }
+
+const (
+	// noticesPath is where a payment provider sends its notices.
+	noticesPath = "/v1/webhooks/payments"
+	// maxNoticeBytes is the largest of them: Stripe's carry the whole object.
+	maxNoticeBytes = 64 << 10
+)
 
 func (s *Shop) routes() []route {
 	const body = onsale.MaxBodyBytes
@@ -49,7 +58,7 @@ func (s *Shop) routes() []route {
 		{http.MethodPost, "/v1/tickets/{ticket}/transfers", buyers, body, s.offerTicket},
 		{http.MethodDelete, "/v1/tickets/{ticket}/transfers", buyers, body, s.cancelOffer},
 		{http.MethodPost, "/v1/transfers/{token}", buyers, body, s.acceptTransfer},
-		{http.MethodPost, "/v1/webhooks/payments", anyone, body, s.paymentWebhook},
+		{http.MethodPost, noticesPath, anyone, maxNoticeBytes, s.paymentWebhook},
 		{http.MethodPost, "/v1/admin/events", operators, onsale.MaxEventBytes, s.createEvent},
 		{http.MethodPost, "/v1/admin/events/{event}/open", operators, body, s.changeSale(onsale.SaleOpen)},
 		{http.MethodPost, "/v1/admin/events/{event}/pause", operators, body, s.changeSale(onsale.SalePaused)},

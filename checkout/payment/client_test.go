@@ -83,7 +83,7 @@ func TestEachMisbehaviourIsUnknownOrTrueAndChargesOnce(t *testing.T) {
 			if (err == nil) != want.first {
 				t.Errorf("first answer %+v, %v", r, err)
 			}
-			_, found, err := c.LookUp(t.Context(), charge.Order)
+			_, found, err := c.LookUp(t.Context(), charge)
 			if err != nil || found != want.onRecord {
 				t.Errorf("found %t, %v; want %t", found, err, want.onRecord)
 			}
@@ -95,7 +95,7 @@ func TestEachMisbehaviourIsUnknownOrTrueAndChargesOnce(t *testing.T) {
 			if err != nil || r.Outcome != want.outcome || r.Order != charge.Order || r.Amount != charge.Amount {
 				t.Fatalf("in the end %+v, %v; want %s", r, err, want.outcome)
 			}
-			looked, found, err := c.LookUp(t.Context(), charge.Order)
+			looked, found, err := c.LookUp(t.Context(), charge)
 			if err != nil || !found || looked != r {
 				t.Errorf("looked up %+v, %t, %v; was answered %+v", looked, found, err, r)
 			}
@@ -154,7 +154,7 @@ func TestAnswerThatIsNotDefiniteIsUnknown(t *testing.T) {
 			if r, err := c.Charge(t.Context(), charge); err == nil || r != (onsale.ChargeResult{}) {
 				t.Errorf("charged: %+v, %v", r, err)
 			}
-			if r, found, err := c.LookUp(t.Context(), charge.Order); err == nil || found {
+			if r, found, err := c.LookUp(t.Context(), charge); err == nil || found {
 				t.Errorf("looked up: %+v, %t, %v", r, found, err)
 			}
 			if name == "never" {

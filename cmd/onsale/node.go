@@ -34,7 +34,7 @@ type node struct {
 	catalog  *engine.Catalog
 	sales    *engine.Sales
 	producer *kafka.Producer
-	provider *payment.Client
+	provider payment.Provider
 	server   *engine.Server
 
 	chain   lifecycle.Chain
@@ -97,10 +97,11 @@ func (n *node) connect(ctx context.Context) error {
 		return err
 	}
 	n.closers = append(n.closers, n.producer.Close)
-	if n.provider, err = payment.NewClient(payment.ClientConfig{URL: n.payments}); err != nil {
+	provider, closing, err := n.openProvider()
+	if err != nil {
 		return err
 	}
-	n.closers = append(n.closers, n.provider.Close)
+	n.provider, n.closers = provider, append(n.closers, closing)
 	return nil
 }
 
@@ -148,7 +149,10 @@ func (n *node) addSettlement() {
 		checkout.NewConfirmer(n.broker(), n.producer, n.desk, n.store.Layout, n.log),
 		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.All, Drained: drained, Orders: n.store.OrdersByID, Log: n.log}),
 		persist.NewSettler(persist.SettlerConfig{Store: n.store, Broker: n.broker(), Producer: n.producer, Metrics: n.set, Log: n.log}),
-		payment.NewWorker(payment.WorkerConfig{Broker: n.broker(), Producer: n.producer, Provider: n.provider, Metrics: n.set, Log: n.log}),
+		payment.NewWorker(payment.WorkerConfig{
+			Broker: n.broker(), Producer: n.producer, Provider: n.provider, Name: n.paymentProvider, GiveUp: n.paymentTimeout,
+			Metrics: n.set, Log: n.log,
+		}),
 	)
 }
 
@@ -172,9 +176,11 @@ func (n *node) addServer(r roles) error {
 		n.add(gateway, realtime.NewTeller(gateway, n.broker(), n.log))
 	}
 	if r.front {
+		delays := payment.NewDelays(n.broker(), n.log)
+		n.add(delays)
 		cfg.Shop = &engine.Shop{
 			Sessions: sessions, Catalog: n.catalog, Desk: n.desk, Mirrors: n.mirrors, Store: n.store, Sales: n.sales,
-			Till: checkout.NewTill(n.desk, n.producer), Auditor: n.auditor(), WebhookSecret: []byte(n.webhookSecret),
+			Till: checkout.NewTill(n.desk, n.producer), Auditor: n.auditor(), Notices: n.notices(), Delays: delays,
 		}
 	}
 	n.server = engine.NewServer(cfg)

@@ -12,7 +12,7 @@ import (
 	"onsale/persist"
 )
 
-var storeSettings = []string{"redis", "postgres", "kafka", "kafka-prefix", "partitions", "payments", "secret"}
+var storeSettings = []string{"redis", "postgres", "kafka", "kafka-prefix", "partitions", "payments", "payment-provider", "stripe-key", "secret"}
 
 func serveCommand() *cli.Command {
 	return roleCommand("serve", "the front tier: API, pages and feed on one port", roles{front: true, feed: true},
@@ -24,7 +24,7 @@ func feedCommand() *cli.Command {
 }
 
 func settleCommand() *cli.Command {
-	return roleCommand("settle", "the workers: claim, charge, finalise, confirm, recover", roles{settle: true}, "listen")
+	return roleCommand("settle", "the workers: claim, charge, finalise, confirm, recover", roles{settle: true}, "listen", "payment-timeout")
 }
 
 func roleCommand(name, usage string, r roles, more ...string) *cli.Command {

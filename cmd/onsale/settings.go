@@ -6,9 +6,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
+	"onsale/checkout/payment"
 	"onsale/holds"
 	"onsale/internal/kafka"
 )
@@ -39,6 +41,10 @@ type settings struct {
 	maxFeeds      int
 	maxFeedsPerIP int
 	logLevel      string
+
+	paymentProvider string // providerSimulator, which "" is too, or providerStripe
+	stripeKey       string
+	paymentTimeout  time.Duration // 0: payment.DefaultGiveUp
 }
 
 // flags returns the flags of those settings that are named, after --config and
@@ -52,7 +58,10 @@ func (s *settings) flags(names ...string) []cli.Flag {
 		"kafka":            s.text("kafka", "127.0.0.1:9092", "Kafka, as `HOST:PORT,…`", &s.kafka),
 		"kafka-prefix":     s.text("kafka-prefix", "", "`TEXT` before every topic and group, so that several installations can share a cluster", &s.kafkaPrefix),
 		"partitions":       s.number("partitions", kafka.DefaultPartitions, "`PARTITIONS` of a topic that doesn't exist yet", &s.partitions),
-		"payments":         s.text("payments", "http://127.0.0.1:8090", "the payment provider, as a `URL`", &s.payments),
+		"payments":         s.text("payments", "http://127.0.0.1:8090", "the payment provider, as a `URL`; of stripe, its own if this isn't given", &s.payments),
+		"payment-provider": s.text("payment-provider", providerSimulator, "`NAME` of the payment provider: simulator or stripe", &s.paymentProvider),
+		"stripe-key":       s.text("stripe-key", "", "Stripe's secret or restricted `KEY`; give it as ONSALE_STRIPE_KEY or in the file, where no list of processes shows it", &s.stripeKey),
+		"payment-timeout":  s.duration("payment-timeout", payment.DefaultGiveUp, "a charge that is undecided after this `TIME`, from 1m to 12h, is called off", &s.paymentTimeout),
 		"secret":           s.text("secret", "", "`TEXT` of 32 bytes or more that signs tokens, holds and tickets; the same in every process", &s.secret),
 		"webhook-secret":   s.text("webhook-secret", "", "`TEXT` that signs the provider's notices; none are taken without it", &s.webhookSecret),
 		"admin-token":      s.text("admin-token", "", "the operator's `TOKEN`; operators are refused without it", &s.adminToken),
@@ -76,6 +85,10 @@ func (s *settings) text(name, value, usage string, into *string) cli.Flag {
 
 func (s *settings) number(name string, value int, usage string, into *int) cli.Flag {
 	return &cli.IntFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
+}
+
+func (s *settings) duration(name string, value time.Duration, usage string, into *time.Duration) cli.Flag {
+	return &cli.DurationFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
 }
 
 // data is the flag of the data folder, for what runs stores of its own.
@@ -125,8 +138,13 @@ func (s *settings) check(c *cli.Command) error {
 		return wrong("--max-feeds must be 1 or more")
 	case s.maxFeedsPerIP < 0:
 		return wrong("--max-feeds-per-ip must be 0 (no limit) or more")
+	case takes(c, "payment-timeout") && (s.paymentTimeout < minPaymentTimeout || s.paymentTimeout > payment.MaxGiveUp):
+		return wrong("--payment-timeout must be from %s to %s", minPaymentTimeout, payment.MaxGiveUp)
 	case !kafkaNames.MatchString(s.kafkaPrefix):
 		return wrong("--kafka-prefix must be up to 100 of a-z, A-Z, 0-9, '.', '_' and '-'")
+	}
+	if err := s.checkPayments(c); err != nil {
+		return err
 	}
 	_, err := s.log()
 	return err

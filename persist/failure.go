@@ -25,6 +25,7 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	uniqueViolation      = "23505"
+	checkViolation       = "23514"
 	undefinedTable       = "42P01"
 	invalidPassword      = "28P01"
 	invalidDatabase      = "3D000"
@@ -65,14 +66,21 @@ func conflict(err error) bool {
 	if !errors.As(err, &pg) {
 		return errors.Is(err, errOvertaken)
 	}
-	return pg.Code == serializationFailure || pg.Code == deadlockDetected || pg.Code == uniqueViolation
+	return pg.Code == serializationFailure || pg.Code == deadlockDetected || pg.Code == uniqueViolation || rerouted(pg)
+}
+
+// rerouted reports whether a row of the history was on its way to the default partition
+// while that gave up the row's month to a partition of its own, where it goes the next
+// time. No constraint of ours has a hand in it, so it names none.
+func rerouted(pg *pgconn.PgError) bool {
+	return pg.Code == checkViolation && pg.ConstraintName == "" && strings.HasPrefix(pg.TableName, "order_history")
 }
 
 // hopeless reports whether the same input will fail the same way for ever, since
 // Postgres refuses the data itself.
 func hopeless(err error) bool {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code == uniqueViolation {
+	if !errors.As(err, &pg) || pg.Code == uniqueViolation || rerouted(pg) {
 		return false
 	}
 	class := pg.Code[:2]

@@ -21,7 +21,12 @@ const (
 	CodeUnknownSeat      Code = "unknown_seat"       // 404
 	CodeUnknownHold      Code = "unknown_hold"       // 404: never was, or is someone else's
 	CodeUnknownOrder     Code = "unknown_order"      // 404: never was, or is someone else's
+	CodeUnknownContact   Code = "unknown_contact"    // 404: the buyer has given no address
+	CodeUnknownWebhook   Code = "unknown_webhook"    // 404
+	CodeUnknownDelivery  Code = "unknown_delivery"   // 404
 	CodeMethodNotAllowed Code = "method_not_allowed" // 405
+	CodeWebhookExists    Code = "webhook_exists"     // 409: another webhook has the URL
+	CodeWebhookLimit     Code = "webhook_limit"      // 409: there are as many as there may be
 	CodeEventExists      Code = "event_exists"       // 409: another event has the id
 	CodeSoldOut          Code = "sold_out"           // 409: fewer left than asked for; says how many
 	CodeSeatTaken        Code = "seat_taken"         // 409: says which seats
@@ -33,6 +38,7 @@ const (
 	CodeNotOnSale        Code = "not_on_sale"        // 409: draft, paused or closed
 	CodeHoldPinned       Code = "hold_pinned"        // 409: a payment is being decided, it can't be released
 	CodeBadTransition    Code = "bad_transition"     // 409: the event or order can't go there from where it is
+	CodeNotRefundable    Code = "not_refundable"     // 409: nothing of it is left to pay back, or another refund of it is under way
 	CodeHoldEnded        Code = "hold_ended"         // 410: expired, released or sold
 	CodeTooLarge         Code = "too_large"          // 413: the body exceeds the limit
 	CodeKeyReused        Code = "key_reused"         // 422: another body under the same Idempotency-Key

@@ -143,26 +143,9 @@ type found struct {
 func (b *claimBatch) lock(ctx context.Context, tx pgx.Tx) (*found, error) {
 	f := &found{shelf: newShelf(), orders: map[onsale.OrderID]*bookedOrder{}}
 	var q pgx.Batch
-	// Each statement of a READ COMMITTED transaction sees what was committed before
-	// it began: those after the lock see all that was done under it.
-	q.Queue(lockSections, b.sections.events, b.sections.sections).Query(func(rows pgx.Rows) error {
-		var p place
-		var left int64
-		_, err := pgx.ForEachRow(rows, []any{&p.event, &p.section, &left}, func() error {
-			f.shelf.left[p] = left
-			return nil
-		})
-		return err
-	})
+	q.Queue(planForAny)
+	f.shelf.queue(&q, &b.sections, &b.seats)
 	q.Queue(readBooked, b.ids).Query(func(rows pgx.Rows) error { return collectBooked(rows, f.orders) })
-	q.Queue(readSeats, b.seats.events, b.seats.sections, b.seats.seats).Query(func(rows pgx.Rows) error {
-		var k seatKey
-		_, err := pgx.ForEachRow(rows, []any{&k.event, &k.section, &k.seat}, func() error {
-			f.shelf.taken[k] = true
-			return nil
-		})
-		return err
-	})
 	q.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&f.now) })
 	return f, send(ctx, tx, &q)
 }
@@ -245,6 +228,8 @@ func wellFormed(p *onsale.Purchase) error {
 		return errors.New("the order is not its hold's")
 	case p.At.IsZero():
 		return errors.New("it does not say when it was accepted")
+	case p.Amount < 0 || p.Currency == "":
+		return errors.New("it has no price")
 	case strings.ContainsRune(p.PaymentToken, 0) || strings.ContainsRune(string(p.Buyer), 0):
 		return errors.New("it has a zero byte in it")
 	}

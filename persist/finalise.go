@@ -6,8 +6,10 @@ package persist
 // same transaction, and both are in its history.
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,7 +50,8 @@ type Stray struct {
 }
 
 // Finalise ends orders as the provider's answers say: a captured order is paid and
-// ticketed, a declined one gives its inventory back. It returns the news of every
+// ticketed, a declined one gives its inventory back; one that is captured after it was
+// declined is ticketed if all that it was for is still free. It returns the news of every
 // order that has an end, including those that had it before: repeating a batch
 // changes nothing and tells the same. Answers that fit no open order are returned
 // as strays, again on each repeat; any captured money is recorded. The answers must
@@ -63,6 +66,7 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 			events, ids = append(events, string(r.Event)), append(ids, string(r.Order))
 		}
 	}
+	var late []int
 	err = s.inTx(ctx, "finalise a batch", pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		c := newClosing()
 		if err := c.lock(ctx, tx, events, ids); err != nil {
@@ -72,13 +76,19 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 			c.apply(i, &results[i])
 		}
 		s.issue(c)
-		news, strays = c.news(ids), c.strays
+		news, strays, late = c.news(ids), c.strays, c.late
 		return c.write(ctx, tx)
 	})
+	if err != nil || len(late) == 0 {
+		return news, strays, err
+	}
+	lateNews, lateStrays, err := s.reclaim(ctx, results, late)
 	if err != nil {
 		return nil, nil, err
 	}
-	return news, strays, nil
+	strays = append(strays, lateStrays...)
+	slices.SortFunc(strays, func(a, b Stray) int { return cmp.Compare(a.Index, b.Index) })
+	return append(news, lateNews...), strays, nil
 }
 
 // closing is a batch of answers on its way into the book.
@@ -89,9 +99,11 @@ type closing struct {
 
 	tell     map[onsale.OrderID]bool
 	strays   []Stray
+	late     []int // answers that reclaim has to judge
 	ticketed []*bookedOrder
 	declined []*bookedOrder
 	dropped  map[place]int64
+	again    reclaiming // what late payments claim; nothing unless reclaim is at it
 	payments paymentColumns
 	tickets  ticketColumns
 }
@@ -107,6 +119,7 @@ func newClosing() *closing {
 
 func (c *closing) lock(ctx context.Context, tx pgx.Tx, events, ids []string) error {
 	var q pgx.Batch
+	q.Queue(planForAny)
 	q.Queue(lockBooked, ids).Query(func(rows pgx.Rows) error { return collectBooked(rows, c.orders) })
 	q.Queue(readPayments, events, ids).Query(func(rows pgx.Rows) error {
 		var order, reference, state string
@@ -127,6 +140,13 @@ func (c *closing) lock(ctx context.Context, tx pgx.Tx, events, ids []string) err
 func (c *closing) apply(i int, r *onsale.ChargeResult) {
 	o := c.orders[r.Order]
 	v := judge(o, c.captured[r.Order], r)
+	if v.late {
+		if c.again.shelf == nil {
+			c.late = append(c.late, i)
+			return
+		}
+		v = c.claimAgain(o)
+	}
 	if v.stray != "" {
 		c.strays = append(c.strays, Stray{Index: i, Reason: v.stray})
 	}
@@ -170,7 +190,9 @@ func (c *closing) write(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
 	if p := &c.payments; len(p.orders) > 0 {
 		q.Queue(insertPayments, p.events, p.orders, p.references, p.states, p.reasons, p.amounts, p.currencies, p.captured, c.now)
+		p.payBack(&q, c.now)
 	}
+	c.again.queue(&q, c.now)
 	if len(c.ticketed) > 0 {
 		ids := make([]string, len(c.ticketed))
 		for i, o := range c.ticketed {
@@ -230,6 +252,8 @@ func wellAnswered(r *onsale.ChargeResult) error {
 		return errors.New("its outcome is neither captured nor declined")
 	case r.Outcome == onsale.ChargeCaptured && r.Reference == "":
 		return errors.New("the capture has no reference")
+	case r.Amount < 0:
+		return errors.New("its amount is negative")
 	case strings.ContainsRune(r.Reference+r.Reason+r.Currency, 0):
 		return errors.New("it has a zero byte in it")
 	}

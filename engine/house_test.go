@@ -29,6 +29,7 @@ import (
 	"onsale/internal/kafka"
 	"onsale/internal/lifecycle"
 	"onsale/internal/stores/storestest"
+	"onsale/notify"
 	"onsale/persist"
 	"onsale/realtime"
 )
@@ -108,7 +109,8 @@ func newHouseOn(t *testing.T, url, namespace string) *house {
 	delays := payment.NewDelays(h.broker, log)
 	h.shop = &Shop{Sessions: sessions, Catalog: catalog, Desk: desk, Mirrors: mirrors, Store: store, Sales: sales,
 		Till: checkout.NewTill(desk, h.producer), Notices: payment.NewWebhooks([]byte(testWebhookSecret)), Delays: delays,
-		Auditor: &Auditor{Store: store, Desk: desk, Broker: h.broker, Provider: provider, Mirrors: mirrors}}
+		WebhookKeys: notify.NewKeyring([]byte(testSecret)),
+		Auditor:     &Auditor{Store: store, Desk: desk, Broker: h.broker, Provider: provider, Mirrors: mirrors}}
 	ready := func(ctx context.Context) error { return store.Ping(ctx) }
 	h.server = NewServer(Config{Listen: "127.0.0.1:0", AdminToken: testAdminToken, Sessions: sessions, Shop: h.shop,
 		Gateway: gateway, Ready: ready, Metrics: set, Log: log})

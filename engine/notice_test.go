@@ -61,7 +61,7 @@ func TestStripesNoticeIsTakenInItsOwnWordsOnceAndInAnyOrderKafka(t *testing.T) {
 	order := h.buy(buyer, h.mustHold(buyer, `{"section":"floor","quantity":1}`), "tok_ok")
 	result, _, err := h.shop.Auditor.Provider.LookUp(t.Context(), onsale.Charge{Order: order.ID})
 	check(t, err)
-	shop := &Shop{Sessions: h.shop.Sessions, Catalog: h.shop.Catalog, Store: h.shop.Store, Desk: h.shop.Desk, Till: h.shop.Till,
+	shop := &Shop{Sessions: h.shop.Sessions, Auditor: h.shop.Auditor, Catalog: h.shop.Catalog, Store: h.shop.Store, Desk: h.shop.Desk, Till: h.shop.Till,
 		Notices: stripe.NewNotices([]byte(testWebhookSecret), "inst1")}
 	h.server = NewServer(Config{Listen: "127.0.0.1:0", Sessions: shop.Sessions, Shop: shop, Metrics: metrics.NewSet(), Log: slog.New(slog.DiscardHandler)})
 	h.start(h.server)

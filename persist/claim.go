@@ -143,6 +143,7 @@ type found struct {
 func (b *claimBatch) lock(ctx context.Context, tx pgx.Tx) (*found, error) {
 	f := &found{shelf: newShelf(), orders: map[onsale.OrderID]*bookedOrder{}}
 	var q pgx.Batch
+	q.Queue(planForAny)
 	f.shelf.queue(&q, &b.sections, &b.seats)
 	q.Queue(readBooked, b.ids).Query(func(rows pgx.Rows) error { return collectBooked(rows, f.orders) })
 	q.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&f.now) })
@@ -227,6 +228,8 @@ func wellFormed(p *onsale.Purchase) error {
 		return errors.New("the order is not its hold's")
 	case p.At.IsZero():
 		return errors.New("it does not say when it was accepted")
+	case p.Amount < 0 || p.Currency == "":
+		return errors.New("it has no price")
 	case strings.ContainsRune(p.PaymentToken, 0) || strings.ContainsRune(string(p.Buyer), 0):
 		return errors.New("it has a zero byte in it")
 	}

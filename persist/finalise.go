@@ -119,6 +119,7 @@ func newClosing() *closing {
 
 func (c *closing) lock(ctx context.Context, tx pgx.Tx, events, ids []string) error {
 	var q pgx.Batch
+	q.Queue(planForAny)
 	q.Queue(lockBooked, ids).Query(func(rows pgx.Rows) error { return collectBooked(rows, c.orders) })
 	q.Queue(readPayments, events, ids).Query(func(rows pgx.Rows) error {
 		var order, reference, state string

@@ -18,7 +18,11 @@ func void(c onsale.Charge) (onsale.ChargeResult, error) {
 // decideAll has the worker handle a charge until it is told, as Kafka would.
 func decideAll(t *testing.T, w *Worker, k *topics, c onsale.Charge) onsale.ChargeResult {
 	t.Helper()
+	began := time.Now()
 	for batch := records(t, c); len(batch) > 0; batch = k.takeBack(t) {
+		if time.Since(began) > 2*time.Hour {
+			t.Fatal("undecided for ever")
+		}
 		if w.breaker.Room(t.Context(), maxBatch) == 0 {
 			t.Fatal("no room")
 		}

@@ -235,8 +235,9 @@ func TestCanaryThatWeStopLetsAnotherGo(t *testing.T) {
 		go func() { _, _ = b.Charge(ctx, onsale.Charge{}) }()
 		synctest.Wait()
 		time.AfterFunc(time.Second, cancel)
-		if n := b.Room(t.Context(), maxBatch); n != 1 {
-			t.Errorf("room for %d", n)
+		began := time.Now()
+		if n := b.Room(t.Context(), maxBatch); n != 1 || time.Since(began) != time.Second {
+			t.Errorf("room for %d after %s", n, time.Since(began))
 		}
 	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -22,6 +21,9 @@ func orderCommand() *cli.Command {
 			orderAction("show", "show an order and its refunds", []cli.Flag{
 				&cli.BoolFlag{Name: "json", Usage: "print it as JSON"},
 			}, showOrder),
+			orderAction("history", "print what happened to an order: when, who and why", []cli.Flag{
+				&cli.BoolFlag{Name: "json", Usage: "print it as JSON"},
+			}, showHistory),
 			orderAction("refund", "have an order paid back; the whole of it, without --tickets or --amount", []cli.Flag{
 				&cli.IntSliceFlag{Name: "tickets", Usage: "end these admissions, by `NUMBER,…`, and pay their price back"},
 				&cli.Int64Flag{Name: "amount", Usage: "pay this `AMOUNT` back, in minor units; every ticket stays valid"},
@@ -70,9 +72,7 @@ func showOrder(ctx context.Context, c *cli.Command, store *persist.Store, id ons
 		return err
 	}
 	if c.Bool("json") {
-		encoder := json.NewEncoder(c.Root().Writer)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(map[string]any{"order": order, "refunds": append([]onsale.RefundEntry{}, refunds...)})
+		return printJSON(c, map[string]any{"order": order, "refunds": append([]onsale.RefundEntry{}, refunds...)})
 	}
 	if unknown {
 		fmt.Fprintf(c.Root().Writer, "%s is no order of ours; captured all the same:\n", id)

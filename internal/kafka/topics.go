@@ -62,8 +62,12 @@ func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
 			return err
 		}
 	}
-	for _, t := range append(stages, onsale.TopicOrders, onsale.TopicProviders) {
-		if err := untilServed(ctx, d.admin, b.Topic(t)); err != nil {
+	served := []string{b.Topic(onsale.TopicProviders)}
+	for _, t := range append(stages, onsale.TopicOrders) {
+		served = append(served, b.Topic(t), b.deadLetters(t))
+	}
+	for _, name := range served {
+		if err := untilServed(ctx, d.admin, name); err != nil {
 			return err
 		}
 	}

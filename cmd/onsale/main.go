@@ -77,6 +77,7 @@ func command() *cli.Command {
 			eventCommand(),
 			orderCommand(),
 			deadLettersCommand(),
+			ticketCommand(),
 			bench.Command(benchengine.Command(), benchsettle.Command()),
 			notifyCommand(),
 			storesCommand(),

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 )
 
 const (
@@ -73,11 +74,16 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 		}
 		s.issue(c)
 		news, strays = c.news(ids), c.strays
-		return c.write(ctx, tx)
+		if err := c.write(ctx, tx); err != nil {
+			return err
+		}
+		crashpoint.Reach(crashpoint.BeforeFinaliseCommit)
+		return nil
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	crashpoint.Reach(crashpoint.AfterFinaliseCommit)
 	return news, strays, nil
 }
 

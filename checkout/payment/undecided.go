@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 	"onsale/internal/kafka"
 )
 
@@ -145,8 +146,10 @@ func (u *undecided) attempt(ctx context.Context, charge onsale.Charge) (onsale.C
 	}
 	charging, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
+	crashpoint.Reach(crashpoint.BeforeCharge)
 	result, err := u.provider.Charge(charging, charge)
 	if err == nil {
+		crashpoint.Reach(crashpoint.AfterCharge)
 		return result, nil
 	}
 	u.counters.unknown.Inc()

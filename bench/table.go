@@ -90,6 +90,9 @@ func (r *Report) verdict(b *strings.Builder) {
 	fmt.Fprintf(b, "BROKEN promises: %d\n", len(r.Audit.Violations))
 	for _, v := range r.Audit.Violations {
 		fmt.Fprintf(b, "  invariant %d: %s %s\n", v.Invariant, v.Subject, v.Detail)
+		for _, line := range v.History {
+			fmt.Fprintf(b, "      %s\n", line)
+		}
 	}
 }
 

@@ -108,15 +108,18 @@ func (a *arming) reach(p Point) {
 	if p != a.point || a.left.Add(-1) != 0 {
 		return
 	}
-	fmt.Fprintln(os.Stderr, reached(p))
+	fmt.Fprintln(os.Stderr, farewell+string(p))
 	if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
 		panic(err) // a process may always signal itself
 	}
 	select {} // the signal comes at any moment: not one step further
 }
 
-// reached is the last line of a process that died at a point.
-func reached(p Point) string { return "crash point reached: " + string(p) }
+// farewell begins what a process says on standard error when it dies at a point.
+const farewell = "crash point reached: "
 
-// Reached reports whether a line is what a process says when it dies at the point.
-func Reached(line string, p Point) bool { return line == reached(p) }
+// Reached returns the point at which a process died that has said such a line.
+func Reached(line string) (p Point, ok bool) {
+	name, ok := strings.CutPrefix(line, farewell)
+	return Point(name), ok
+}

@@ -64,8 +64,8 @@ func TestAnArmedPointEndsTheProcessAsKill9DoesTheNthTimeItIsReached(t *testing.T
 			if !test.killed && status.ExitStatus() != test.code {
 				t.Errorf("exit %d, want %d\n%s", status.ExitStatus(), test.code, out)
 			}
-			if last := strings.TrimSpace(string(out)); test.killed && !Reached(last, AfterPin) {
-				t.Errorf("it said %q", last)
+			if at, said := Reached(strings.TrimSpace(string(out))); said != test.killed || said && at != AfterPin {
+				t.Errorf("it said %q", out)
 			}
 		})
 	}

@@ -111,14 +111,17 @@ func (k *Kafka) listen(folder string, port int) error {
 // is where the broker tells its clients to come.
 func (k *Kafka) listenFn(network, address string) (net.Listener, error) {
 	inner, err := net.Listen(network, address)
-	if err != nil || k.cfg.Advertise == "" {
-		return inner, err
+	if err != nil {
+		return nil, err
+	}
+	if k.cfg.Advertise == "" {
+		return joinable{inner}, nil
 	}
 	at, err := net.ResolveTCPAddr(network, k.cfg.Advertise)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the address to advertise: %w", err), inner.Close())
 	}
-	return advertised{inner, at}, nil
+	return advertised{joinable{inner}, at}, nil
 }
 
 // advertised is a listener that is known under another address.

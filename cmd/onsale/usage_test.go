@@ -63,6 +63,7 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"feeds an address below 0":   {[]string{"feed", "--max-feeds-per-ip", "-1"}, "--max-feeds-per-ip"},
 		"an event without an id":     {[]string{"event", "open"}, "--help"},
 		"a bench of nobody":          {[]string{"bench", "rush", "--users", "-1"}, "users"},
+		"faults of no broker":        {[]string{"bench", "faults", "--kafka", "rabbit"}, "--kafka"},
 	} {
 		t.Run(promise, func(t *testing.T) {
 			t.Parallel()

@@ -119,7 +119,7 @@ func (a *alive) listen(said io.ReadCloser, log io.WriteCloser) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		text := lines.Text()
-		fmt.Fprintln(log, text)
+		_, _ = fmt.Fprintln(log, text) // what a log lacks changes nothing
 		a.mu.Lock()
 		a.last = text
 		if point, ok := crashpoint.Reached(text); ok {

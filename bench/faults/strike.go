@@ -100,7 +100,7 @@ func killStore(ctx context.Context, f Fault, s store) error {
 		return fmt.Errorf("kill %s: %w", f.Target, err)
 	}
 	select {
-	case <-s.Exited(): // as it was meant to
+	case <-s.Exited(): //nolint:errcheck // as it was meant to
 	case <-ctx.Done():
 		return ctx.Err()
 	}

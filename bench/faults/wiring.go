@@ -70,15 +70,6 @@ func (w *wiring) lead(to Target, at string) {
 	}
 }
 
-// cut resets a target's connections.
-func (w *wiring) cut(target Target) {
-	for e, c := range w.cables {
-		if e.from == target || e.to == target {
-			c.Cut()
-		}
-	}
-}
-
 // impose has a target's cables suffer the weather until lift is called. Several faults
 // at once are all felt.
 func (w *wiring) impose(target Target, weather cable.Weather) (lift func()) {

@@ -32,6 +32,7 @@ type RushConfig struct {
 	Watchers    int                         // feeds that stay open when their buyers have left; default: all
 	SlowPayment time.Duration               // how long the provider takes for the cards it is slow with; default 50 ms
 	Forgetful   bool                        // Redis may lose what is only held: its key may then hold anew, in a later epoch
+	GoOn        func() bool                 // asked, when all have arrived, whether one more shall, at the mean pace; as many again at most; default: no
 	Heal        func(context.Context) error // called when the last buyer has left, before anything is checked; default: nothing
 
 	// Progress is told the figures so far about 5 times a second, and whenever the phase
@@ -93,6 +94,9 @@ func (c RushConfig) WithDefaults() RushConfig {
 	}
 	if c.SlowPayment == 0 {
 		c.SlowPayment = defaultSlowPayment
+	}
+	if c.GoOn == nil {
+		c.GoOn = func() bool { return false }
 	}
 	if c.Heal == nil {
 		c.Heal = func(context.Context) error { return nil }

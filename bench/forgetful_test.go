@@ -91,11 +91,16 @@ func TestNothingIsCheckedBeforeTheHouseHasHealed(t *testing.T) {
 	f := newFake(t, breakage{})
 	cfg := quick(f, 30)
 	cfg.Watchers = 5
+	more := 10
+	cfg.GoOn = func() bool { more--; return more >= 0 }
 	healed := 0
 	cfg.Heal = func(context.Context) error { healed++; return nil }
 	report, err := Rush(t.Context(), cfg)
 	if err != nil || healed != 1 {
 		t.Fatalf("healed %d times, %v", healed, err)
+	}
+	if got := report.Figures["buyers"].Value; got != 40 {
+		t.Errorf("%v buyers came, of 30 and 10 more", got)
 	}
 	if got := report.Figures["feeds_checked"].Value; got != 6 { // theirs, and the bench's own
 		t.Errorf("%v feeds are compared, of 5 that stayed", got)

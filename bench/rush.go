@@ -124,14 +124,25 @@ func (r *rush) storm(ctx context.Context) {
 	r.mu.Unlock()
 	r.enter(PhaseStorm)
 	var crowd sync.WaitGroup
-	for i, at := range schedule {
+	arrive := func(i int, at time.Duration) bool {
 		arrival := opened.Add(at)
 		if !waitUntil(ctx, arrival) {
-			break
+			return false
 		}
 		r.m.arrived.Add(1)
 		r.m.active.Add(1)
 		crowd.Go(func() { r.visit(ctx, r.buyer(i), arrival) })
+		return true
+	}
+	for i, at := range schedule {
+		if !arrive(i, at) {
+			break
+		}
+	}
+	for i, pace := r.cfg.Users, r.cfg.Over/time.Duration(r.cfg.Users); i < 2*r.cfg.Users && r.cfg.GoOn(); i++ {
+		if !arrive(i, time.Duration(i)*pace) {
+			break
+		}
 	}
 	r.enter(PhaseSettling)
 	crowd.Wait()

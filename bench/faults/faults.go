@@ -165,7 +165,7 @@ func (h *house) run(ctx context.Context, cfg Config, seed uint64) (*outcome, err
 		o.before.CompareAndSwap(nil, latest.Load())
 		fmt.Fprintf(cfg.Status, "  %6.2fs  %s\n", f.At.Seconds(), f)
 	}
-	var l *lanes
+	var l *lanes // stays nil if ctx ends first
 	go func() { // ends with the storm's beginning, or with ctx
 		defer close(struck)
 		select {
@@ -181,6 +181,10 @@ func (h *house) run(ctx context.Context, cfg Config, seed uint64) (*outcome, err
 	}
 	rush := h.rush(cfg, seed)
 	rush.Progress = progress
+	rush.GoOn = func() bool { // a fault that comes late must still meet buyers
+		<-struck
+		return l != nil && l.left.Load() > 0
+	}
 	rush.Heal = func(ctx context.Context) error {
 		<-struck
 		return h.heal(ctx, l, o)

@@ -186,7 +186,7 @@ func (h *house) remove() error { return os.RemoveAll(h.folder) }
 // event is what the buyers of a run come for: more than they can buy, so that the storm
 // never runs dry, held for so short that faults outlast holds.
 func event(cfg Config, seed uint64) *onsale.Event {
-	const rowSeats, mostRows, placesPerBuyer = 40, 100, 3
+	const rowSeats, mostRows, placesPerBuyer = 40, 100, 5
 	places := int64(placesPerBuyer * cfg.Rate * cfg.Duration.Seconds())
 	e := &onsale.Event{
 		ID: onsale.EventID(fmt.Sprintf("faults-%d-%s", seed, strings.ToLower(rand.Text()[:8]))), Name: "Faults", Currency: "EUR",

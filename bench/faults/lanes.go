@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,7 @@ type lanes struct {
 	opened time.Time
 	firing func(Fault) // told before a fault happens; calls may overlap
 	all    sync.WaitGroup
+	left   atomic.Int64 // faults that are not over
 
 	mu   sync.Mutex
 	done []happened // under mu
@@ -32,6 +34,7 @@ type lanes struct {
 // begin starts to carry out a schedule that counts from now.
 func (h *house) begin(ctx context.Context, plan []Fault, firing func(Fault)) *lanes {
 	l := &lanes{house: h, opened: time.Now(), firing: firing}
+	l.left.Store(int64(len(plan)))
 	for _, target := range targets {
 		lane := slices.DeleteFunc(slices.Clone(plan), func(f Fault) bool { return f.Target != target })
 		if len(lane) > 0 {
@@ -52,6 +55,7 @@ func (l *lanes) run(ctx context.Context, lane []Fault) {
 			was.Failed = err.Error()
 		}
 		was.Over = time.Since(l.opened)
+		l.left.Add(-1)
 		l.mu.Lock()
 		l.done = append(l.done, was)
 		l.mu.Unlock()

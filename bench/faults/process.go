@@ -24,7 +24,8 @@ import (
 const (
 	// serveWithin is how long a process may take until it serves.
 	serveWithin = 90 * time.Second
-	// endWithin is how long a process may take to end when it is asked to.
+	// endWithin is how long a process may take to end when it is asked to, before it is
+	// killed, as whoever runs it in earnest has it.
 	endWithin = 30 * time.Second
 	// startAgain is the pause before a process that could not start is started again,
 	// as whoever runs it in earnest would have it.
@@ -197,7 +198,7 @@ func (p *process) kill() error {
 	return nil
 }
 
-// stop ends the process in good order. It may have ended.
+// stop ends the process in good order, if it is quick. It may have ended.
 func (p *process) stop() error {
 	if p.now == nil {
 		return nil
@@ -210,7 +211,7 @@ func (p *process) stop() error {
 	case <-p.now.ended:
 		return nil
 	case <-time.After(endWithin):
-		return errors.Join(fmt.Errorf("%s does not stop when asked to", p.name), p.kill())
+		return p.kill()
 	}
 }
 

@@ -76,7 +76,7 @@ const (
 	faultEvery   = 7 * time.Second // one of the deck
 	crashEvery   = 15 * time.Second
 	together     = 1.0 / 3 // of the faults begin with the one before
-	mostPasses   = 6       // of a crash point, before it is deadly
+	mostPasses   = 3       // of a crash point, before it is deadly
 	longestPause = 30 * time.Second
 	longestGone  = 2 * time.Second // of what is killed
 	longestCut   = 3 * time.Second

@@ -58,6 +58,11 @@ faults: build ## the same for an hour: 40 storms, and 10 on Apache Kafka (ARGS="
 	@deploy/kafka/fetch >/dev/null
 	build/onsale bench faults --runs 10 --kafka apache --json build/bench/faults-kafka-long.json $(ARGS)
 
+.PHONY: bench-settle
+bench-settle: build ## orders a second from Kafka to tickets, in batches and singly; the report is build/bench/settle.json
+	@deploy/install redis postgres
+	build/onsale bench settle --json build/bench/settle.json $(ARGS)
+
 ##@ Prove
 
 .PHONY: test

@@ -29,15 +29,15 @@ const (
 // embedded is an Onsale that runs for the bench alone: this very binary as `onsale
 // demo` without a storm, in a data folder that goes with it.
 type embedded struct {
-	*server
+	*Server
 	AdminToken string
 	folder     string
 }
 
-// server is this very binary as something that serves HTTP for the bench alone. It is
+// Server is this very binary as something that serves HTTP for the bench alone. It is
 // a process of its own, so that what it costs is not taken for the bench's, and never
 // outlives us.
-type server struct {
+type Server struct {
 	URL string
 
 	name    string
@@ -52,7 +52,7 @@ var servingLine = regexp.MustCompile(`^serving (http://\S+)`)
 func startEmbedded(ctx context.Context, status io.Writer) (*embedded, error) {
 	e := &embedded{AdminToken: rand.Text(), folder: filepath.Join(os.TempDir(), "onsale-bench-"+rand.Text())}
 	var err error
-	e.server, err = startServer(ctx, "the Onsale for the bench", status, []string{"ONSALE_ADMIN_TOKEN=" + e.AdminToken}, // which all may read on a command line
+	e.Server, err = StartServer(ctx, "the Onsale for the bench", status, []string{"ONSALE_ADMIN_TOKEN=" + e.AdminToken}, // which all may read on a command line
 		"demo", "--port", "0", "--storm", "0", "--data", e.folder)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(e.folder))
@@ -62,17 +62,17 @@ func startEmbedded(ctx context.Context, status io.Writer) (*embedded, error) {
 
 // stop ends the Onsale and removes its data.
 func (e *embedded) stop() error {
-	return errors.Join(e.server.stop(), os.RemoveAll(e.folder))
+	return errors.Join(e.Server.Stop(), os.RemoveAll(e.folder))
 }
 
-// startServer starts the binary with a command that prints "serving" and its URL, and
+// StartServer starts the binary with a command that prints "serving" and its URL, and
 // returns when it does. What it says besides goes to status.
-func startServer(ctx context.Context, name string, status io.Writer, env []string, args ...string) (s *server, err error) {
+func StartServer(ctx context.Context, name string, status io.Writer, env []string, args ...string) (s *Server, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the onsale binary: %w", err)
 	}
-	s = &server{name: name}
+	s = &Server{name: name}
 	command := exec.Command(self, args...)
 	command.Env = append(withoutSettings(os.Environ()), env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us, who then stop it
@@ -106,7 +106,7 @@ func startServer(ctx context.Context, name string, status io.Writer, env []strin
 	case <-ctx.Done():
 		err = fmt.Errorf("%s does not serve: %w", name, ctx.Err())
 	}
-	return nil, errors.Join(err, s.stop())
+	return nil, errors.Join(err, s.Stop())
 }
 
 // withoutSettings is an environment without what is meant for another Onsale: its
@@ -115,8 +115,8 @@ func withoutSettings(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, "ONSALE_") })
 }
 
-// stop ends the server and waits for it.
-func (s *server) stop() error {
+// Stop ends the server and waits for it.
+func (s *Server) Stop() error {
 	kill := time.AfterFunc(embeddedStop, func() {
 		_ = s.process.Kill() // it may have ended just now
 	})

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"onsale"
@@ -39,6 +40,15 @@ var steps = []step{
 	{"settle", "settled after 202", func(m *measured) *latency { return &m.settle }},
 	{"staleness", "feed behind", func(m *measured) *latency { return &m.staleness }},
 	{"late", "sent too late", func(m *measured) *latency { return &m.late }},
+}
+
+// Percentile is the value that so many in a hundred do not exceed; 0 of none. It sorts the values.
+func Percentile(values []float64, percent float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[max(0, int(math.Ceil(percent/100*float64(len(values))))-1)]
 }
 
 // report makes the report of a rush whose audit is in.

@@ -72,7 +72,7 @@ func (c HoldsConfig) validate() error {
 type holdsRun struct {
 	cfg                HoldsConfig
 	onsale             *embedded
-	noop, rows         *server
+	noop, rows         *Server
 	api                *api
 	m                  measured
 	crowd, idle, lines *load // to Onsale, to the no-op, to the row locks
@@ -135,16 +135,16 @@ func (r *holdsRun) prepare(ctx context.Context) (err error) {
 	if r.onsale, err = startEmbedded(ctx, r.cfg.Status); err != nil {
 		return err
 	}
-	if r.noop, err = startServer(ctx, "the no-op", r.cfg.Status, nil, "bench", "peer", "noop"); err != nil {
+	if r.noop, err = StartServer(ctx, "the no-op", r.cfg.Status, nil, "bench", "peer", "noop"); err != nil {
 		return err
 	}
-	if r.rows, err = startServer(ctx, "the row locks", r.cfg.Status, nil, "bench", "peer", "rows"); err != nil {
+	if r.rows, err = StartServer(ctx, "the row locks", r.cfg.Status, nil, "bench", "peer", "rows"); err != nil {
 		return err
 	}
 	for _, to := range []struct {
 		load   **load
-		server *server
-	}{{&r.crowd, r.onsale.server}, {&r.idle, r.noop}, {&r.lines, r.rows}} {
+		server *Server
+	}{{&r.crowd, r.onsale.Server}, {&r.idle, r.noop}, {&r.lines, r.rows}} {
 		if *to.load, err = dialLoad(ctx, strings.TrimPrefix(to.server.URL, "http://"), r.cfg.Connections); err != nil {
 			return err
 		}
@@ -310,9 +310,9 @@ func (r *holdsRun) leave() error {
 	if r.api != nil {
 		r.api.close()
 	}
-	for _, s := range []*server{r.noop, r.rows} {
+	for _, s := range []*Server{r.noop, r.rows} {
 		if s != nil {
-			errs = append(errs, s.stop())
+			errs = append(errs, s.Stop())
 		}
 	}
 	if r.onsale != nil {

@@ -94,7 +94,7 @@ func parseAnswer(in []byte) (status int, body []byte, ok bool) {
 // load is a crowd of wires to one server.
 type load struct {
 	wires  []*wire
-	server *server // whose
+	server *Server // whose
 }
 
 func dialLoad(ctx context.Context, address string, connections int) (*load, error) {

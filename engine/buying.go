@@ -18,11 +18,7 @@ func (s *Shop) createHold(r *request) error {
 	if err != nil {
 		return err
 	}
-	lines, err := r.readAsks()
-	if err != nil {
-		return err
-	}
-	asks, err := l.CheckAsks(lines)
+	form, err := s.form(r, l)
 	if err != nil {
 		return err
 	}
@@ -30,16 +26,38 @@ func (s *Shop) createHold(r *request) error {
 	if err != nil {
 		return err
 	}
-	hold, err := s.Desk.Hold(r.life, l, holds.Request{Buyer: r.buyer, Asks: asks, Key: key})
+	hold, err := s.Desk.Hold(r.life, l, holds.Request{Buyer: r.buyer, Asks: form.Asks, Key: key, Form: form})
 	if err != nil {
 		return err
 	}
-	body, err := holdBody(&hold)
+	answer := &r.ctx.Response
+	body, err := appendHold(answer.SwapBody(nil)[:0], &hold) // into the connection's own buffer
 	if err != nil {
 		return err
 	}
-	r.ctx.Response.Header.Set(fasthttp.HeaderLocation, "/v1/holds/"+string(hold.ID))
-	return r.replyWritten(http.StatusCreated, body)
+	answer.SwapBody(body)
+	answer.Header.Set(fasthttp.HeaderLocation, "/v1/holds/"+string(hold.ID))
+	r.describe(http.StatusCreated)
+	return nil
+}
+
+// form is what the request's body asks of the event.
+func (s *Shop) form(r *request, l *onsale.Layout) (*holds.Form, error) {
+	body := r.ctx.PostBody()
+	if form := s.forms.find(l, body); form != nil {
+		return form, nil
+	}
+	lines, err := r.readAsks()
+	if err != nil {
+		return nil, err
+	}
+	asks, err := l.CheckAsks(lines)
+	if err != nil {
+		return nil, err
+	}
+	form := holds.NewForm(asks)
+	s.forms.keep(l, body, form)
+	return form, nil
 }
 
 // heldEvent returns the layout of the event that a hold's id names.

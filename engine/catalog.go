@@ -119,9 +119,7 @@ func (c *Catalog) compare(ctx context.Context, events []*onsale.Event, layouts [
 	c.mu.RUnlock()
 	differ := map[onsale.EventID]bool{}
 	for i, e := range events {
-		var mirrored onsale.Sale
-		known := c.mirrors.View(layouts[i], func(stock *onsale.Stock) { mirrored = stock.Sale })
-		if !known || mirrored == onsale.SaleRecovering || mirrored == e.Sale {
+		if c.mirrors.SaleIs(layouts[i], e.Sale) {
 			continue
 		}
 		differ[e.ID] = true

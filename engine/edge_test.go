@@ -54,7 +54,7 @@ func newEdge(t *testing.T, cfg Config, routes ...route) *edge {
 		cfg.Ready = func(context.Context) error { return nil }
 	}
 	e.Server = NewServer(cfg)
-	e.router = newRouter(routes)
+	e.router = newRouter(routes, e.tally)
 	return e
 }
 

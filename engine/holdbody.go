@@ -8,10 +8,10 @@ import (
 	"onsale"
 )
 
-// holdBody writes a hold as json.Marshal would, at a quarter of the cost: it is what a
-// rush is answered with. A text that would need escaping is left to json.Marshal.
-func holdBody(h *onsale.Hold) ([]byte, error) {
-	w := plainWriter{out: make([]byte, 0, 384)}
+// appendHold appends a hold as json.Marshal would write it, at a quarter of the cost: it is what
+// a rush is answered with. A text that would need escaping is left to json.Marshal.
+func appendHold(to []byte, h *onsale.Hold) ([]byte, error) {
+	w := plainWriter{out: to}
 	w.text(`{"id":`, string(h.ID))
 	w.text(`,"event":`, string(h.Event))
 	w.text(`,"state":`, string(h.State))
@@ -41,7 +41,8 @@ func holdBody(h *onsale.Hold) ([]byte, error) {
 	w.out = strconv.AppendInt(append(w.out, `],"amount":`...), h.Amount, 10)
 	w.text(`,"currency":`, h.Currency)
 	if w.odd || h.Lines == nil {
-		return json.Marshal(h)
+		text, err := json.Marshal(h)
+		return append(to, text...), err
 	}
 	return append(w.out, '}'), nil
 }

@@ -29,7 +29,7 @@ func TestHoldsAreWrittenAsTheirFieldsSay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := holdBody(&h)
+		got, err := appendHold(nil, &h)
 		if err != nil || string(got) != string(want) {
 			t.Fatalf("got %s, %v; want %s", got, err, want)
 		}
@@ -41,7 +41,7 @@ func BenchmarkHoldBody(b *testing.B) {
 		ExpiresAt: time.UnixMilli(17e11).UTC(), Lines: []onsale.Line{{Section: "floor", Quantity: 1}}, Amount: 4900, Currency: "EUR"}
 	b.Run("written", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := holdBody(&h); err != nil {
+			if _, err := appendHold(nil, &h); err != nil {
 				b.Fatal(err)
 			}
 		}

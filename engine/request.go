@@ -55,18 +55,18 @@ func (r *request) reply(status int, body any) error {
 	if err != nil {
 		return err
 	}
-	return r.replyWritten(status, data)
+	r.describe(status)
+	r.ctx.Response.SetBodyRaw(data)
+	return nil
 }
 
-// replyWritten answers with a body that is JSON already.
-func (r *request) replyWritten(status int, data []byte) error {
+// describe says of an answer that it is JSON and, unless it was said otherwise, not to be kept.
+func (r *request) describe(status int) {
 	r.ctx.SetStatusCode(status)
 	r.ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	if len(r.ctx.Response.Header.PeekBytes(headerCacheControl)) == 0 {
 		r.ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
 	}
-	r.ctx.Response.SetBodyRaw(data)
-	return nil
 }
 
 // validated answers 200 with a JSON body that clients may keep, if they ask each

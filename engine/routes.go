@@ -32,10 +32,10 @@ type route struct {
 	handle func(*request) error
 }
 
-// named is a route under the name by which it is counted: method and path.
+// named is a route and where it is counted: under its method and path.
 type named struct {
 	route
-	name string
+	tally *tally
 }
 
 // routes are those of the parts that this process has.
@@ -59,7 +59,7 @@ type node struct {
 	routes   map[string]*named // by method
 }
 
-func newRouter(routes []route) *router {
+func newRouter(routes []route, tallied func(name string) *tally) *router {
 	r := &router{}
 	for i := range routes {
 		n := &r.root
@@ -69,7 +69,7 @@ func newRouter(routes []route) *router {
 		if n.routes == nil {
 			n.routes = map[string]*named{}
 		}
-		n.routes[routes[i].method] = &named{routes[i], routes[i].method + " " + routes[i].path}
+		n.routes[routes[i].method] = &named{routes[i], tallied(routes[i].method + " " + routes[i].path)}
 	}
 	return r
 }

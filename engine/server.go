@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -64,10 +63,12 @@ type Server struct {
 	http    *fasthttp.Server
 	ready   readiness
 	seconds *histogram.Family
-	counts  sync.Map // counted → *metrics.Counter
 	panics  *metrics.Counter
-	group   lifecycle.Group
-	exited  chan error
+
+	unknown, unreadable, pages, panicked *tally // of what is no route
+
+	group  lifecycle.Group
+	exited chan error
 
 	life context.Context // of every request
 	end  context.CancelFunc
@@ -84,7 +85,9 @@ func NewServer(cfg Config) *Server {
 		seconds: histogram.NewFamily(cfg.Metrics, "onsale_http_request_seconds", "route"),
 		panics:  cfg.Metrics.GetOrCreateCounter("onsale_panics_total")}
 	s.life, s.end = context.WithCancel(context.Background())
-	s.router = newRouter(s.routes())
+	s.unknown, s.unreadable = s.tally("unknown"), s.tally("unreadable")
+	s.pages, s.panicked = s.tally("pages"), s.tally("panicked")
+	s.router = newRouter(s.routes(), s.tally)
 	s.http = &fasthttp.Server{
 		Handler: s.serve, Name: "onsale", Concurrency: defaultMaxConns,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -138,50 +141,31 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
-	path := ctx.Path()
-	if !bytes.HasPrefix(path, apiPrefix) {
-		s.guard(ctx, func() (string, error) { return "pages", s.servePlain(ctx, string(path)) })
-		return
-	}
-	start := time.Now()
-	name, code := s.guard(ctx, func() (string, error) {
+	start, path := time.Now(), ctx.Path()
+	tally, code := s.guard(ctx, func() (*tally, error) {
+		if !bytes.HasPrefix(path, apiPrefix) {
+			return s.pages, s.servePlain(ctx, string(path))
+		}
 		found, param, err := s.router.find(ctx.Method(), path)
 		if err != nil {
-			return "unknown", err
+			return s.unknown, err
 		}
-		return found.name, s.call(ctx, &found.route, param)
+		return found.tally, s.call(ctx, &found.route, param)
 	})
-	s.count(name, code)
-	s.seconds.With(name).Since(start)
+	tally.note(code, start)
 }
 
 var apiPrefix = []byte("/v1/")
 
-// counted is what requests are counted by.
-type counted struct {
-	route string
-	code  onsale.Code
-}
-
-func (s *Server) count(route string, code onsale.Code) {
-	by := counted{route, code}
-	counter, ok := s.counts.Load(by)
-	if !ok {
-		counter, _ = s.counts.LoadOrStore(by, s.cfg.Metrics.GetOrCreateCounter(
-			`onsale_http_requests_total{route="`+route+`",code="`+string(code)+`"}`))
-	}
-	counter.(*metrics.Counter).Inc() //nolint:forcetypeassert // nothing else is stored
-}
-
-// guard runs a handler and answers its refusal. It returns under which route and
+// guard runs a handler and answers its refusal. It returns where and under which
 // code the request counts. A panic is a defect that one request has met: it is
 // answered and logged, and ends nothing else.
-func (s *Server) guard(ctx *fasthttp.RequestCtx, handle func() (route string, err error)) (route string, code onsale.Code) {
+func (s *Server) guard(ctx *fasthttp.RequestCtx, handle func() (*tally, error)) (route *tally, code onsale.Code) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.panics.Inc()
 			s.cfg.Log.Error("a handler panicked", "panic", p, "stack", string(debug.Stack()))
-			route, code = "panicked", refuse(ctx, fmt.Errorf("panic: %v", p))
+			route, code = s.panicked, refuse(ctx, fmt.Errorf("panic: %v", p))
 		}
 	}()
 	route, err := handle()
@@ -189,7 +173,7 @@ func (s *Server) guard(ctx *fasthttp.RequestCtx, handle func() (route string, er
 		return route, "ok"
 	}
 	if code = refuse(ctx, err); code == onsale.CodeInternal {
-		s.cfg.Log.Error("request failed", "route", route, "error", err)
+		s.cfg.Log.Error("request failed", "route", route.route, "error", err)
 	}
 	return route, code
 }

@@ -20,14 +20,35 @@ func TestTokensOfOurOwnAreVerifiedTheShortWay(t *testing.T) {
 	now := time.Now()
 	token, expires, err := s.Issue(buyer, now)
 	check(t, err)
-	if got, ok := s.verifyOwn([]byte(token), now); !ok || got != buyer {
-		t.Fatalf("verifyOwn = %q, %v; want %q", got, ok, buyer)
+	got, until, ok := s.verifyOwn([]byte(token), now)
+	if !ok || got != buyer || !until.Equal(expires.Add(tokenLeeway)) {
+		t.Fatalf("verifyOwn = %q until %v, %v; want %q until %v and the leeway", got, until, ok, buyer, expires)
 	}
-	if got, ok := s.verifyOwn([]byte(token), expires.Add(tokenLeeway)); ok {
+	if got, _, ok := s.verifyOwn([]byte(token), until); ok {
 		t.Errorf("an expired token is %q's", got)
 	}
-	if got, ok := NewSessions([]byte("another secret of thirty-two bytes!!")).verifyOwn([]byte(token), now); ok {
+	if got, _, ok := NewSessions([]byte("another secret of thirty-two bytes!!")).verifyOwn([]byte(token), now); ok {
 		t.Errorf("a token of another secret is %q's", got)
+	}
+}
+
+func TestARememberedTokenIsGoodForNoLonger(t *testing.T) {
+	t.Parallel()
+	s := NewSessions([]byte(sessionSecret))
+	buyer := onsale.NewBuyerID()
+	token, expires, err := s.Issue(buyer, time.Now())
+	check(t, err)
+	if got, ok := s.known.find([]byte(token), time.Now()); ok {
+		t.Fatalf("a token that nobody has shown is known as %q's", got)
+	}
+	if _, err := s.Verify(token); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := s.known.find([]byte(token), expires); !ok || got != buyer {
+		t.Errorf("shown again it is %q's, %v; want %q", got, ok, buyer)
+	}
+	if got, ok := s.known.find([]byte(token), expires.Add(tokenLeeway)); ok {
+		t.Errorf("expired it is %q's", got)
 	}
 }
 
@@ -36,6 +57,9 @@ func TestTokenWithAnyByteChangedIsRefused(t *testing.T) {
 	s := NewSessions([]byte(sessionSecret))
 	token, _, err := s.Issue(onsale.NewBuyerID(), time.Now())
 	check(t, err)
+	if _, err := s.Verify(token); err != nil { // from now on it is remembered
+		t.Fatal(err)
+	}
 	for i := range token {
 		for _, c := range []byte("A_.z\x00") {
 			changed := token[:i] + string(c) + token[i+1:]

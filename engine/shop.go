@@ -20,6 +20,8 @@ type Shop struct {
 	Sales         *Sales
 	Auditor       *Auditor
 	WebhookSecret []byte // of the payment provider's notices; none are taken without
+
+	forms forms
 }
 
 func (s *Shop) routes() []route {

@@ -36,7 +36,7 @@ func (s *Server) refuseUnreadable(ctx *fasthttp.RequestCtx, err error) {
 		_ = c.Close() // the answer that fasthttp writes now goes nowhere
 		return
 	}
-	s.count("unreadable", refuse(ctx, unreadable(err)))
+	s.unreadable.count(refuse(ctx, unreadable(err)))
 	ctx.SetConnectionClose()
 }
 

@@ -12,6 +12,30 @@ import (
 // keyless is the fingerprint of a request that has no key; book.lua knows it.
 const keyless = "-"
 
+// Form is asks as they are written for Redis. Most of a crowd asks for the same, so that whoever
+// keeps forms spares itself the writing. It is never changed; safe for concurrent use.
+type Form struct {
+	Asks           []onsale.CheckedAsk
+	name           string
+	keyed, keyless []string // the arguments of a request with a key, and of one without
+}
+
+// NewForm writes asks, as Layout.CheckAsks has completed them.
+func NewForm(asks []onsale.CheckedAsk) *Form {
+	f := &Form{Asks: asks}
+	f.name, f.keyed = holdArgs(Request{Asks: asks, Key: "some"})
+	_, f.keyless = holdArgs(Request{Asks: asks})
+	return f
+}
+
+// args are the arguments of a request of this form.
+func (f *Form) args(key string) []string {
+	if key == "" {
+		return f.keyless
+	}
+	return f.keyed
+}
+
 // holdArgs are the arguments of a hold, and which operation of hold.lua it is. The
 // fingerprint is that of the asks, as they are written here.
 func holdArgs(r Request) (name string, args []string) {

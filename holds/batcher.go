@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +34,8 @@ const (
 	// callTries is how often a call whose connection broke is made. Operations are
 	// repeatable by the hold's id, so one that may have run can run again.
 	callTries = 2
+	// asBefore stands for the name and the arguments of the operation before.
+	asBefore = "="
 )
 
 var errTransport = errors.New("redis did not answer")
@@ -73,7 +76,7 @@ type batcher struct {
 	script *fencedScript // applyScript
 	keys   keys
 	wg     *sync.WaitGroup                       // the desk's: it waits for calls in flight
-	whose  func(context.Context) (string, error) // the id of the run that the server is in
+	whose  func(context.Context) (string, error) // the run that the server is in
 	saw    func(sighting)                        // told what each reply says of the stock
 
 	epoch atomic.Uint64          // what this process believes; Redis corrects it
@@ -177,7 +180,11 @@ func (b *batcher) arguments(epoch uint64, batch []*operation) []string {
 	for _, op := range batch {
 		args = append(args, string(op.buyer))
 	}
-	for _, op := range batch {
+	for i, op := range batch {
+		if i > 0 && op.name == batch[i-1].name && slices.Equal(op.args, batch[i-1].args) {
+			args = append(args, asBefore) // a crowd asks for the same
+			continue
+		}
 		args = append(append(args, op.name), op.args...)
 	}
 	return args
@@ -212,19 +219,24 @@ func (b *batcher) callIn(epoch uint64, batch []*operation) ([]string, error) {
 	if err := b.learn(checkStatus(reply)); err != nil {
 		return nil, err
 	}
-	const fixed = 4 // status, now, seq, next due
-	if len(reply) > fixed+len(batch) || len(reply) == fixed && len(batch) > 0 {
-		return nil, fmt.Errorf("apply answered %d replies to %d operations", len(reply)-fixed, len(batch))
+	const length = 5 // status, now, seq, next due, replies
+	if len(reply) != length {
+		return nil, fmt.Errorf("apply answered %d things, not %d", len(reply), length)
 	}
-	if err := seen.read(reply[1:fixed]); err != nil {
+	if err := seen.read(reply[1:4]); err != nil {
 		return nil, err
 	}
+	text, err := reply[4].ToString()
+	if err != nil {
+		return nil, fmt.Errorf("read apply's replies: %w", err)
+	}
 	b.saw(seen)
-	replies := make([]string, len(reply)-fixed)
-	for i := range replies {
-		if replies[i], err = reply[fixed+i].ToString(); err != nil {
-			return nil, fmt.Errorf("read apply's reply: %w", err)
-		}
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	replies := strings.Split(text, "\n")
+	if len(replies) > len(batch) {
+		return nil, fmt.Errorf("apply answered %d replies to %d operations", len(replies), len(batch))
 	}
 	return replies, nil
 }
@@ -263,11 +275,19 @@ func passes(message string) bool {
 }
 
 // learn takes over the epoch that Redis says it is in, unless it is an older one: then
-// Redis has gone back in time, and mirrors will see to it. It returns err.
+// Redis has gone back in time, and mirrors will see to it. Who is refused because of the run
+// asks anew which one it is: a server that is made the master begins one, and forgets no
+// script. It returns err.
 func (b *batcher) learn(err error) error {
 	var s status
-	if errors.As(err, &s) && s.word == "epoch" {
+	if !errors.As(err, &s) {
+		return err
+	}
+	switch s.word {
+	case "epoch":
 		b.raise(s.epoch)
+	case "recovering":
+		b.known.Store(nil)
 	}
 	return err
 }

@@ -80,18 +80,18 @@ func (d *Desk) conditionOf(ctx context.Context, id bookID) (Condition, error) {
 	return c, nil
 }
 
-// run is the id that a book's server gave itself when it started, "" if it tells none.
+// run is the run that a book's server is in, "" if it tells none.
 func (d *Desk) run(ctx context.Context, k keys) (string, error) {
 	_, server, err := d.master.condition(ctx, k, 0)
 	if err != nil {
-		return "", fmt.Errorf("read redis's run id: %w", err)
+		return "", fmt.Errorf("read redis's run: %w", err)
 	}
 	return server.run, nil
 }
 
 // server is what a Redis server says of itself.
 type server struct {
-	run     string // the id it gave itself when it started
+	run     string // see runOf
 	replica bool
 	cut     bool // a replica that its master doesn't reach
 	at      time.Time
@@ -157,7 +157,7 @@ func (p *place) learn(reply []string) (server, error) {
 	if len(reply) != 9 {
 		return server{}, fmt.Errorf("condition answered %d words", len(reply))
 	}
-	s := server{run: field(reply[7], "run_id"), replica: field(reply[8], "role") == "slave",
+	s := server{run: runOf(reply[7], reply[8]), replica: field(reply[8], "role") == "slave",
 		cut: field(reply[8], "master_link_status") == "down", at: time.Now()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -183,6 +183,17 @@ func decodeCondition(reply []string, who server) (Condition, error) {
 		return Condition{}, err
 	}
 	return Condition{Epoch: onsale.Epoch(epoch), Seq: seq, Sale: onsale.Sale(reply[2]), Stripes: stripes, SameRun: reply[3] == who.run, At: fromMs(now)}, nil
+}
+
+// runOf names the time since a server started, or was made the master, last; "" if it tells neither.
+// The process's own id is not enough: a master that was another one's replica for a while has
+// lost what that one never got, and is the same process. The id of what it replicates is another then.
+func runOf(aboutServer, aboutReplication string) string {
+	run, history := field(aboutServer, "run_id"), field(aboutReplication, "master_replid")
+	if history == "" {
+		return run
+	}
+	return run + "/" + history
 }
 
 // field is the value of a line "name:value" of what INFO says, "" if there is none.

@@ -25,6 +25,13 @@ import (
 	"onsale"
 )
 
+const (
+	// again is what hold.lua answers when more is due than one call may put back.
+	again = "again"
+	// reapRounds is how often it is asked again then: many thousand holds may have ended at once.
+	reapRounds = 32
+)
+
 // Config says how a Desk works.
 type Config struct {
 	Client    rueidis.Client // required; the desk doesn't close it
@@ -147,6 +154,7 @@ type Request struct {
 	Buyer onsale.BuyerID
 	Asks  []onsale.CheckedAsk // as Layout.CheckAsks has completed them
 	Key   string              // the Idempotency-Key, "" if none
+	Form  *Form               // of the asks, if it is at hand; else nil
 }
 
 // Hold takes inventory for a buyer: all that is asked for or nothing. The same key
@@ -174,10 +182,16 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 			reply, err = d.holdStriped(l, id, r)
 			return err
 		}
-		if args == nil {
+		if args == nil && r.Form != nil {
+			name, args = r.Form.name, r.Form.args(r.Key)
+		} else if args == nil {
 			name, args = holdArgs(r)
 		}
-		reply, err = d.ask(b, newOperation(name, id, r.Buyer, args...))
+		for range reapRounds {
+			if reply, err = d.ask(b, newOperation(name, id, r.Buyer, args...)); err != nil || reply != again {
+				break
+			}
+		}
 		return err
 	})
 	if err != nil {

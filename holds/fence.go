@@ -13,7 +13,7 @@ import (
 // server that it is meant for.
 //
 // A Redis that was restarted, or a replica that was promoted, may have lost its last
-// writes and look whole all the same. It has also forgotten every script. So the id
+// writes and look whole all the same. It has also forgotten every script. So the name
 // of the run is part of the script's text, and thereby of its SHA-1: the first call
 // after a loss finds that Redis doesn't know the script, asks which run this is, and
 // sends the script with that id; and there it refuses what another run has laid.
@@ -22,7 +22,7 @@ type fencedScript struct {
 	base *script
 
 	mu   sync.Mutex
-	runs map[string]*script // under mu: by the id of the run
+	runs map[string]*script // under mu: by the run
 }
 
 // maxRuns is how many runs' scripts are kept: more than a cluster has masters.
@@ -48,7 +48,7 @@ func (f *fencedScript) in(run string) *script {
 }
 
 // run calls the script on an event's keys. known is what it was called as before, and
-// is now; it may be empty. whose asks for the id of the run.
+// is now; it may be empty. whose asks for the run.
 func (f *fencedScript) run(ctx context.Context, c rueidis.Client, k keys, known *atomic.Pointer[script],
 	whose func(context.Context) (string, error), args []string) ([]rueidis.RedisMessage, error) {
 	if s := known.Load(); s != nil {

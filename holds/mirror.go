@@ -58,6 +58,7 @@ type view interface {
 	watch(Listener) (stop func())
 	look(func(*onsale.Stock)) bool
 	turnAway(*Request, onsale.HoldID) error // see Mirrors.refuse
+	says(onsale.Sale) bool                  // see Mirrors.SaleIs
 }
 
 // NewMirrors returns the mirrors of a desk's events. The subscriber is a client of
@@ -94,6 +95,22 @@ func (m *Mirrors) Watch(_ context.Context, l *onsale.Layout, listener Listener) 
 // changing meanwhile. It returns false, without calling f, if it is not known yet.
 func (m *Mirrors) View(l *onsale.Layout, f func(*onsale.Stock)) bool {
 	return m.view(l).look(f)
+}
+
+// SaleIs reports whether all of the event's books say that the sale is so, as far as this
+// process knows them: one that is being laid anew will.
+func (m *Mirrors) SaleIs(l *onsale.Layout, sale onsale.Sale) bool {
+	return m.view(l).says(sale)
+}
+
+func (mi *mirror) says(sale onsale.Sale) bool {
+	mi.mu.Lock()
+	defer mi.mu.Unlock()
+	return saysSale(mi.stock, sale)
+}
+
+func saysSale(stock *onsale.Stock, sale onsale.Sale) bool {
+	return stock == nil || stock.Sale == sale || stock.Sale == onsale.SaleRecovering
 }
 
 // view returns the event's, and begins it if it is the first to be asked for.

@@ -16,7 +16,7 @@ func refusal(l *onsale.Layout, r Request, word, rest string) error {
 		return onsale.Refuse(onsale.CodeKeyReused, "another request was made under this Idempotency-Key; use a new one")
 	case "not_on_sale":
 		return onsale.Refuse(onsale.CodeNotOnSale, "the sale is "+rest)
-	case "again":
+	case again:
 		return onsale.Busy(onsale.CodeOverloaded, "many holds are ending; ask again", time.Second, nil)
 	case "buyer_limit":
 		left, err := strconv.ParseInt(rest, 10, 64)

@@ -141,15 +141,18 @@ func TestADemotedMasterIsNeitherAskedNorBelieved(t *testing.T) {
 	other.tell("REPLICAOF", "NO", "ONE")
 	redis.follow(other)
 	_, err := h.hold("buy_a", "", floor(1))
-	wantLater(t, err, onsale.CodeUnavailable)
+	wantLater(t, err, onsale.CodeUnavailable, onsale.CodeRecovering)
 	eventually(t, "its word is refused", func() bool {
 		_, err := h.desk.Condition(t.Context(), h.layout.Event.ID)
 		return errors.Is(err, errDemoted)
 	})
-	redis.tell("REPLICAOF", "NO", "ONE")
-	eventually(t, "it is asked again", func() bool {
+	redis.tell("REPLICAOF", "NO", "ONE") // the same process as before, but what it has is the other one's
+	eventually(t, "it is asked again, and not taken for the one it was", func() bool {
 		c, err := h.desk.Condition(t.Context(), h.layout.Event.ID)
-		return err == nil && c.Whole()
+		return err == nil && !c.Whole()
 	})
+	_, err = h.hold("buy_a", "", floor(1))
+	wantLater(t, err, onsale.CodeRecovering)
+	h.rebuild(testEpoch + 1)
 	h.mustHold("buy_a", floor(1))
 }

@@ -24,6 +24,10 @@ import (
 //   - the request is no repeat of one that was granted, whose answer is that hold. The
 //     mirror has seen every id that was granted under a key: those before it listened
 //     by reading them through, those since in the deltas.
+//
+// Two copies of one request that are under way at once may be answered differently, if a seat
+// came back in the last knownFor: one finds it, the other was refused before. A refusal uses up no
+// key; who asks again has the hold.
 
 const (
 	// knownFor is less than the 250 ms for which a refusal may be out of date.

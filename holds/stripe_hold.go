@@ -48,7 +48,7 @@ func (g *gate) pass(seen uint64, f func() (string, error)) (string, error) {
 func (d *Desk) holdStriped(l *onsale.Layout, id onsale.HoldID, r Request) (string, error) {
 	home := homeOf(l.Event, r.Buyer)
 	b, g, places := d.book(home, l.Event.Epoch), d.gate(home), newChoice(r)
-	for range bringTries {
+	for began, try := time.Now(), 0; try < bringTries && time.Since(began) < maxWait; try++ {
 		seen := g.times()
 		reply, err := d.ask(b, places.operation(id))
 		section, short := soldOutOf(reply)

@@ -66,6 +66,18 @@ func (w *whole) look(f func(*onsale.Stock)) bool {
 	return true
 }
 
+// says looks at every stripe: two operators at once may have left them in disagreement.
+func (w *whole) says(sale onsale.Sale) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, stock := range w.stocks {
+		if !saysSale(stock, sale) {
+			return false
+		}
+	}
+	return true
+}
+
 // stripeListener hears what the mirror of one stripe tells.
 type stripeListener struct {
 	whole  *whole

@@ -133,3 +133,20 @@ func TestASoldOutStripedSectionIsRefusedWithoutAskingRedisOnlyIfAllStripesAreKno
 		t.Error("it was refused without asking, and one stripe was not known")
 	}
 }
+
+func TestAStripeThatSaysAnotherSaleThanTheOthersIsNoticed(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, striped(3, 9))
+	m := h.mirrors(func(onsale.EventID) {})
+	h.watch(m)
+	eventually(t, "all stripes say it is open", func() bool { return m.SaleIs(h.layout, onsale.SaleOpen) && !m.SaleIs(h.layout, onsale.SalePaused) })
+	// What two operators at once can leave behind.
+	if err := h.desk.setSaleOf(t.Context(), h.desk.book(bookID{h.layout.Event.ID, 2}, testEpoch), onsale.SalePaused); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "one stripe is seen to say something else", func() bool { return !m.SaleIs(h.layout, onsale.SaleOpen) })
+	if err := h.desk.SetSale(t.Context(), h.layout, onsale.SaleOpen); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "they agree again", func() bool { return m.SaleIs(h.layout, onsale.SaleOpen) })
+}

@@ -44,7 +44,7 @@ func (d *Desk) survey(l *onsale.Layout, section, wanted int) ([]stripeStock, err
 	}
 	stripes := make([]stripeStock, len(replies))
 	for i, reply := range replies {
-		if reply == "again" {
+		if reply == again {
 			return nil, errReaping
 		}
 		if stripes[i], err = parseStripe(reply); err != nil {

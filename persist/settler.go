@@ -24,8 +24,8 @@ const (
 	GroupClaim    = "onsale-claim"
 	GroupFinalise = "onsale-finalise"
 
-	// maxBatch is how many records one transaction settles.
-	maxBatch = 1000
+	// defaultBatch is how many records one transaction settles at the most.
+	defaultBatch = 1000
 )
 
 // SettlerConfig says what a settler works with. All but Metrics and Log are needed.
@@ -33,6 +33,7 @@ type SettlerConfig struct {
 	Store    *Store
 	Broker   kafka.Broker
 	Producer *kafka.Producer
+	MaxBatch int          // records that one transaction settles at the most; default 1000
 	Metrics  *metrics.Set // default: a set of its own
 	Log      *slog.Logger // default: slog.Default()
 }
@@ -53,12 +54,15 @@ func NewSettler(cfg SettlerConfig) *Settler {
 	if cfg.Metrics == nil {
 		cfg.Metrics = metrics.NewSet()
 	}
+	if cfg.MaxBatch == 0 {
+		cfg.MaxBatch = defaultBatch
+	}
 	s := &Settler{cfg: cfg, counted: settlerCounters{set: cfg.Metrics}}
 	s.chain.Parts = []lifecycle.Part{
 		kafka.NewConsumer(kafka.ConsumerConfig{Broker: cfg.Broker, Group: GroupClaim, Topic: onsale.TopicPurchases,
-			MaxBatch: maxBatch, Log: cfg.Log, Handle: s.claim}),
+			MaxBatch: cfg.MaxBatch, Log: cfg.Log, Handle: s.claim}),
 		kafka.NewConsumer(kafka.ConsumerConfig{Broker: cfg.Broker, Group: GroupFinalise, Topic: onsale.TopicResults,
-			MaxBatch: maxBatch, Log: cfg.Log, Handle: s.finalise}),
+			MaxBatch: cfg.MaxBatch, Log: cfg.Log, Handle: s.finalise}),
 	}
 	return s
 }

@@ -49,6 +49,7 @@ type WorkerConfig struct {
 	Broker   kafka.Broker
 	Producer *kafka.Producer // outlives the worker
 	Provider Provider
+	MaxBatch int          // charges taken at once; default, and the most, 512
 	Parallel int          // questions under way at the provider; default DefaultParallel
 	Metrics  *metrics.Set // no other worker's; default: one that nobody reads
 	Log      *slog.Logger // default slog.Default()
@@ -77,10 +78,13 @@ type producer interface {
 
 // NewWorker returns a worker that has not started.
 func NewWorker(cfg WorkerConfig) *Worker {
+	if cfg.MaxBatch <= 0 || cfg.MaxBatch > maxBatch {
+		cfg.MaxBatch = maxBatch
+	}
 	w := newWorker(cfg, cfg.Producer)
 	w.consumer = kafka.NewConsumer(kafka.ConsumerConfig{
 		Broker: cfg.Broker, Group: WorkerGroup, Topic: onsale.TopicCharges,
-		MaxBatch: maxBatch, Handle: w.handle, Log: w.log,
+		MaxBatch: cfg.MaxBatch, Handle: w.handle, Log: w.log,
 	})
 	return w
 }

@@ -20,6 +20,7 @@ import (
 	"onsale/bench"
 	benchengine "onsale/bench/engine"
 	"onsale/bench/faults"
+	benchsettle "onsale/bench/settle"
 	"onsale/internal/crashpoint"
 )
 
@@ -80,7 +81,7 @@ func command() *cli.Command {
 			settleCommand(),
 			migrateCommand(),
 			eventCommand(),
-			bench.Command(benchengine.Command(), faults.Command(), faults.BrokerCommand()),
+			bench.Command(benchengine.Command(), benchsettle.Command(), faults.Command(), faults.BrokerCommand()),
 			storesCommand(),
 			paysimCommand(),
 			versionCommand(),

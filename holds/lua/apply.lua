@@ -1,8 +1,9 @@
 -- apply: any number of operations in one call, in order.
 --
 -- ARGV     4 number of operations, then the hold's id of each, then the buyer of each
---          ("" where none matters), then per operation its name and its arguments
--- RETURNS  {"done", now, seq, next due (0: none), reply, reply, …}, with fewer replies than
+--          ("" where none matters), then per operation its name and its arguments, or "=":
+--          both are those of the one before
+-- RETURNS  {"done", now, seq, next due (0: none), replies}, a line a reply, with fewer of them than
 --          operations if the last ones were left undone: no call keeps Redis for long
 --          {"absent"}        Redis has no stock of the event: it was lost, or never loaded
 --          {"epoch", epoch}  the caller's epoch is another
@@ -19,29 +20,25 @@ fetch(ids)
 fetch_buyers(names)
 reap()
 
--- Redis does nothing else meanwhile. What was done is written in about as much time again.
-local BUDGET_US, LOOK_EVERY = 1000, 16
+local LOOK_EVERY = 16 -- operations
 
-local function overdrawn()
-  local at = call('TIME')
-  return (at[1] - time[1]) * 1000000 + at[2] - time[2] > BUDGET_US
-end
-
-local replies, costly = {'done', text(now), 0, 0}, false -- costly: what was done last may have taken long
+local replies, costly = {}, false -- costly: what was done last may have taken long
+local name, from -- of an operation, and where its arguments are
 for i = 1, n do
   if (costly or i % LOOK_EVERY == 0) and overdrawn() then break end
-  local name = ARGV[at]
-  at = at + 1
-  local arguments = arity[name]
-  if not arguments then
-    arguments = tonumber(ARGV[at])
+  if ARGV[at] == '=' then
     at = at + 1
+  else
+    name, from = ARGV[at], at + 1
+    local arguments = arity[name]
+    if not arguments then
+      arguments = tonumber(ARGV[from])
+      from = from + 1
+    end
+    at = from + arguments
   end
   costly = name == 'hold'
-  replies[i + 4] = operations[name](ids[i], names[i], at)
-  at = at + arguments
+  replies[i] = operations[name](ids[i], names[i], from)
 end
 close()
-replies[3] = seq
-replies[4] = text(next_due())
-return replies
+return {'done', text(now), seq, text(next_due()), concat(replies, '\n')}

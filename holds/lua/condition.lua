@@ -4,7 +4,7 @@
 -- KEYS     as in book.lua
 -- ARGV     1 "whose" if the server is to say who it is: that costs more than all the rest
 --          2 "cluster" if the server is one of a cluster's
--- RETURNS  {epoch ("": no stock), seq, sale, run id of the server that laid it, now,
+-- RETURNS  {epoch ("": no stock), seq, sale, run of the server that laid it, now,
 --          the server's name in its cluster ("": none), how many stripes the event has
 --          ("": one, or this is not the first of them), or with "whose": then also
 --          what INFO says of the server, and of its replication ("": it doesn't say)}

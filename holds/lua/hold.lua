@@ -180,11 +180,12 @@ local function grant(id, buyer, print, total, lines)
   if print ~= KEYLESS then granted_tails[#granted_tails + 1] = sub(id, -26, -17) end
 end
 
--- Asks until the answer is yes, or is no though all that is due is back in the house.
+-- Asks until the answer is yes, or is no though all that is due is back in the house; or until
+-- the call has worked for long, and put back something.
 local function insist(try, ...)
   local got, why = try(...)
   while why and more_due do
-    if reaped_holds >= 4 * reap_most then return nil, 'again' end
+    if reaped_holds >= 4 * reap_most or reaped_holds > reap_most and overdrawn() then return nil, 'again' end
     reap()
     got, why = try(...)
   end

@@ -3,7 +3,7 @@
 --
 -- KEYS     as in book.lua
 -- ARGV     1 epoch, 2 channel, 3 step, then
---          begin   hold_ms, cap, memory_ms, run id of the server ("": not known),
+--          begin   hold_ms, cap, memory_ms, run of the server ("": not known),
 --                  orphans ("allowed" or "avoided"), holds a buyer may make a minute, extend_ms,
 --                  how many stripes the event has, up to which epoch a whole stock is emptied
 --                  too: it is one stripe's, and the event isn't whole

@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"onsale"
+	"onsale/internal/contest"
+)
+
+// CheckoutsConfig says how answers to check-outs are measured. The zero value of a field means its default.
+type CheckoutsConfig struct {
+	Rounds      int           // that count; default 5
+	Lasting     time.Duration // of a round; default 3 s
+	Connections int           // default 64
+	Status      io.Writer     // hears how it goes on; default: nobody
+}
+
+const defaultBuyingConnections = 64
+
+// CheckoutsReport is what Checkouts found.
+type CheckoutsReport struct {
+	Figures    map[string]Figure
+	Ratio      float64 // of the median check-out over the median hold, in the same crowd
+	Violations []onsale.Violation
+}
+
+// buying is what one connection is about to ask for.
+type buying struct {
+	asked int
+	token string // of the buyer who has a hold; "" if a hold is asked for next
+	key   []byte
+	path  string // of the check-out
+	sent  time.Time
+
+	holds, checkouts []float64 // ms
+}
+
+// Checkouts lets a crowd hold and check out in turns, on an Onsale of its own that settles at the
+// same time, and compares how long the answers to each take. It ends with an audit.
+func Checkouts(ctx context.Context, cfg CheckoutsConfig) (report *CheckoutsReport, err error) {
+	if cfg.Status == nil {
+		cfg.Status = io.Discard
+	}
+	if cfg.Connections == 0 {
+		cfg.Connections = defaultBuyingConnections
+	}
+	holding := HoldsConfig{Rounds: cfg.Rounds, Lasting: cfg.Lasting, Connections: cfg.Connections, Status: cfg.Status}.withDefaults()
+	r := &holdsRun{cfg: holding, cpu: contest.Figures{}}
+	defer func() { err = errors.Join(err, r.leave()) }()
+	if err := r.prepareCrowd(ctx); err != nil {
+		return nil, fmt.Errorf("preparing: %w", err)
+	}
+	figures := contest.Figures{}
+	_, err = contest.Run(ctx, holding.Rounds, []contest.Contestant{{Name: "checkouts", Work: func(ctx context.Context, round int) (float64, error) {
+		return r.askCheckouts(ctx, round, figures)
+	}}}, func(round int, _ string, figure float64) {
+		last := round - 1
+		fmt.Fprintf(cfg.Status, "round %d: %.0f answers/s, a hold in %.2f ms, a check-out in %.2f ms\n", round, figure, figures["hold_p50"][last], figures["checkout_p50"][last])
+	})
+	if err != nil {
+		return nil, err
+	}
+	verdict, err := r.audit(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("checking the outcome: %w", err)
+	}
+	report = &CheckoutsReport{Figures: map[string]Figure{}, Ratio: figures.Ratio("checkout_p50", "hold_p50"), Violations: verdict.Violations}
+	for name := range figures {
+		report.Figures[name] = Figure{Value: figures.Median(name), Unit: unitMs}
+	}
+	return report, nil
+}
+
+// prepareCrowd is prepare for who needs no one to be compared with.
+func (r *holdsRun) prepareCrowd(ctx context.Context) (err error) {
+	if r.onsale, err = startEmbedded(ctx, r.cfg.Status); err != nil {
+		return err
+	}
+	if r.crowd, err = dialLoad(ctx, strings.TrimPrefix(r.onsale.URL, "http://"), r.cfg.Connections); err != nil {
+		return err
+	}
+	r.crowd.server = r.onsale.Server
+	if r.api, err = newAPI(r.onsale.URL, &r.m); err != nil {
+		return err
+	}
+	return r.signIn(ctx)
+}
+
+// askCheckouts is one round: each connection holds one admission, checks out, and does so again
+// for its next buyer. It adds the median of each to figures, unless it is the round that warms up.
+func (r *holdsRun) askCheckouts(ctx context.Context, round int, figures contest.Figures) (rate float64, err error) {
+	event, err := r.createEvent("buying-"+strconv.Itoa(round), onsale.MaxCapacity)
+	if err != nil {
+		return 0, err
+	}
+	all := make([]buying, len(r.crowd.wires))
+	rate, err = r.crowd.drive(ctx, r.cfg.Lasting, func(wire int, to []byte) ([]byte, error) {
+		return r.nextOfBuying(&all[wire], event, wire, to)
+	}, func(wire, status int, body []byte) error {
+		return all[wire].answered(status, body)
+	})
+	if err != nil || round == 0 {
+		return rate, err
+	}
+	var holds, checkouts []float64
+	for i := range all {
+		holds, checkouts = append(holds, all[i].holds...), append(checkouts, all[i].checkouts...)
+	}
+	figures["hold_p50"] = append(figures["hold_p50"], Percentile(holds, 50))
+	figures["hold_p99"] = append(figures["hold_p99"], Percentile(holds, 99))
+	figures["checkout_p50"] = append(figures["checkout_p50"], Percentile(checkouts, 50))
+	figures["checkout_p99"] = append(figures["checkout_p99"], Percentile(checkouts, 99))
+	return rate, nil
+}
+
+var payOK = []byte(`{"payment_token":"tok_ok"}`)
+
+func (r *holdsRun) nextOfBuying(b *buying, event onsale.EventID, wire int, to []byte) ([]byte, error) {
+	defer func() { b.sent = time.Now() }()
+	if b.token != "" {
+		return appendRequest(to, b.path, b.token, string(b.key), payOK), nil
+	}
+	share := len(r.tokens) / len(r.crowd.wires)
+	if b.asked == share*onsale.MaxPerBuyer {
+		return to, errNoMore
+	}
+	b.token = r.tokens[wire*share+b.asked%share]
+	b.key = strconv.AppendInt(b.key[:0], int64(b.asked), 10)
+	b.asked++
+	b.path = ""
+	return appendRequest(to, "/v1/events/"+string(event)+"/holds", b.token, string(b.key), oneOfTheFloor), nil
+}
+
+var holdID = []byte(`{"id":"`)
+
+// answered takes over the answer to what was asked for last.
+func (b *buying) answered(status int, body []byte) error {
+	took := time.Since(b.sent).Seconds() * 1000
+	if b.path != "" { // a check-out
+		b.checkouts = append(b.checkouts, took)
+		b.token = ""
+		if status != 202 {
+			return fmt.Errorf("checking out: status %d, %.300q", status, body)
+		}
+		return nil
+	}
+	b.holds = append(b.holds, took)
+	rest, ok := bytes.CutPrefix(body, holdID)
+	id, _, found := bytes.Cut(rest, []byte{'"'})
+	if status != 201 || !ok || !found {
+		return fmt.Errorf("asked for one admission: status %d, %.300q", status, body)
+	}
+	b.path = "/v1/holds/" + string(id) + "/checkout"
+	return nil
+}

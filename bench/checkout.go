@@ -51,7 +51,7 @@ func Checkouts(ctx context.Context, cfg CheckoutsConfig) (report *CheckoutsRepor
 	if cfg.Connections == 0 {
 		cfg.Connections = defaultBuyingConnections
 	}
-	holding := HoldsConfig{Rounds: cfg.Rounds, Lasting: cfg.Lasting, Connections: cfg.Connections, Status: cfg.Status}.withDefaults()
+	holding := HoldsConfig(cfg).withDefaults()
 	r := &holdsRun{cfg: holding, cpu: contest.Figures{}}
 	defer func() { err = errors.Join(err, r.leave()) }()
 	if err := r.prepareCrowd(ctx); err != nil {

@@ -166,7 +166,7 @@ func (h *house) run(ctx context.Context, cfg Config, seed uint64) (*outcome, err
 		fmt.Fprintf(cfg.Status, "  %6.2fs  %s\n", f.At.Seconds(), f)
 	}
 	var l *lanes // stays nil if ctx ends first
-	go func() { // ends with the storm's beginning, or with ctx
+	go func() {  // ends with the storm's beginning, or with ctx
 		defer close(struck)
 		select {
 		case <-stormed:

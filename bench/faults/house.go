@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -50,8 +51,12 @@ func open(ctx context.Context, cfg Config) (_ *house, err error) {
 		}
 	}()
 	quiet := slog.New(slog.DiscardHandler)
-	h.redis = stores.NewRedis(stores.RedisConfig{Folder: h.at("redis"), Log: quiet})
-	h.postgres = stores.NewPostgres(stores.PostgresConfig{Folder: h.at("postgres"), Log: quiet})
+	port, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	h.redis = stores.NewRedis(stores.RedisConfig{Folder: h.at("redis"), Port: port, Log: quiet})
+	h.postgres = stores.NewPostgres(stores.PostgresConfig{Folder: h.at("postgres"), Port: port + 1, Log: quiet})
 	h.chain.Parts = append(h.wiring.parts(), h.redis, h.postgres)
 	if err := h.chain.Start(ctx); err != nil {
 		return nil, err
@@ -149,11 +154,11 @@ func (h *house) broker() (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the script of Apache Kafka: %w", err)
 	}
-	port, err := freePair()
+	port, err := freePorts(2) // its controller listens on the next one
 	if err != nil {
 		return nil, err
 	}
-	p := h.self("kafka", nil, port, h.at("kafka"), advertised)
+	p := h.self("kafka", nil, strconv.Itoa(port), h.at("kafka"), advertised)
 	p.program = script
 	return p, nil
 }

@@ -3,6 +3,7 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"strconv"
@@ -115,31 +116,35 @@ func hostOf(address string) (string, error) {
 	return u.Host, nil
 }
 
-// freePair returns a port that is free, and whose neighbour is.
-func freePair() (string, error) {
-	const tries = 50
-	for range tries {
-		first, err := net.Listen("tcp", anyPort)
-		if err != nil {
-			return "", fmt.Errorf("find a free port: %w", err)
+// What is killed must find its port free again, so it has one that the system gives to
+// nobody by itself, as it does to everyone who calls.
+const (
+	firstPort = 20_000
+	lastPort  = 31_999
+	portTries = 50
+)
+
+// freePorts returns a port that nobody listens on, nor on the ones after it, so many
+// together.
+func freePorts(together int) (int, error) {
+	for range portTries {
+		port := firstPort + rand.IntN(lastPort-firstPort-together)
+		free := true
+		for n := range together {
+			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+n)))
+			if err != nil {
+				free = false
+				break
+			}
+			if err := l.Close(); err != nil {
+				return 0, fmt.Errorf("find a free port: %w", err)
+			}
 		}
-		_, text, err := net.SplitHostPort(first.Addr().String())
-		if err != nil {
-			return "", errors.Join(err, first.Close())
-		}
-		port, err := strconv.Atoi(text)
-		if err != nil {
-			return "", errors.Join(err, first.Close())
-		}
-		second, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+1)))
-		if err := first.Close(); err != nil {
-			return "", fmt.Errorf("find a free port: %w", err)
-		}
-		if err == nil {
-			return text, second.Close()
+		if free {
+			return port, nil
 		}
 	}
-	return "", errors.New("no two neighbouring ports are free")
+	return 0, fmt.Errorf("no port is free from %d to %d", firstPort, lastPort)
 }
 
 func eventStart() time.Time { return time.Now().UTC().AddDate(0, 1, 0).Truncate(time.Hour) }

@@ -142,8 +142,8 @@ func Run(ctx context.Context, cfg Config) (*bench.Report, error) {
 	}
 	if h != nil {
 		err = errors.Join(err, h.close(ctx))
-		if err == nil {
-			err = h.remove()
+		if err == nil || ctx.Err() != nil { // who interrupts a run wants nothing of it
+			err = errors.Join(err, h.remove())
 		} else {
 			fmt.Fprintf(cfg.Status, "what the processes said is in %s\n", h.folder)
 		}

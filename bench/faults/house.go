@@ -46,8 +46,8 @@ func open(ctx context.Context, cfg Config) (_ *house, err error) {
 		return nil, fmt.Errorf("make a folder for the house: %w", err)
 	}
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, h.close(ctx))
+		if err != nil { // it says why
+			err = errors.Join(err, h.close(ctx), h.remove())
 		}
 	}()
 	quiet := slog.New(slog.DiscardHandler)
@@ -67,7 +67,10 @@ func open(ctx context.Context, cfg Config) (_ *house, err error) {
 	if err := h.lead(); err != nil {
 		return nil, err
 	}
-	return h, h.startRoles(ctx)
+	if err := h.startRoles(ctx); err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 func (h *house) at(name string) string { return filepath.Join(h.folder, name) }

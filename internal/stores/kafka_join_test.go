@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"onsale/internal/stores"
 )
@@ -44,52 +45,104 @@ func (m *mortal) die() {
 	}
 }
 
+// member is one of a group's, by hand: it does nothing by itself.
+type member struct {
+	*kgo.Client
+	id string
+}
+
+const sessionTime = 6 * time.Second // the shortest that the broker takes
+
+// enter makes itself known to the group; join is what makes it a member.
+func enter(t *testing.T, k *stores.Kafka, options ...kgo.Opt) *member {
+	t.Helper()
+	cl, err := kgo.NewClient(append(options, kgo.SeedBrokers(k.Seeds()...))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	m := &member{Client: cl}
+	response, err := m.join(t.Context())
+	if err != nil || response.MemberID == "" {
+		t.Fatalf("%v, %+v", err, response)
+	}
+	m.id = response.MemberID
+	return m
+}
+
+// join returns when the group's other members have joined, too.
+func (m *member) join(ctx context.Context) (*kmsg.JoinGroupResponse, error) {
+	r := kmsg.NewPtrJoinGroupRequest()
+	r.Group, r.MemberID, r.ProtocolType = "g", m.id, "consumer"
+	r.SessionTimeoutMillis, r.RebalanceTimeoutMillis = int32(sessionTime.Milliseconds()), int32(patience.Milliseconds())
+	protocol := kmsg.NewJoinGroupRequestProtocol()
+	protocol.Name = "range"
+	r.Protocols = append(r.Protocols, protocol)
+	return r.RequestWith(ctx, m)
+}
+
+// settle takes part in what the group has agreed on; beat says that it lives.
+func (m *member) settle(t *testing.T, generation int32) {
+	t.Helper()
+	r := kmsg.NewPtrSyncGroupRequest()
+	r.Group, r.MemberID, r.Generation = "g", m.id, generation
+	if response, err := r.RequestWith(t.Context(), m); err != nil || response.ErrorCode != 0 {
+		t.Fatalf("%v, %+v", err, response)
+	}
+}
+
+func (m *member) beat(t *testing.T, generation int32) {
+	t.Helper()
+	r := kmsg.NewPtrHeartbeatRequest()
+	r.Group, r.MemberID, r.Generation = "g", m.id, generation
+	if _, err := r.RequestWith(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAMemberKilledWhileItWaitsToJoinIsTimedOut(t *testing.T) {
 	t.Parallel()
 	k := stores.NewKafka(stores.KafkaConfig{Folder: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	start(t, k)
-	member := func(more ...kgo.Opt) *kgo.Client {
-		cl, err := kgo.NewClient(append([]kgo.Opt{
-			kgo.SeedBrokers(k.Seeds()...), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.BlockRebalanceOnPoll(),
-			kgo.SessionTimeout(6 * time.Second), kgo.HeartbeatInterval(200 * time.Millisecond),
-		}, more...)...)
+	leader := enter(t, k)
+	first, err := leader.join(t.Context())
+	if err != nil || first.ErrorCode != 0 {
+		t.Fatalf("%v, %+v", err, first)
+	}
+	leader.settle(t, first.Generation)
+	members := func() (string, int) {
+		described, err := kadm.NewClient(leader.Client).DescribeGroups(t.Context(), "g")
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(cl.CloseAllowingRebalance)
-		return cl
+		return described["g"].State, len(described["g"].Members)
 	}
-	staying := member()
-	admin := kadm.NewClient(staying)
-	if _, err := admin.CreateTopic(t.Context(), 2, 1, nil, "t"); err != nil {
-		t.Fatal(err)
-	}
-	if err := staying.ProduceSync(t.Context(), &kgo.Record{Topic: "t"}).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
-	// Who works holds up the rebalance, and with it the answer to whoever wants to join.
-	if fetches := staying.PollFetches(t.Context()); fetches.Err() != nil {
-		t.Fatal(fetches.Err())
-	}
-	group := func() kadm.DescribedGroup {
-		described, err := admin.DescribeGroups(t.Context(), "g")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return described["g"]
-	}
+
 	killed := &mortal{}
-	go member(kgo.Dialer(killed.dial)).PollFetches(t.Context()) // nothing comes of it
-	eventually(t, "the other waits to join", func() bool { return group().State == "PreparingRebalance" && len(group().Members) == 2 })
+	other := enter(t, k, kgo.Dialer(killed.dial))
+	waiting, giveUp := context.WithCancel(t.Context())
+	var joining sync.WaitGroup
+	joining.Go(func() { _, _ = other.join(waiting) }) // nothing comes of it
+	defer joining.Wait()
+	defer giveUp()
+	eventually(t, "the other waits to join", func() bool {
+		leader.beat(t, first.Generation)
+		state, n := members()
+		return state == "PreparingRebalance" && n == 2
+	})
 	killed.die()
-	staying.AllowRebalance()
-	polling, stop := context.WithCancel(t.Context())
-	defer stop()
-	go func() {
-		for polling.Err() == nil {
-			staying.PollFetches(polling)
-			staying.AllowRebalance()
-		}
-	}()
-	eventually(t, "the dead member is gone", func() bool { return group().State == "Stable" && len(group().Members) == 1 })
+
+	second, err := leader.join(t.Context())
+	if err != nil || second.ErrorCode != 0 {
+		t.Fatalf("%v, %+v", err, second)
+	}
+	leader.settle(t, second.Generation)
+	if _, n := members(); n != 2 {
+		t.Fatalf("the group has %d members: the other was not waiting", n)
+	}
+	eventually(t, "the dead member is gone", func() bool {
+		leader.beat(t, second.Generation)
+		_, n := members()
+		return n == 1
+	})
 }

@@ -67,12 +67,12 @@ bench-settle: build ## orders a second from Kafka to tickets, in batches and sin
 
 .PHONY: test
 test: ## run every test under the race detector, on real servers
-	@deploy/install gcc redis postgres chromium
+	@deploy/install gcc redis postgres pgbouncer chromium
 	CGO_ENABLED=1 go test $(TEST_FLAGS) ./...
 
 .PHONY: test-kafka
 test-kafka: ## run the pipeline's tests on Apache Kafka instead of the embedded broker
-	@deploy/install gcc redis postgres
+	@deploy/install gcc redis postgres pgbouncer
 	CGO_ENABLED=1 deploy/kafka/with go test $(KAFKA_FLAGS) $(KAFKA_PACKAGES)
 
 .PHONY: check

@@ -21,7 +21,12 @@ const (
 	CodeUnknownSeat      Code = "unknown_seat"       // 404
 	CodeUnknownHold      Code = "unknown_hold"       // 404: never was, or is someone else's
 	CodeUnknownOrder     Code = "unknown_order"      // 404: never was, or is someone else's
+	CodeUnknownContact   Code = "unknown_contact"    // 404: the buyer has given no address
+	CodeUnknownWebhook   Code = "unknown_webhook"    // 404
+	CodeUnknownDelivery  Code = "unknown_delivery"   // 404
 	CodeMethodNotAllowed Code = "method_not_allowed" // 405
+	CodeWebhookExists    Code = "webhook_exists"     // 409: another webhook has the URL
+	CodeWebhookLimit     Code = "webhook_limit"      // 409: there are as many as there may be
 	CodeEventExists      Code = "event_exists"       // 409: another event has the id
 	CodeSoldOut          Code = "sold_out"           // 409: fewer left than asked for; says how many
 	CodeSeatTaken        Code = "seat_taken"         // 409: says which seats

@@ -9,6 +9,8 @@ const (
 	TopicCharges   = "onsale.charges"   // key: order. persist → checkout/payment
 	TopicResults   = "onsale.results"   // key: order. checkout/payment → persist (finalise)
 	TopicOrders    = "onsale.orders"    // key: order, compacted. persist → holds, realtime
+	// TopicProviders has no dead letters: it tells how things are, and soon tells it again.
+	TopicProviders = "onsale.providers" // key: worker, compacted. checkout/payment → engine
 
 	DeadLetterSuffix = ".dead"
 )
@@ -45,6 +47,16 @@ type ChargeOutcome string
 const (
 	ChargeCaptured ChargeOutcome = "captured"
 	ChargeDeclined ChargeOutcome = "declined"
+	// ChargeAuthorised is money set aside, to be captured or voided. It is no end, so
+	// settlement is never told it.
+	ChargeAuthorised ChargeOutcome = "authorised"
+)
+
+// Why a charge is declined that no bank declined.
+const (
+	DeclinedVoided  = "voided"           // called off before money was taken
+	DeclinedRefused = "provider_refused" // the provider can never make this charge
+	DeclinedTimeout = "payment_timeout"  // no definite answer in time, so it was called off
 )
 
 // ChargeResult is the provider's definite answer for an order.
@@ -69,4 +81,13 @@ type OrderNews struct {
 	State  OrderState `json:"state"`
 	Reason string     `json:"reason,omitempty"`
 	At     time.Time  `json:"at"`
+}
+
+// ProviderNews says whether a charge worker has stopped asking its payment provider
+// for money, so that orders wait. It is told again and again while that is so: who
+// doesn't hear it again in time takes it as over.
+type ProviderNews struct {
+	Worker       string `json:"worker"`         // opaque; a new one each time a worker starts
+	Provider     string `json:"provider"`       // its name, as simulator
+	DelayedForMs int64  `json:"delayed_for_ms"` // from when it is heard; 0: not, or no longer
 }

@@ -24,6 +24,9 @@ var transitions = map[OrderState][]OrderState{
 	OrderTicketed: {OrderRefunded},
 }
 
+// PaymentDelayed says that an order waits since its payment provider fails.
+const PaymentDelayed = "delayed"
+
 // CanBecome reports whether an order may move from s to next.
 func (s OrderState) CanBecome(next OrderState) bool {
 	for _, to := range transitions[s] {
@@ -39,6 +42,9 @@ func (s OrderState) Final() bool {
 	return s == OrderTicketed || s == OrderRejected || s == OrderDeclined || s == OrderRefunded
 }
 
+// AwaitsPayment reports whether an order in this state waits for its charge.
+func (s OrderState) AwaitsPayment() bool { return s == OrderAccepted || s == OrderClaimed }
+
 // HasClaim reports whether an order in this state owns inventory in Postgres.
 func (s OrderState) HasClaim() bool {
 	return s == OrderClaimed || s == OrderPaid || s == OrderTicketed
@@ -46,15 +52,18 @@ func (s OrderState) HasClaim() bool {
 
 // Order is one purchase.
 type Order struct {
-	ID         OrderID    `json:"id"`
-	Event      EventID    `json:"event"`
-	Hold       HoldID     `json:"hold"`
-	Buyer      BuyerID    `json:"-"`
-	State      OrderState `json:"state"`
-	Reason     string     `json:"reason,omitempty"` // why it was rejected or declined
-	Lines      []Line     `json:"lines"`
-	Amount     int64      `json:"amount"` // minor units
-	Currency   string     `json:"currency"`
-	AcceptedAt time.Time  `json:"accepted_at"`
-	UpdatedAt  time.Time  `json:"updated_at"`
+	ID     OrderID    `json:"id"`
+	Event  EventID    `json:"event"`
+	Hold   HoldID     `json:"hold"`
+	Buyer  BuyerID    `json:"-"`
+	State  OrderState `json:"state"`
+	Reason string     `json:"reason,omitempty"` // why it was rejected or declined
+	// Payment is PaymentDelayed while the order waits for a provider that is not asked
+	// just now. It is of the moment of the answer, and stored nowhere.
+	Payment    string    `json:"payment,omitempty"`
+	Lines      []Line    `json:"lines"`
+	Amount     int64     `json:"amount"` // minor units
+	Currency   string    `json:"currency"`
+	AcceptedAt time.Time `json:"accepted_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
 }

@@ -24,6 +24,17 @@ func cpuOf(pid int) map[string]time.Duration {
 	return used
 }
 
+// CPUOf returns the CPU time that a process and its children have used; 0 where there is no /proc.
+func CPUOf(pid int) (used time.Duration) {
+	for _, of := range cpuOf(pid) {
+		used += of
+	}
+	return used
+}
+
+// CPU returns the CPU time that the server has used; 0 where there is no /proc.
+func (s *Server) CPU() time.Duration { return CPUOf(s.process.Pid) }
+
 // procStat is a process as /proc/PID/stat has it.
 type procStat struct {
 	pid, parent int

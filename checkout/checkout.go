@@ -38,11 +38,19 @@ const retryAfter = 2 * time.Second
 type Till struct {
 	desk     *holds.Desk
 	producer *kafka.Producer
+	backlog  *Backlog // nil: without bound
 }
 
 // NewTill returns a till that pins at the desk and produces with the producer.
 func NewTill(desk *holds.Desk, producer *kafka.Producer) *Till {
 	return &Till{desk: desk, producer: producer}
+}
+
+// BoundBy has the till refuse what is not pinned yet while the backlog is full. To be
+// called before the first purchase.
+func (t *Till) BoundBy(b *Backlog) *Till {
+	t.backlog = b
+	return t
 }
 
 // Request asks to buy what is held.
@@ -56,11 +64,21 @@ type Request struct {
 // Accept pins the hold, and returns its order once every in-sync replica of Kafka
 // has the purchase. Asking again gives the same order.
 //
-// Errors: those of Desk.Pin; bad_request for the token; overloaded or unavailable
-// when Kafka doesn't acknowledge: the order may or may not be, ask again.
+// Errors: those of Desk.Pin; bad_request for the token; overloaded when the backlog is
+// full and the hold is not pinned yet: it stays as it was; overloaded or unavailable when
+// Kafka doesn't acknowledge: the order may or may not be, ask again.
 func (t *Till) Accept(ctx context.Context, l *onsale.Layout, r Request) (onsale.Order, error) {
 	if !validToken(r.PaymentToken) {
 		return onsale.Order{}, onsale.Refuse(onsale.CodeBadRequest, fmt.Sprintf("payment_token must have 1 to %d printable ASCII characters", MaxTokenLength))
+	}
+	if t.backlog != nil && t.backlog.Full() {
+		hold, err := t.desk.Look(ctx, l, r.Hold, r.Buyer)
+		if err == nil {
+			err = t.backlog.admit(hold.State)
+		}
+		if err != nil {
+			return onsale.Order{}, err
+		}
 	}
 	hold, err := t.desk.Pin(ctx, l, r.Hold, r.Buyer, r.Generation)
 	if err != nil {

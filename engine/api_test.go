@@ -295,14 +295,14 @@ func TestAProvidersNoticeIsTakenOnceHoweverOftenItComesKafka(t *testing.T) {
 	h := newHouse(t)
 	buyer := h.signIn()
 	order := h.buy(buyer, h.mustHold(buyer, `{"section":"floor","quantity":1}`), "tok_ok")
-	result, found, err := h.shop.Auditor.Provider.LookUp(t.Context(), order.ID)
+	result, found, err := h.shop.Auditor.Provider.LookUp(t.Context(), onsale.Charge{Order: order.ID})
 	if err != nil || !found {
 		t.Fatalf("%v, %v", found, err)
 	}
 	notice := fmt.Sprintf(`{"id":"n1","order":%q,"outcome":"captured","reference":%q,"amount":%d,"currency":%q,"at":"2030-01-01T00:00:00Z"}`,
 		order.ID, result.Reference, order.Amount, order.Currency)
 	for range 3 {
-		signature := payment.SignWebhook(h.shop.WebhookSecret, []byte(notice), time.Now())
+		signature := payment.SignWebhook([]byte(testWebhookSecret), []byte(notice), time.Now())
 		h.want(204, h.do("POST", "/v1/webhooks/payments", "", notice, payment.SignatureHeader, signature), nil)
 	}
 	if report := h.audit(); report.Orders[onsale.OrderTicketed] != 1 || report.DoubleCharges != 0 {

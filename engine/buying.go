@@ -9,7 +9,6 @@ import (
 
 	"onsale"
 	"onsale/checkout"
-	"onsale/checkout/payment"
 	"onsale/holds"
 )
 
@@ -155,23 +154,22 @@ func (s *Shop) checkout(r *request) error {
 
 // paymentWebhook takes the provider's answer to a charge, when it comes by itself.
 // It is handed to settlement, which takes each answer once however often it comes.
+// What says nothing of an order of ours is taken too: sent again, it would say no more.
 func (s *Shop) paymentWebhook(r *request) error {
-	if len(s.WebhookSecret) == 0 {
+	if s.Notices == nil {
 		return onsale.Refuse(onsale.CodeForbidden, "no webhook secret is set here")
 	}
-	signature := string(r.ctx.Request.Header.Peek(payment.SignatureHeader))
-	if err := payment.VerifyWebhook(s.WebhookSecret, signature, r.ctx.PostBody(), time.Now()); err != nil {
+	signature := string(r.ctx.Request.Header.Peek(s.Notices.Header()))
+	result, err := s.Notices.Read(signature, r.ctx.PostBody(), time.Now())
+	switch {
+	case onsale.CodeOf(err) == onsale.CodeUnauthenticated:
 		return onsale.Refuse(onsale.CodeUnauthenticated, "the notice is not signed by the payment provider, or too old")
-	}
-	var notice payment.Webhook
-	if err := r.read(&notice); err != nil {
+	case err != nil:
 		return err
+	case result == nil:
+		return r.noContent()
 	}
-	result, err := notice.Result()
-	if err != nil {
-		return onsale.Refuse(onsale.CodeBadRequest, err.Error())
-	}
-	if err := s.Till.ReportResult(r.context(), result); err != nil {
+	if err := s.Till.ReportResult(r.context(), *result); err != nil {
 		return err
 	}
 	return r.noContent()

@@ -29,6 +29,7 @@ import (
 	"onsale/internal/kafka"
 	"onsale/internal/lifecycle"
 	"onsale/internal/stores/storestest"
+	"onsale/notify"
 	"onsale/persist"
 	"onsale/realtime"
 )
@@ -42,6 +43,8 @@ func TestMain(m *testing.M) {
 const (
 	testSecret     = "a secret of at least thirty-two bytes"
 	testAdminToken = "operator"
+
+	testWebhookSecret = "webhooks"
 )
 
 // house is the whole of Onsale in this process, on real stores, with an open event:
@@ -103,13 +106,15 @@ func newHouseOn(t *testing.T, url, namespace string) *house {
 	catalog.AlignWith(sales.Align)
 	sessions := NewSessions([]byte(testSecret))
 	gateway := must(realtime.New(realtime.Config{Source: mirrors, Lookup: catalog.Layout, Verify: sessions.Verify, Metrics: set, Log: log}))
+	delays := payment.NewDelays(h.broker, log)
 	h.shop = &Shop{Sessions: sessions, Catalog: catalog, Desk: desk, Mirrors: mirrors, Store: store, Sales: sales,
-		Till: checkout.NewTill(desk, h.producer), WebhookSecret: []byte("webhooks"),
-		Auditor: &Auditor{Store: store, Desk: desk, Broker: h.broker, Provider: provider, Mirrors: mirrors}}
+		Till: checkout.NewTill(desk, h.producer), Notices: payment.NewWebhooks([]byte(testWebhookSecret)), Delays: delays,
+		WebhookKeys: notify.NewKeyring([]byte(testSecret)),
+		Auditor:     &Auditor{Store: store, Desk: desk, Broker: h.broker, Provider: provider, Mirrors: mirrors}}
 	ready := func(ctx context.Context) error { return store.Ping(ctx) }
 	h.server = NewServer(Config{Listen: "127.0.0.1:0", AdminToken: testAdminToken, Sessions: sessions, Shop: h.shop,
 		Gateway: gateway, Ready: ready, Metrics: set, Log: log})
-	h.start(desk, sales, mirrors, catalog,
+	h.start(desk, sales, mirrors, catalog, delays,
 		checkout.NewConfirmer(h.broker, h.producer, desk, store.Layout, log),
 		persist.NewSettler(persist.SettlerConfig{Store: store, Broker: h.broker, Producer: h.producer, Log: log}),
 		payment.NewWorker(payment.WorkerConfig{Broker: h.broker, Producer: h.producer, Provider: provider, Log: log}),

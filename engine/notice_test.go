@@ -2,14 +2,18 @@ package engine
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"onsale"
 	"onsale/checkout/payment"
+	"onsale/checkout/payment/stripe"
 )
 
 func TestOpenAPISaysWhatANoticeOfTheProviderMustHave(t *testing.T) {
@@ -40,12 +44,48 @@ func TestOpenAPISaysWhatANoticeOfTheProviderMustHave(t *testing.T) {
 		if err := schema.VisitJSON(value); (err == nil) != c.ok {
 			t.Errorf("%s: openapi.yaml says %v", name, err)
 		}
-		signature := payment.SignWebhook(h.shop.WebhookSecret, []byte(c.notice), time.Now())
+		signature := payment.SignWebhook([]byte(testWebhookSecret), []byte(c.notice), time.Now())
 		a := h.do("POST", "/v1/webhooks/payments", "", c.notice, payment.SignatureHeader, signature)
 		if c.ok {
 			h.want(204, a, nil)
 		} else {
 			h.refused(400, onsale.CodeBadRequest, a)
 		}
+	}
+}
+
+func TestStripesNoticeIsTakenInItsOwnWordsOnceAndInAnyOrderKafka(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	buyer := h.signIn()
+	order := h.buy(buyer, h.mustHold(buyer, `{"section":"floor","quantity":1}`), "tok_ok")
+	result, _, err := h.shop.Auditor.Provider.LookUp(t.Context(), onsale.Charge{Order: order.ID})
+	check(t, err)
+	shop := &Shop{Sessions: h.shop.Sessions, Auditor: h.shop.Auditor, Catalog: h.shop.Catalog, Store: h.shop.Store, Desk: h.shop.Desk, Till: h.shop.Till,
+		Notices: stripe.NewNotices([]byte(testWebhookSecret), "inst1")}
+	h.server = NewServer(Config{Listen: "127.0.0.1:0", Sessions: shop.Sessions, Shop: shop, Metrics: metrics.NewSet(), Log: slog.New(slog.DiscardHandler)})
+	h.start(h.server)
+
+	event := func(kind, status string) string {
+		return fmt.Sprintf(`{"id":"evt_1","type":%q,"data":{"object":{"id":%q,"status":%q,"amount":%d,"amount_received":%d,"currency":"eur",`+
+			`"metadata":{"onsale":"inst1","onsale_order":%q,"onsale_event":"concert"}}},"padding":%q}`,
+			kind, result.Reference, status, order.Amount, order.Amount, order.ID, strings.Repeat("x", 40_000))
+	}
+	for _, body := range []string{
+		event("payment_intent.succeeded", "succeeded"), event("payment_intent.succeeded", "succeeded"),
+		event("payment_intent.processing", "processing"), event("payment_intent.canceled", "processing"), event("charge.refunded", ""),
+	} {
+		signature := payment.SignWebhook([]byte(testWebhookSecret), []byte(body), time.Now())
+		h.want(204, h.do("POST", noticesPath, "", body, stripe.SignatureHeader, signature), nil)
+		// Signed under the other provider's header it is not signed.
+		h.refused(401, onsale.CodeUnauthenticated, h.do("POST", noticesPath, "", body, payment.SignatureHeader, signature))
+	}
+	var now onsale.Order
+	h.want(200, h.do("GET", "/v1/orders/"+string(order.ID), buyer, ""), &now)
+	if now.State != onsale.OrderTicketed {
+		t.Errorf("the order is %s", now.State)
+	}
+	if report, err := shop.Auditor.Audit(t.Context(), "concert", 10*time.Second); err != nil || report.Err() != nil || report.DoubleCharges != 0 {
+		t.Errorf("%v, %+v", err, report)
 	}
 }

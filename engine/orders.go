@@ -28,6 +28,9 @@ func (s *Shop) listOrders(r *request) error {
 	if err != nil {
 		return err
 	}
+	for i := range orders {
+		s.sayDelayed(&orders[i])
+	}
 	page := struct {
 		Orders []onsale.Order `json:"orders"`
 		Next   string         `json:"next,omitempty"`
@@ -40,7 +43,15 @@ func (s *Shop) getOrder(r *request) error {
 	if err != nil {
 		return err
 	}
+	s.sayDelayed(order)
 	return r.reply(http.StatusOK, order)
+}
+
+// sayDelayed notes on an order that waits for its charge that payments are delayed.
+func (s *Shop) sayDelayed(o *onsale.Order) {
+	if o.State.AwaitsPayment() && s.Delays.Delayed() {
+		o.Payment = onsale.PaymentDelayed
+	}
 }
 
 func (s *Shop) listTickets(r *request) error {

@@ -5,24 +5,37 @@ import (
 
 	"onsale"
 	"onsale/checkout"
+	"onsale/checkout/payment"
 	"onsale/holds"
+	"onsale/notify"
 	"onsale/persist"
 )
 
 // Shop is everything that is sold over, and administered through, HTTP.
 type Shop struct {
-	Sessions      *Sessions
-	Catalog       *Catalog
-	Desk          *holds.Desk
-	Mirrors       *holds.Mirrors
-	Till          *checkout.Till
-	Store         *persist.Store
-	Sales         *Sales
-	Auditor       *Auditor
-	WebhookSecret []byte // of the payment provider's notices; none are taken without
+	Sessions *Sessions
+	Catalog  *Catalog
+	Desk     *holds.Desk
+	Mirrors  *holds.Mirrors
+	Till     *checkout.Till
+	Store    *persist.Store
+	Sales    *Sales
+	Auditor  *Auditor
+	Notices  payment.Notices // of the payment provider; nil: none are taken
+	Delays   *payment.Delays // nil: payments are never called delayed
+
+	WebhookKeys     notify.Keyring // of the secrets of the operators' webhooks
+	WebhookLoopback bool           // those may be on this machine
 
 	forms forms
 }
+
+const (
+	// noticesPath is where a payment provider sends its notices.
+	noticesPath = "/v1/webhooks/payments"
+	// maxNoticeBytes is the largest of them: Stripe's carry the whole object.
+	maxNoticeBytes = 64 << 10
+)
 
 func (s *Shop) routes() []route {
 	const body = onsale.MaxBodyBytes
@@ -39,11 +52,21 @@ func (s *Shop) routes() []route {
 		{http.MethodGet, "/v1/orders", buyers, 0, s.listOrders},
 		{http.MethodGet, "/v1/orders/{order}", buyers, 0, s.getOrder},
 		{http.MethodGet, "/v1/orders/{order}/tickets", buyers, 0, s.listTickets},
-		{http.MethodPost, "/v1/webhooks/payments", anyone, body, s.paymentWebhook},
+		{http.MethodGet, "/v1/contact", buyers, 0, s.getContact},
+		{http.MethodPut, "/v1/contact", buyers, body, s.putContact},
+		{http.MethodDelete, "/v1/contact", buyers, 0, s.eraseContact},
+		{http.MethodPost, noticesPath, anyone, maxNoticeBytes, s.paymentWebhook},
 		{http.MethodPost, "/v1/admin/events", operators, onsale.MaxEventBytes, s.createEvent},
 		{http.MethodPost, "/v1/admin/events/{event}/open", operators, body, s.changeSale(onsale.SaleOpen)},
 		{http.MethodPost, "/v1/admin/events/{event}/pause", operators, body, s.changeSale(onsale.SalePaused)},
 		{http.MethodPost, "/v1/admin/events/{event}/close", operators, body, s.changeSale(onsale.SaleClosed)},
 		{http.MethodGet, "/v1/admin/events/{event}/audit", operators, 0, s.auditEvent},
+		{http.MethodPost, "/v1/admin/webhooks", operators, body, s.createWebhook},
+		{http.MethodGet, "/v1/admin/webhooks", operators, 0, s.listWebhooks},
+		{http.MethodGet, "/v1/admin/webhooks/{webhook}", operators, 0, s.getWebhook},
+		{http.MethodDelete, "/v1/admin/webhooks/{webhook}", operators, 0, s.deleteWebhook},
+		{http.MethodPost, "/v1/admin/webhooks/{webhook}/rotate", operators, body, s.rotateWebhook},
+		{http.MethodPost, "/v1/admin/webhooks/{webhook}/enable", operators, body, s.enableWebhook},
+		{http.MethodGet, "/v1/admin/orders/{order}/history", operators, 0, s.orderHistory},
 	}
 }

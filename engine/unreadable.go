@@ -25,6 +25,9 @@ func boundBody(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if bytes.HasPrefix(h.RequestURI(), adminEvents) {
 		return fasthttp.RequestConfig{MaxRequestBodySize: onsale.MaxEventBytes}
 	}
+	if string(h.RequestURI()) == noticesPath {
+		return fasthttp.RequestConfig{MaxRequestBodySize: maxNoticeBytes}
+	}
 	return fasthttp.RequestConfig{MaxRequestBodySize: onsale.MaxBodyBytes}
 }
 

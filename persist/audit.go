@@ -66,8 +66,17 @@ type reading func(ctx context.Context, f func(context.Context, pgx.Tx) error) er
 // something is broken; an event that doesn't exist is refused with CodeUnknownEvent.
 // The store must have been opened with the secret that signed the tickets.
 func (s *Store) Audit(ctx context.Context, in AuditInput) (*onsale.AuditReport, error) {
+	doing := "audit " + string(in.Event)
+	replica := s.replicas.caughtUp(ctx) // what it says is then newer than the input, as the master's is
 	return s.auditWith(ctx, in, func(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
-		return s.inTx(ctx, "audit "+string(in.Event), snapshot, f)
+		if replica != nil {
+			err := inTxOn(ctx, replica.pool, doing, snapshot, f)
+			if err == nil || ctx.Err() != nil {
+				return err
+			}
+			replica = nil // a long read may lose against what the replica replays
+		}
+		return s.inTx(ctx, doing, snapshot, f)
 	})
 }
 
@@ -119,17 +128,20 @@ func readHistories(ctx context.Context, tx pgx.Tx, orders []string) (map[onsale.
 	if len(orders) == 0 {
 		return histories, nil
 	}
-	rows, err := tx.Query(ctx, `SELECT order_id, from_state, to_state, reason, at FROM order_history
+	rows, err := tx.Query(ctx, `SELECT order_id, from_state, to_state, reason, actor, at FROM order_history
 		WHERE order_id = ANY ($1::text[]) ORDER BY order_id, seq`, orders)
 	if err != nil {
 		return nil, err
 	}
-	var order, from, to, reason string
+	var order, from, to, reason, actor string
 	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{&order, &from, &to, &reason, &at}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&order, &from, &to, &reason, &actor, &at}, func() error {
 		line := fmt.Sprintf("%s %s: %s → %s", stamp(at), order, from, to)
 		if reason != "" {
 			line += " (" + reason + ")"
+		}
+		if actor != string(onsale.ActorSettlement) {
+			line += " by " + actor
 		}
 		histories[onsale.OrderID(order)] = append(histories[onsale.OrderID(order)], line)
 		return nil

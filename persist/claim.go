@@ -149,6 +149,7 @@ type found struct {
 func (b *claimBatch) lock(ctx context.Context, tx pgx.Tx) (*found, error) {
 	f := &found{shelf: newShelf(), orders: map[onsale.OrderID]*bookedOrder{}}
 	var q pgx.Batch
+	q.Queue(planForAny)
 	// Each statement of a READ COMMITTED transaction sees what was committed before
 	// it began: those after the lock see all that was done under it.
 	q.Queue(lockSections, b.sections.events, b.sections.sections).Query(func(rows pgx.Rows) error {
@@ -251,6 +252,8 @@ func wellFormed(p *onsale.Purchase) error {
 		return errors.New("the order is not its hold's")
 	case p.At.IsZero():
 		return errors.New("it does not say when it was accepted")
+	case p.Amount < 0 || p.Currency == "":
+		return errors.New("it has no price")
 	case strings.ContainsRune(p.PaymentToken, 0) || strings.ContainsRune(string(p.Buyer), 0):
 		return errors.New("it has a zero byte in it")
 	}

@@ -182,7 +182,7 @@ func TestPostgresRefusesAnOversaleWhateverTheCodeDoes(t *testing.T) {
 	b := newBook(t)
 	b.claim(b.purchase(stalls("A-1")))
 	for name, statement := range map[string]string{
-		"a seat again":   `INSERT INTO claims (event, order_id, section, seat, quantity) VALUES ('gala', 'ord_x', 'stalls', 'A-1', 1)`,
+		"a seat again":   `INSERT INTO claims (event, order_id, section, seat, quantity) VALUES ('gala', 'ord_gala_x', 'stalls', 'A-1', 1)`,
 		"beyond":         `UPDATE sections SET claimed = capacity + 1`,
 		"below nothing":  `UPDATE sections SET claimed = -1`,
 		"half an order":  `DELETE FROM orders`,
@@ -191,7 +191,7 @@ func TestPostgresRefusesAnOversaleWhateverTheCodeDoes(t *testing.T) {
 		"emptied":        `TRUNCATE order_history`,
 		"illegal move":   `UPDATE orders SET state = 'ticketed'`,
 		"changed terms":  `UPDATE orders SET state = 'paid', amount = 0`,
-		"illegal birth":  `INSERT INTO orders SELECT 'ord_y', event, buyer, 'ticketed', reason, lines, amount, currency, payment_token, accepted_at, updated_at FROM orders`,
+		"illegal birth":  `INSERT INTO orders SELECT 'ord_gala_y', event, buyer, 'ticketed', reason, lines, amount, currency, payment_token, accepted_at, updated_at FROM orders`,
 		"not an order":   `INSERT INTO orders SELECT 'y', event, buyer, state, reason, lines, amount, currency, payment_token, accepted_at, updated_at FROM orders`,
 		"forgotten cash": `DELETE FROM payments`,
 	} {

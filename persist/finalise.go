@@ -113,6 +113,7 @@ func newClosing() *closing {
 
 func (c *closing) lock(ctx context.Context, tx pgx.Tx, events, ids []string) error {
 	var q pgx.Batch
+	q.Queue(planForAny)
 	q.Queue(lockBooked, ids).Query(func(rows pgx.Rows) error { return collectBooked(rows, c.orders) })
 	q.Queue(readPayments, events, ids).Query(func(rows pgx.Rows) error {
 		var order, reference, state string
@@ -236,6 +237,8 @@ func wellAnswered(r *onsale.ChargeResult) error {
 		return errors.New("its outcome is neither captured nor declined")
 	case r.Outcome == onsale.ChargeCaptured && r.Reference == "":
 		return errors.New("the capture has no reference")
+	case r.Outcome == onsale.ChargeCaptured && r.Amount < 0:
+		return errors.New("the capture is of less than nothing")
 	case strings.ContainsRune(r.Reference+r.Reason+r.Currency, 0):
 		return errors.New("it has a zero byte in it")
 	}

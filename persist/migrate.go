@@ -55,6 +55,9 @@ func Migrate(ctx context.Context, url string) (err error) {
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate the tables: %w", err)
 	}
+	if _, err := db.ExecContext(ctx, makeMonths, historyMonths); err != nil {
+		return fmt.Errorf("make the months of the history: %w", err)
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"onsale"
 )
@@ -18,6 +19,8 @@ const (
 	MaxOrdersPage = 100
 
 	orderColumnsRead = `SELECT id, event, buyer, state, reason, lines, amount, currency, accepted_at, updated_at FROM orders `
+	pageOfOrders     = orderColumnsRead + `WHERE buyer = $1 AND ($2::timestamptz IS NULL OR (accepted_at, id) < ($2, $3))
+		ORDER BY accepted_at DESC, id DESC LIMIT $4`
 )
 
 // Order returns an order, or refuses with CodeUnknownOrder if the book has none of
@@ -42,7 +45,7 @@ func (s *Store) Order(ctx context.Context, id onsale.OrderID) (*onsale.Order, er
 // Orders returns a page of a buyer's orders, newest first: 1 to MaxOrdersPage of
 // them, from the cursor on that the page before returned, or from the start if it
 // is "". next is "" on the last page. A cursor that isn't one is refused with
-// CodeBadRequest.
+// CodeBadRequest. The page may come from a replica, and be maxReplicaAge old.
 func (s *Store) Orders(ctx context.Context, buyer onsale.BuyerID, limit int, cursor string) (orders []onsale.Order, next string, err error) {
 	limit = min(max(limit, 1), MaxOrdersPage)
 	after, err := parseCursor(cursor)
@@ -51,13 +54,14 @@ func (s *Store) Orders(ctx context.Context, buyer onsale.BuyerID, limit int, cur
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	// One more than the page tells whether there is a next one.
-	rows, err := s.pool.Query(ctx, orderColumnsRead+`WHERE buyer = $1 AND ($2::timestamptz IS NULL OR (accepted_at, id) < ($2, $3))
-		ORDER BY accepted_at DESC, id DESC LIMIT $4`, string(buyer), after.accepted, after.id, limit+1)
-	if err != nil {
-		return nil, "", failed("list the orders of a buyer", err)
-	}
-	orders, err = pgx.CollectRows(rows, scanOrder)
+	err = s.replicas.read(ctx, func(ctx context.Context, from *pgxpool.Pool) error {
+		// One more than the page tells whether there is a next one.
+		rows, err := from.Query(ctx, pageOfOrders, string(buyer), after.accepted, after.id, limit+1)
+		if err == nil {
+			orders, err = pgx.CollectRows(rows, scanOrder)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, "", failed("list the orders of a buyer", err)
 	}

@@ -25,11 +25,16 @@ type book struct {
 // 2500, and stalls of 3 rows of 10 seats at 4000.
 func newBook(t testing.TB) *book {
 	t.Helper()
-	url := storestest.Postgres(t)
+	return newBookOn(t, storestest.Postgres(t), Config{Secret: secret})
+}
+
+// newBookOn is newBook on a given, empty database.
+func newBookOn(t testing.TB, url string, cfg Config) *book {
+	t.Helper()
 	if err := Migrate(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
-	b := &book{Store: open(t, url), t: t, url: url}
+	b := &book{Store: openWith(t, url, cfg), t: t, url: url}
 	b.event = b.create(&onsale.Event{ID: "gala", Name: "Gala", StartsAt: time.Date(2027, 6, 5, 20, 0, 0, 0, time.UTC), Currency: "EUR",
 		Sections: []onsale.Section{
 			{ID: "floor", Kind: onsale.General, Price: 2500, Capacity: 10},
@@ -40,7 +45,12 @@ func newBook(t testing.TB) *book {
 
 func open(t testing.TB, url string) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), url, Config{Secret: secret})
+	return openWith(t, url, Config{Secret: secret})
+}
+
+func openWith(t testing.TB, url string, cfg Config) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), url, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

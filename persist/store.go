@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -28,11 +30,17 @@ const (
 type Config struct {
 	MaxConns int    // connections at the most; default DefaultMaxConns
 	Secret   []byte // the installation's secret, which the key of ticket codes is derived from; needed to Finalise
+	// ReadURLs lead to streaming replicas, nearest first, for reads that decide nothing;
+	// the master is the last resort. Default: none.
+	ReadURLs []string
+	Metrics  *metrics.Set // default: a set of its own
+	Log      *slog.Logger // default: slog.Default()
 }
 
 // Store is the connection to Postgres. Safe for concurrent use.
 type Store struct {
-	pool      *pgxpool.Pool
+	pool      *pgxpool.Pool // of the master
+	replicas  *replicas
 	ticketKey ed25519.PrivateKey
 
 	mu      sync.RWMutex
@@ -43,11 +51,39 @@ type Store struct {
 // this build. The url may lead to a PgBouncer in transaction mode. An error is one
 // line that says what to do.
 func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
+	if cfg.Metrics == nil {
+		cfg.Metrics = metrics.NewSet()
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	pool, err := newPool(ctx, url, cfg.MaxConns)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		pool:      pool,
+		ticketKey: onsale.TicketKey(cfg.Secret),
+		layouts:   map[onsale.EventID]*onsale.Layout{},
+	}
+	if err := s.checkVersion(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	if s.replicas, err = follow(ctx, pool, cfg); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newPool returns a pool that connects when it is first used.
+func newPool(ctx context.Context, url string, maxConns int) (*pgxpool.Pool, error) {
 	pc, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, badURL(err)
 	}
-	pc.MaxConns = int32(cfg.MaxConns)
+	pc.MaxConns = int32(maxConns)
 	if pc.MaxConns <= 0 {
 		pc.MaxConns = DefaultMaxConns
 	}
@@ -63,20 +99,14 @@ func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the Postgres pool: %w", err)
 	}
-	s := &Store{
-		pool:      pool,
-		ticketKey: onsale.TicketKey(cfg.Secret),
-		layouts:   map[onsale.EventID]*onsale.Layout{},
-	}
-	if err := s.checkVersion(ctx); err != nil {
-		pool.Close()
-		return nil, err
-	}
-	return s, nil
+	return pool, nil
 }
 
 // Close waits for what is under way and closes every connection.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() {
+	s.replicas.close()
+	s.pool.Close()
+}
 
 // Ping returns a CodeUnavailable refusal if Postgres doesn't answer.
 func (s *Store) Ping(ctx context.Context) error {

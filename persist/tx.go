@@ -7,6 +7,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const (
@@ -23,15 +24,30 @@ var errOvertaken = errors.New("overtaken by another transaction")
 // snapshot reads many tables as they were at one moment.
 var snapshot = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
+// planForAny has the transaction's statements planned without a look at their
+// arguments, and so by index. For the thousand orders of a batch Postgres would rather
+// read a table of a hundred thousand from end to end, and while it grows it would
+// change its mind in the middle of a sale.
+const planForAny = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true)`
+
 // inTx runs f in a transaction and commits it. A transaction that loses a conflict
 // is run again as a whole, so f must set its results anew on each run. An error of
 // the commit itself is returned, and may mean that it was done: everything that
 // uses inTx may be repeated.
 func (s *Store) inTx(ctx context.Context, doing string, opts pgx.TxOptions, f func(ctx context.Context, tx pgx.Tx) error) error {
+	return inTxOn(ctx, s.pool, doing, opts, f)
+}
+
+func inTxOn(ctx context.Context, pool *pgxpool.Pool, doing string, opts pgx.TxOptions, f func(ctx context.Context, tx pgx.Tx) error) error {
 	attempt := func() (struct{}, error) {
 		ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 		defer cancel()
-		err := pgx.BeginTxFunc(ctx, s.pool, opts, func(tx pgx.Tx) error { return f(ctx, tx) })
+		err := pgx.BeginTxFunc(ctx, pool, opts, func(tx pgx.Tx) error {
+			if err := introduce(ctx, tx); err != nil {
+				return err
+			}
+			return f(ctx, tx)
+		})
 		if err != nil && !conflict(err) {
 			err = backoff.Permanent(err)
 		}

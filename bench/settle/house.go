@@ -58,6 +58,13 @@ func (h *house) broker(prefix string) kafka.Broker {
 	return kafka.Broker{Seeds: []string{strings.TrimPrefix(h.kafka.URL, "http://")}, Prefix: prefix + "."}
 }
 
+// used is the CPU time that each part of the pipeline has used.
+func (h *house) used() map[string]time.Duration {
+	used := map[string]time.Duration{"kafka_cpu": h.kafka.CPU(), "postgres_cpu": bench.CPUOf(h.postgres.PID())}
+	used["settle_cpu"] = bench.CPUOf(os.Getpid()) - used["kafka_cpu"]
+	return used
+}
+
 // createEvent creates an event with room for so many, on sale.
 func (h *house) createEvent(ctx context.Context, id onsale.EventID, capacity int) (*onsale.Layout, error) {
 	event := &onsale.Event{

@@ -2,7 +2,6 @@ package settle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -189,23 +188,11 @@ func (l *line) durations() []float64 {
 }
 
 // atOnce is a provider that has the money the moment it is asked. It is here so that settlement
-// is measured, and not a provider.
-type atOnce struct{}
-
-var errNotHere = errors.New("the bench's provider only charges")
+// is measured, and not a provider. Nothing else is ever asked of it: it would be a defect, and ends the bench.
+type atOnce struct{ payment.Provider }
 
 // Charge implements payment.Provider.
 func (atOnce) Charge(_ context.Context, c onsale.Charge) (onsale.ChargeResult, error) {
 	return onsale.ChargeResult{Order: c.Order, Event: c.Event, Outcome: onsale.ChargeCaptured, Reference: "ch_" + string(c.Order),
 		Amount: c.Amount, Currency: c.Currency, At: time.Now().UTC()}, nil
-}
-
-// LookUp implements payment.Provider.
-func (atOnce) LookUp(context.Context, onsale.OrderID) (onsale.ChargeResult, bool, error) {
-	return onsale.ChargeResult{}, false, errNotHere
-}
-
-// Ledger implements payment.Provider.
-func (atOnce) Ledger(context.Context, onsale.EventID) ([]onsale.LedgerEntry, error) {
-	return nil, errNotHere
 }

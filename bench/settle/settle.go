@@ -67,6 +67,7 @@ type run struct {
 	house  *house
 	report *bench.Report
 	events []onsale.EventID // to be audited
+	cpu    contest.Figures  // µs of CPU time an order, by part
 }
 
 // Run measures settlement on stores of its own, and answers over HTTP on an Onsale of its own.
@@ -76,7 +77,7 @@ func Run(ctx context.Context, cfg Config) (report *bench.Report, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg, report: bench.NewReport("settle", map[string]any{"rounds": cfg.Rounds, "orders": cfg.Orders, "backlog": cfg.Backlog})}
+	r := &run{cfg: cfg, cpu: contest.Figures{}, report: bench.NewReport("settle", map[string]any{"rounds": cfg.Rounds, "orders": cfg.Orders, "backlog": cfg.Backlog})}
 	if err := r.measurePipeline(ctx); err != nil {
 		return nil, err
 	}
@@ -111,6 +112,9 @@ func (r *run) measurePipeline(ctx context.Context) (err error) {
 	for name := range figures {
 		r.report.Figures[name] = bench.Figure{Value: figures.Median(name), Unit: "1/s"}
 	}
+	for name := range r.cpu {
+		r.report.Figures[name] = bench.Figure{Value: r.cpu.Median(name), Unit: "µs an order"}
+	}
 	r.report.Ratios["batched_vs_single"] = figures.Ratio("orders_batched", "orders_single")
 	if err := r.pace(ctx, figures.Median("orders_batched")/2); err != nil {
 		return err
@@ -131,7 +135,7 @@ func (r *run) measurePipeline(ctx context.Context) (err error) {
 // round has so many purchases wait in Kafka and settles them in batches of at most so many. The
 // figure is orders a second, from when a tenth of them has tickets until all have.
 func (r *run) round(orders, batch int) func(context.Context, int) (float64, error) {
-	return func(ctx context.Context, _ int) (rate float64, err error) {
+	return func(ctx context.Context, round int) (rate float64, err error) {
 		line, err := r.openLine(ctx, orders, batch)
 		if err != nil {
 			return 0, err
@@ -147,9 +151,15 @@ func (r *run) round(orders, batch int) func(context.Context, int) (float64, erro
 		if err != nil {
 			return 0, err
 		}
-		began := time.Now()
+		began, used := time.Now(), r.house.used()
 		last, err := line.until(ctx, orders)
-		return float64(last-first) / time.Since(began).Seconds(), err
+		took := time.Since(began)
+		if batch == whole && round > 0 {
+			for name, now := range r.house.used() {
+				r.cpu[name] = append(r.cpu[name], float64((now-used[name]).Microseconds())/float64(last-first))
+			}
+		}
+		return float64(last-first) / took.Seconds(), err
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"time"
 
-	"onsale"
 	"onsale/internal/bareurl"
 )
 
@@ -38,14 +37,13 @@ type ClientConfig struct {
 	Conns      int           // default DefaultConns
 }
 
-// Client is a Provider that is asked over HTTP.
+// Client is a Provider that is asked over HTTP, in the words of wire.go. What it asks
+// is in asking.go; here is how.
 type Client struct {
 	base       *url.URL
 	answerTime time.Duration
 	http       *http.Client
 }
-
-var _ Provider = (*Client)(nil)
 
 // NewClient returns a client. It connects when it is first used; an error means
 // that the URL is none.
@@ -60,83 +58,33 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if cfg.Conns == 0 {
 		cfg.Conns = DefaultConns
 	}
-	return &Client{base: base, answerTime: cfg.AnswerTime, http: &http.Client{
+	return &Client{base: base, answerTime: cfg.AnswerTime, http: NewHTTPClient(cfg.Conns)}, nil
+}
+
+// NewHTTPClient returns a client for one provider, with so many connections at the most.
+// How long an answer may take is its user's to bound.
+func NewHTTPClient(conns int) *http.Client {
+	return &http.Client{
 		Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: dialTime}).DialContext,
 			TLSHandshakeTimeout: dialTime,
-			MaxConnsPerHost:     cfg.Conns,
-			MaxIdleConns:        cfg.Conns,
-			MaxIdleConnsPerHost: cfg.Conns,
+			MaxConnsPerHost:     conns,
+			MaxIdleConns:        conns,
+			MaxIdleConnsPerHost: conns,
 			IdleConnTimeout:     idleConnTime,
+			ForceAttemptHTTP2:   true,
 		},
 		// A provider has no reason to send a charge elsewhere; whoever does is not it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	}
 }
 
 // Close closes the idle connections.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Charge implements Provider.
-func (c *Client) Charge(ctx context.Context, charge onsale.Charge) (onsale.ChargeResult, error) {
-	body, err := json.Marshal(ChargeRequest{
-		Event: charge.Event, Amount: charge.Amount, Currency: charge.Currency, PaymentToken: charge.PaymentToken,
-	})
-	if err != nil {
-		return onsale.ChargeResult{}, fmt.Errorf("charge %s: encode: %w", charge.Order, err)
-	}
-	var result onsale.ChargeResult
-	if err := c.ask(ctx, http.MethodPost, c.base.JoinPath("v1/charges"), charge.Order, body, maxAnswerBytes, &result); err != nil {
-		return onsale.ChargeResult{}, fmt.Errorf("charge %s: %w", charge.Order, err)
-	}
-	if err := definite(result, charge.Order); err != nil {
-		return onsale.ChargeResult{}, fmt.Errorf("charge %s: %w", charge.Order, err)
-	}
-	return result, nil
-}
-
-// LookUp implements Provider.
-func (c *Client) LookUp(ctx context.Context, order onsale.OrderID) (onsale.ChargeResult, bool, error) {
-	var result onsale.ChargeResult
-	err := c.ask(ctx, http.MethodGet, c.base.JoinPath("v1/charges", url.PathEscape(string(order))), "", nil, maxAnswerBytes, &result)
-	var refused *refusal
-	switch {
-	case errors.As(err, &refused) && refused.Code == CodeUnknownCharge:
-		return onsale.ChargeResult{}, false, nil
-	case err == nil:
-		err = definite(result, order)
-	}
-	if err != nil {
-		return onsale.ChargeResult{}, false, fmt.Errorf("look up charge %s: %w", order, err)
-	}
-	return result, true, nil
-}
-
-// Ledger implements Provider.
-func (c *Client) Ledger(ctx context.Context, event onsale.EventID) ([]onsale.LedgerEntry, error) {
-	var all []onsale.LedgerEntry
-	query := url.Values{"event": {string(event)}}
-	for {
-		u := c.base.JoinPath("v1/ledger")
-		u.RawQuery = query.Encode()
-		var page LedgerPage
-		if err := c.ask(ctx, http.MethodGet, u, "", nil, maxLedgerBytes, &page); err != nil {
-			return nil, fmt.Errorf("ledger of %s: %w", event, err)
-		}
-		all = append(all, page.Entries...)
-		if page.Next == "" {
-			return all, nil
-		}
-		if len(page.Entries) == 0 {
-			return nil, fmt.Errorf("ledger of %s: an empty page that is not the last", event)
-		}
-		query.Set("cursor", page.Next)
-	}
-}
-
 // ask sends one request and reads its answer into out. Whatever is not a 200 with
-// a body of the right form is an error.
-func (c *Client) ask(ctx context.Context, method string, u *url.URL, key onsale.OrderID, body []byte, most int64, out any) error {
+// a body of the right form is an error. A key makes it a request that has an effect.
+func (c *Client) ask(ctx context.Context, method string, u *url.URL, key string, body []byte, most int64, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.answerTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
@@ -144,7 +92,7 @@ func (c *Client) ask(ctx context.Context, method string, u *url.URL, key onsale.
 		return fmt.Errorf("build request: %w", err)
 	}
 	if key != "" {
-		req.Header.Set(KeyHeader, string(key))
+		req.Header.Set(KeyHeader, key)
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
@@ -170,31 +118,19 @@ func (c *Client) ask(ctx context.Context, method string, u *url.URL, key onsale.
 	return nil
 }
 
-// definite returns an error if an answer does not say for certain what became of
-// the order.
-func definite(r onsale.ChargeResult, order onsale.OrderID) error {
-	switch {
-	case r.Order != order:
-		return fmt.Errorf("the answer is about order %.80q", r.Order)
-	case r.Outcome != onsale.ChargeCaptured && r.Outcome != onsale.ChargeDeclined:
-		return fmt.Errorf("the answer's outcome is %.40q", r.Outcome)
-	case r.Outcome == onsale.ChargeCaptured && r.Reference == "":
-		return errors.New("the answer says captured and has no reference")
-	}
-	return nil
-}
-
 // refusal is an answer that is not a 200.
 type refusal struct {
 	Status int
 	Problem
 }
 
+const codeNoProblem = "not_a_problem"
+
 // newRefusal keeps the provider's problem if the body is one.
 func newRefusal(status int, body []byte) *refusal {
 	r := &refusal{Status: status}
 	if json.Unmarshal(body, &r.Problem) != nil {
-		r.Problem = Problem{Code: "not_a_problem"}
+		r.Problem = Problem{Code: codeNoProblem}
 	}
 	return r
 }
@@ -202,4 +138,23 @@ func newRefusal(status int, body []byte) *refusal {
 // Error implements error.
 func (r *refusal) Error() string {
 	return fmt.Sprintf("the provider answered %d %.40s %.200s", r.Status, r.Code, r.Detail)
+}
+
+// Unwrap implements errors.Unwrap.
+func (r *refusal) Unwrap() error {
+	if r.forGood() {
+		return ErrRefused
+	}
+	return nil
+}
+
+// forGood reports whether the provider, and not something before it, says that the
+// request itself can never work. A 401, 403 or 404 is about how we ask, which a person
+// can mend; a 408, 409, 425 or 429 is about when.
+func (r *refusal) forGood() bool {
+	switch r.Status {
+	case http.StatusBadRequest, http.StatusPaymentRequired, http.StatusGone, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return r.Code != "" && r.Code != codeNoProblem
+	}
+	return false
 }

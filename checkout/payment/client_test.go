@@ -2,6 +2,7 @@ package payment_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -83,7 +84,7 @@ func TestEachMisbehaviourIsUnknownOrTrueAndChargesOnce(t *testing.T) {
 			if (err == nil) != want.first {
 				t.Errorf("first answer %+v, %v", r, err)
 			}
-			_, found, err := c.LookUp(t.Context(), charge.Order)
+			_, found, err := c.LookUp(t.Context(), charge)
 			if err != nil || found != want.onRecord {
 				t.Errorf("found %t, %v; want %t", found, err, want.onRecord)
 			}
@@ -95,7 +96,7 @@ func TestEachMisbehaviourIsUnknownOrTrueAndChargesOnce(t *testing.T) {
 			if err != nil || r.Outcome != want.outcome || r.Order != charge.Order || r.Amount != charge.Amount {
 				t.Fatalf("in the end %+v, %v; want %s", r, err, want.outcome)
 			}
-			looked, found, err := c.LookUp(t.Context(), charge.Order)
+			looked, found, err := c.LookUp(t.Context(), charge)
 			if err != nil || !found || looked != r {
 				t.Errorf("looked up %+v, %t, %v; was answered %+v", looked, found, err, r)
 			}
@@ -130,6 +131,8 @@ func TestAnswerThatIsNotDefiniteIsUnknown(t *testing.T) {
 		"another order":   say(http.StatusOK, strings.Replace(definite, string(charge.Order), string(newCharge("").Order), 1)),
 		"not decided":     say(http.StatusOK, strings.Replace(definite, "captured", "pending", 1)),
 		"no reference":    say(http.StatusOK, strings.Replace(definite, "chg_1", "", 1)),
+		"no amount":       say(http.StatusOK, strings.Replace(definite, `"amount":4200,`, "", 1)),
+		"no currency":     say(http.StatusOK, strings.Replace(definite, `"currency":"EUR",`, "", 1)),
 		"endless":         say(http.StatusOK, `{"reason":"`+strings.Repeat("x", 1<<20)),
 		"202":             say(http.StatusAccepted, definite),
 		"500 in disguise": say(http.StatusInternalServerError, definite),
@@ -154,7 +157,7 @@ func TestAnswerThatIsNotDefiniteIsUnknown(t *testing.T) {
 			if r, err := c.Charge(t.Context(), charge); err == nil || r != (onsale.ChargeResult{}) {
 				t.Errorf("charged: %+v, %v", r, err)
 			}
-			if r, found, err := c.LookUp(t.Context(), charge.Order); err == nil || found {
+			if r, found, err := c.LookUp(t.Context(), charge); err == nil || found {
 				t.Errorf("looked up: %+v, %t, %v", r, found, err)
 			}
 			if name == "never" {
@@ -168,6 +171,29 @@ func TestAnswerThatIsNotDefiniteIsUnknown(t *testing.T) {
 	defer server.Close()
 	if _, err := newClient(t, server.URL, 0).Charge(t.Context(), charge); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestOnlyTheProvidersOwnWordThatItCanNeverBeIsARefusal(t *testing.T) {
+	const problem = `{"code":"bad_request","detail":"no such token"}`
+	for name, c := range map[string]struct {
+		status  int
+		body    string
+		refused bool
+	}{
+		"400": {400, problem, true}, "402": {402, problem, true}, "410": {410, problem, true}, "413": {413, problem, true}, "422": {422, problem, true},
+		"401: our credentials": {401, problem, false}, "403": {403, problem, false}, "404: our URL": {404, problem, false}, "405": {405, problem, false},
+		"408": {408, problem, false}, "409: the same is under way": {409, problem, false}, "425": {425, problem, false}, "429": {429, problem, false},
+		"500": {500, problem, false}, "503": {503, problem, false}, "a 400 of something before it": {400, "<html>", false}, "a 400 without a word": {400, "{}", false},
+	} {
+		server := httptest.NewServer(say(c.status, c.body))
+		client := newClient(t, server.URL, 0)
+		for _, ask := range []func(context.Context, onsale.Charge) (onsale.ChargeResult, error){client.Charge, client.Authorise, client.Capture, client.Void} {
+			if _, err := ask(t.Context(), newCharge("tok_ok")); err == nil || errors.Is(err, payment.ErrRefused) != c.refused {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		server.Close()
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"onsale"
 	"onsale/checkout/payment"
 )
 
@@ -26,7 +27,7 @@ func TestAProvidersKeyIsInNoError(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		_, _, err = client.LookUp(t.Context(), "ord_x")
+		_, _, err = client.LookUp(t.Context(), onsale.Charge{Order: "ord_x"})
 		if err == nil || strings.Contains(err.Error(), "sesame") || !strings.Contains(err.Error(), "http://127.0.0.1:") {
 			t.Errorf("%s is told %v", url, err)
 		}

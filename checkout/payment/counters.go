@@ -3,6 +3,7 @@ package payment
 import (
 	"github.com/VictoriaMetrics/metrics"
 
+	"onsale"
 	"onsale/internal/histogram"
 )
 
@@ -14,6 +15,8 @@ type counters struct {
 	deferred *metrics.Counter     // put back at the end of the topic
 	dead     *metrics.Counter     // dead-lettered: can never be charged
 	unknown  *metrics.Counter     // attempts without a definite answer
+	refused  *metrics.Counter     // called off since the provider can never make them
+	timeout  *metrics.Counter     // called off since they were undecided for too long
 	seconds  *histogram.Histogram // from the first attempt until Kafka has the result
 }
 
@@ -28,6 +31,23 @@ func newCounters(set *metrics.Set) counters {
 		deferred: ended("deferred"),
 		dead:     ended("dead"),
 		unknown:  set.NewCounter("onsale_charge_unknown_total"),
+		refused:  set.NewCounter(`onsale_charges_called_off_total{reason="` + onsale.DeclinedRefused + `"}`),
+		timeout:  set.NewCounter(`onsale_charges_called_off_total{reason="` + onsale.DeclinedTimeout + `"}`),
 		seconds:  histogram.New(set, "onsale_charge_seconds"),
+	}
+}
+
+// ended counts a charge whose result Kafka has.
+func (c *counters) ended(r onsale.ChargeResult) {
+	if r.Outcome == onsale.ChargeCaptured {
+		c.captured.Inc()
+		return
+	}
+	c.declined.Inc()
+	switch r.Reason {
+	case onsale.DeclinedRefused:
+		c.refused.Inc()
+	case onsale.DeclinedTimeout:
+		c.timeout.Inc()
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"onsale"
-	"onsale/internal/crashpoint"
 	"onsale/internal/kafka"
 )
 
@@ -22,9 +21,6 @@ const (
 	// for their next attempt included. It is at least a batch, so that a batch
 	// never waits for itself.
 	maxUndecided = 2 * maxBatch
-	// attemptTime is how long a Charge or LookUp may take, whatever the provider's
-	// own time-outs are.
-	attemptTime = 10 * time.Second
 	// decidingTime is how long a charge is kept in memory between attempts. After it
 	// the copy in Kafka takes over, so that a few hopeless charges can't fill all
 	// the room for good.
@@ -48,6 +44,7 @@ type undecided struct {
 	provider Provider
 	producer producer
 	counters counters
+	giveUp   time.Duration // since Charge.At
 
 	slots   chan struct{}  // a token for each attempt under way
 	started chan *decision // from join to run
@@ -60,16 +57,17 @@ type undecided struct {
 type decision struct {
 	charge onsale.Charge
 	done   chan struct{} // closed when told, or given up
+	asked  bool          // of decide's goroutine: the provider may have heard of it
 
 	mu    sync.Mutex
 	told  bool  // under mu: the result is acknowledged by Kafka
 	cause error // under mu: why it is still undecided
 }
 
-func newUndecided(provider Provider, producer producer, counters counters, parallel int) *undecided {
+func newUndecided(cfg WorkerConfig, provider Provider, producer producer, counters counters) *undecided {
 	return &undecided{
-		provider: provider, producer: producer, counters: counters,
-		slots:   make(chan struct{}, parallel),
+		provider: provider, producer: producer, counters: counters, giveUp: cfg.GiveUp,
+		slots:   make(chan struct{}, cfg.Parallel),
 		started: make(chan *decision),
 		byOrder: map[onsale.OrderID]*decision{},
 	}
@@ -119,52 +117,20 @@ func (u *undecided) decide(ctx context.Context, d *decision) {
 		InitialInterval: firstRetry, MaxInterval: lastRetry,
 		Multiplier: 2, RandomizationFactor: 0.5, // jitter: those that failed together don't come back together
 	}
-	outcome, err := backoff.Retry(ctx, func() (onsale.ChargeOutcome, error) {
-		result, err := u.attempt(ctx, d.charge)
+	ended, err := backoff.Retry(ctx, func() (onsale.ChargeResult, error) {
+		result, err := u.attempt(ctx, d)
 		if err == nil {
 			// What is known is told, even if we are being stopped. Produce is bounded.
 			err = u.tell(context.WithoutCancel(ctx), result)
 		}
 		d.undecidedBecause(err)
-		return result.Outcome, err
+		return result, err
 	}, backoff.WithBackOff(pace), backoff.WithMaxElapsedTime(decidingTime))
 	if err == nil {
 		u.counters.seconds.Since(began)
-		u.count(outcome)
+		u.counters.ended(ended)
 	}
 	u.end(d, err)
-}
-
-// attempt asks the provider once to charge and, if that isn't answered, what
-// became of it. An error means that it is still unknown.
-func (u *undecided) attempt(ctx context.Context, charge onsale.Charge) (onsale.ChargeResult, error) {
-	select {
-	case u.slots <- struct{}{}:
-		defer func() { <-u.slots }()
-	case <-ctx.Done():
-		return onsale.ChargeResult{}, ctx.Err()
-	}
-	charging, cancel := context.WithTimeout(ctx, attemptTime)
-	defer cancel()
-	crashpoint.Reach(crashpoint.BeforeCharge)
-	result, err := u.provider.Charge(charging, charge)
-	if err == nil {
-		crashpoint.Reach(crashpoint.AfterCharge)
-		return result, nil
-	}
-	u.counters.unknown.Inc()
-	asking, cancel := context.WithTimeout(ctx, attemptTime)
-	defer cancel()
-	result, found, lookUpErr := u.provider.LookUp(asking, charge.Order)
-	switch {
-	case lookUpErr != nil:
-		return onsale.ChargeResult{}, errors.Join(err, lookUpErr)
-	case !found:
-		// Not "it was not charged": it may be on its way. Only the provider, asked
-		// under the same key, can say.
-		return onsale.ChargeResult{}, err
-	}
-	return result, nil
 }
 
 // tell puts a definite answer into Kafka.
@@ -174,14 +140,6 @@ func (u *undecided) tell(ctx context.Context, r onsale.ChargeResult) error {
 		return fmt.Errorf("tell the result of %s: %w", r.Order, err)
 	}
 	return nil
-}
-
-func (u *undecided) count(outcome onsale.ChargeOutcome) {
-	if outcome == onsale.ChargeCaptured {
-		u.counters.captured.Inc()
-	} else {
-		u.counters.declined.Inc()
-	}
 }
 
 // end closes a decision: told if err is nil, otherwise given up for now.

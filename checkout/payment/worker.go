@@ -16,8 +16,9 @@ package payment
 // gives the same answer. A slow charge thus holds up unrelated ones by patience at
 // the most, and its own result comes no later than if they had waited.
 //
-// What it costs: while the provider is down, at most maxBatch records each
-// patience go round; and a result may be told twice, which persist ignores.
+// What it costs: while the provider falters, at most maxBatch records each patience
+// go round, until the breaker opens (breaker.go), when none do; and a result may be
+// told twice, which persist ignores.
 // A batch is handled within patience and one produce, far below the time after
 // which Kafka would give the partitions to someone else.
 
@@ -38,34 +39,48 @@ import (
 const (
 	// WorkerGroup is the consumer group of the charge workers.
 	WorkerGroup = "onsale-pay"
+	// DefaultName is the name of a provider that has none.
+	DefaultName = "simulator"
 	// maxBatch is how many charges a worker takes at once.
 	maxBatch = 512
 	// patience is how long a batch waits for its slowest charge.
 	patience = 2 * time.Second
+	// DefaultGiveUp is how long a charge may stay undecided before it is called off.
+	DefaultGiveUp = 15 * time.Minute
+	// MaxGiveUp is the most that may be set: it must be well below the time for which a
+	// provider knows an idempotency key, which is a day.
+	MaxGiveUp = 12 * time.Hour
 )
 
 // WorkerConfig says what a worker works with.
 type WorkerConfig struct {
 	Broker   kafka.Broker
 	Producer *kafka.Producer // outlives the worker
-	Provider Provider
-	MaxBatch int          // charges taken at once; default, and the most, 512
-	Parallel int          // questions under way at the provider; default DefaultParallel
-	Metrics  *metrics.Set // no other worker's; default: one that nobody reads
-	Log      *slog.Logger // default slog.Default()
+	Provider Provider        // the worker puts a breaker of its own before it
+	Name     string          // of the provider, for metrics, logs and news; default DefaultName
+	MaxBatch int             // charges taken at once; default, and the most, 512
+	Parallel int             // questions under way at the provider; default DefaultParallel
+	GiveUp   time.Duration   // since a charge was first asked for; default DefaultGiveUp, at most MaxGiveUp
+	Metrics  *metrics.Set    // no other worker's; default: one that nobody reads
+	Log      *slog.Logger    // default slog.Default()
+
+	openTime time.Duration // of the breaker; default openTime. Tests have less patience
 }
 
 // Worker takes charges from Kafka, has each decided by the provider, and puts the
 // definite answer into Kafka, keyed by order. Every charge is answered at least
-// once; none is dropped, guessed or asked for under another key. Any number of
-// workers share the work.
+// once; none is dropped, guessed or asked for under another key. While the provider
+// fails, charges wait in Kafka, and every front is told. Any number of workers share
+// the work.
 type Worker struct {
 	producer  producer
 	counters  counters
 	log       *slog.Logger
+	breaker   *Breaker
 	undecided *undecided
 	consumer  *kafka.Consumer
-	deciding  lifecycle.Group
+	teller    *delayTeller
+	deciding  lifecycle.Group // undecided.run and teller.run
 }
 
 var _ lifecycle.Part = (*Worker)(nil)
@@ -84,7 +99,7 @@ func NewWorker(cfg WorkerConfig) *Worker {
 	w := newWorker(cfg, cfg.Producer)
 	w.consumer = kafka.NewConsumer(kafka.ConsumerConfig{
 		Broker: cfg.Broker, Group: WorkerGroup, Topic: onsale.TopicCharges,
-		MaxBatch: cfg.MaxBatch, Handle: w.handle, Log: w.log,
+		MaxBatch: cfg.MaxBatch, Handle: w.handle, Room: w.breaker.Room, Log: w.log,
 	})
 	return w
 }
@@ -93,6 +108,16 @@ func newWorker(cfg WorkerConfig, producer producer) *Worker {
 	if cfg.Parallel == 0 {
 		cfg.Parallel = DefaultParallel
 	}
+	if cfg.Name == "" {
+		cfg.Name = DefaultName
+	}
+	if cfg.openTime == 0 {
+		cfg.openTime = openTime
+	}
+	if cfg.GiveUp == 0 {
+		cfg.GiveUp = DefaultGiveUp
+	}
+	cfg.GiveUp = min(cfg.GiveUp, MaxGiveUp)
 	if cfg.Metrics == nil {
 		cfg.Metrics = metrics.NewSet()
 	}
@@ -100,13 +125,16 @@ func newWorker(cfg WorkerConfig, producer producer) *Worker {
 		cfg.Log = slog.Default()
 	}
 	w := &Worker{producer: producer, counters: newCounters(cfg.Metrics), log: cfg.Log}
-	w.undecided = newUndecided(cfg.Provider, producer, w.counters, cfg.Parallel)
+	w.breaker = newBreaker(cfg.Provider, cfg.Name, cfg.openTime, cfg.Metrics, cfg.Log)
+	w.undecided = newUndecided(cfg, w.breaker, producer, w.counters)
+	w.teller = newDelayTeller(w.breaker, cfg.Name, producer, cfg.Log)
 	return w
 }
 
 // Start implements lifecycle.Part.
 func (w *Worker) Start(ctx context.Context) error {
 	w.deciding.Go(ctx, w.undecided.run)
+	w.deciding.Go(ctx, w.teller.run)
 	if err := w.consumer.Start(ctx); err != nil {
 		return errors.Join(fmt.Errorf("start charge worker: %w", err), w.deciding.Stop(ctx))
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 // answerTime is short, so that charges that are never answered don't make the
-// tests long.
+// tests long. So is the time for which a breaker stays open (startWorker).
 const answerTime = 500 * time.Millisecond
 
 // stage is the worker's surroundings: Kafka on both sides, and a reader of its results.
@@ -81,9 +81,11 @@ func (s *stage) decided() int {
 
 func (s *stage) startWorker(t *testing.T, provider payment.Provider, set *metrics.Set) *payment.Worker {
 	t.Helper()
-	w := payment.NewWorker(payment.WorkerConfig{
+	cfg := payment.WorkerConfig{
 		Broker: s.broker, Producer: s.producer, Provider: provider, Metrics: set, Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	cfg.OpenFor(time.Second)
+	w := payment.NewWorker(cfg)
 	if err := w.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func TestKafkaEveryMisbehaviourIsChargedOnceAndToldTruly(t *testing.T) {
 	s := newStage(t)
 	sim := startSimulator(t, simulator.Config{
 		Ledger:    filepath.Join(t.TempDir(), "ledger.jsonl"),
-		Behaviour: simulator.Behaviour{Seed: 1, Decline: 0.2, Error: 0.3, Timeout: 0.05, Broken: 0.2, DelayMs: 5},
+		Behaviour: simulator.Behaviour{Seed: 1, Decline: 0.2, Error: 0.15, Timeout: 0.05, Broken: 0.15, DelayMs: 5},
 	})
 	c := newClient(t, sim.URL(), answerTime)
 	set := metrics.NewSet()
@@ -189,7 +191,7 @@ func TestKafkaEveryMisbehaviourIsChargedOnceAndToldTruly(t *testing.T) {
 func TestKafkaWorkersAndProviderThatEndInTheMiddleLoseNoCharge(t *testing.T) {
 	s := newStage(t)
 	path := filepath.Join(t.TempDir(), "ledger.jsonl")
-	misbehaves := simulator.Behaviour{Seed: 2, Decline: 0.1, Error: 0.2, Timeout: 0.1, Broken: 0.1, DelayMs: 20}
+	misbehaves := simulator.Behaviour{Seed: 2, Decline: 0.1, Error: 0.1, Timeout: 0.05, Broken: 0.1, DelayMs: 20}
 	sim := startSimulator(t, simulator.Config{Ledger: path, Behaviour: misbehaves})
 	c := newClient(t, sim.URL(), answerTime)
 	first := s.startWorker(t, c, nil)

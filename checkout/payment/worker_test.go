@@ -26,14 +26,18 @@ var errDown = errors.New("down")
 
 // script is a provider: what it answers is up to the test.
 type script struct {
+	Provider // for what no worker asks: nil
+
 	charge func(ctx context.Context, c onsale.Charge, attempt int) (onsale.ChargeResult, error)
 	lookUp func(order onsale.OrderID) (onsale.ChargeResult, bool, error) // nil: finds nothing
+	void   func(c onsale.Charge) (onsale.ChargeResult, error)            // called under mu
 
 	mu      sync.Mutex
 	asked   map[onsale.OrderID]int // under mu
 	now     int                    // under mu: questions under way
 	most    int                    // under mu: the most there ever were
 	lookUps int                    // under mu
+	voids   int                    // under mu
 }
 
 func (p *script) Charge(ctx context.Context, c onsale.Charge) (onsale.ChargeResult, error) {
@@ -54,18 +58,24 @@ func (p *script) Charge(ctx context.Context, c onsale.Charge) (onsale.ChargeResu
 	return p.charge(ctx, c, attempt)
 }
 
-func (p *script) LookUp(_ context.Context, order onsale.OrderID) (onsale.ChargeResult, bool, error) {
+func (p *script) LookUp(_ context.Context, c onsale.Charge) (onsale.ChargeResult, bool, error) {
 	p.mu.Lock()
 	p.lookUps++
 	p.mu.Unlock()
 	if p.lookUp == nil {
 		return onsale.ChargeResult{}, false, nil
 	}
-	return p.lookUp(order)
+	return p.lookUp(c.Order)
 }
 
-func (p *script) Ledger(context.Context, onsale.EventID) ([]onsale.LedgerEntry, error) {
-	return nil, errors.New("no ledger")
+func (p *script) Void(_ context.Context, c onsale.Charge) (onsale.ChargeResult, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.voids++
+	if p.void == nil {
+		return onsale.ChargeResult{}, errors.New("nobody was to be voided")
+	}
+	return p.void(c)
 }
 
 func (p *script) attempts(order onsale.OrderID) int {
@@ -81,6 +91,7 @@ type topics struct {
 	results []onsale.ChargeResult        // under mu
 	back    []onsale.Charge              // under mu: put back
 	dead    []kafka.Record               // under mu
+	news    []onsale.ProviderNews        // under mu
 	toldAt  map[onsale.OrderID]time.Time // under mu
 }
 
@@ -106,6 +117,8 @@ func (k *topics) Produce(_ context.Context, messages ...kafka.Message) error {
 				return fmt.Errorf("a charge under %s in %s", m.Key, m.Topic)
 			}
 			k.back = append(k.back, v)
+		case onsale.ProviderNews:
+			k.news = append(k.news, v)
 		}
 	}
 	return nil
@@ -164,21 +177,21 @@ func charges(n int) []onsale.Charge {
 	all := make([]onsale.Charge, n)
 	for i := range all {
 		all[i] = onsale.Charge{
-			Order: onsale.NewHoldID("gala", 1).Order(), Event: "gala", Amount: int64(i), Currency: "EUR", PaymentToken: "tok",
+			Order: onsale.NewHoldID("gala", 1).Order(), Event: "gala", Amount: int64(i), Currency: "EUR", PaymentToken: "tok", At: time.Now(),
 		}
 	}
 	return all
 }
 
 func capture(c onsale.Charge) onsale.ChargeResult {
-	return onsale.ChargeResult{Order: c.Order, Event: c.Event, Outcome: onsale.ChargeCaptured, Reference: "chg_" + string(c.Order)}
+	return onsale.ChargeResult{Order: c.Order, Event: c.Event, Outcome: onsale.ChargeCaptured, Reference: "chg_" + string(c.Order), Amount: c.Amount, Currency: c.Currency}
 }
 
 // inBubble runs f with a worker in a bubble of simulated time.
 func inBubble(t *testing.T, p *script, f func(t *testing.T, w *Worker, k *topics)) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &topics{}
-		w := newWorker(WorkerConfig{Provider: p, Log: slog.New(slog.DiscardHandler)}, k)
+		w := newWorker(WorkerConfig{Provider: p, GiveUp: time.Hour, Log: slog.New(slog.DiscardHandler)}, k)
 		w.deciding.Go(t.Context(), w.undecided.run)
 		f(t, w, k)
 		if err := w.deciding.Stop(context.Background()); err != nil {
@@ -272,17 +285,17 @@ func TestUnknownIsNeverToldAndNeverForgotten(t *testing.T) {
 		began := time.Now()
 		up = began.Add(outage)
 		all := charges(20)
-		batch := records(t, all...)
-		for len(batch) > 0 {
-			if err := w.handle(t.Context(), batch); err != nil {
+		for queue := records(t, all...); len(queue) > 0; queue = append(queue, k.takeBack(t)...) {
+			n := min(w.breaker.Room(t.Context(), maxBatch), len(queue))
+			if err := w.handle(t.Context(), queue[:n]); err != nil {
 				t.Fatal(err)
 			}
-			batch = k.takeBack(t)
+			queue = queue[n:]
 		}
 		for _, c := range all {
 			if n, at := k.told(c.Order); n < 1 || at.Before(up) {
 				t.Errorf("told %d times, %s before there was an answer", n, up.Sub(at))
-			} else if late := at.Sub(up); late > attemptTime+lastRetry*3/2 {
+			} else if late := at.Sub(up); late > attemptTime+2*openTime {
 				t.Errorf("told %s after the provider was back", late)
 			}
 		}
@@ -297,7 +310,7 @@ func TestHopelessChargesDoNotFillTheRoomForGood(t *testing.T) {
 	}
 	p := &script{charge: func(_ context.Context, c onsale.Charge, _ int) (onsale.ChargeResult, error) {
 		if isHopeless[c.Order] {
-			return onsale.ChargeResult{}, errDown
+			return onsale.ChargeResult{}, ErrPending // which is no failure of the provider's
 		}
 		return capture(c), nil
 	}}

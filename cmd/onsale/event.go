@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -137,9 +136,7 @@ func auditEvent(ctx context.Context, c *cli.Command, n *node) error {
 		return err
 	}
 	if c.Bool("json") {
-		encoder := json.NewEncoder(c.Root().Writer)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(report); err != nil {
+		if err := printJSON(c, report); err != nil {
 			return err
 		}
 	} else if err := printAudit(c.Root().Writer, report); err != nil {

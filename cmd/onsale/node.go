@@ -15,6 +15,7 @@ import (
 	"onsale/holds"
 	"onsale/internal/kafka"
 	"onsale/internal/lifecycle"
+	"onsale/notify"
 	"onsale/persist"
 	"onsale/realtime"
 )
@@ -34,7 +35,7 @@ type node struct {
 	catalog  *engine.Catalog
 	sales    *engine.Sales
 	producer *kafka.Producer
-	provider *payment.Client
+	provider payment.Provider
 	server   *engine.Server
 
 	chain   lifecycle.Chain
@@ -42,7 +43,7 @@ type node struct {
 }
 
 // roles says what a node does.
-type roles struct{ front, feed, settle bool }
+type roles struct{ front, feed, settle, notify bool }
 
 // start connects to the stores and starts the roles' parts.
 func (n *node) start(ctx context.Context, r roles) (err error) {
@@ -67,6 +68,11 @@ func (n *node) start(ctx context.Context, r roles) (err error) {
 	if r.settle {
 		n.addSettlement()
 	}
+	if r.notify || (r.settle && n.notify) {
+		if err := n.addNotifier(); err != nil {
+			return err
+		}
+	}
 	if err := n.addServer(r); err != nil {
 		return err
 	}
@@ -86,7 +92,7 @@ func (n *node) connect(ctx context.Context) error {
 		return err
 	}
 	n.desk = holds.NewDesk(holds.Config{Client: client, Secret: []byte(n.secret)})
-	if n.store, err = persist.Open(ctx, n.postgres, persist.Config{Secret: []byte(n.secret)}); err != nil {
+	if n.store, err = persist.Open(ctx, n.postgres, persist.Config{Secret: []byte(n.secret), ReadURLs: splitList(n.postgresRead), Metrics: n.set, Log: n.log}); err != nil {
 		return err
 	}
 	n.closers = append(n.closers, n.store.Close)
@@ -97,10 +103,11 @@ func (n *node) connect(ctx context.Context) error {
 		return err
 	}
 	n.closers = append(n.closers, n.producer.Close)
-	if n.provider, err = payment.NewClient(payment.ClientConfig{URL: n.payments}); err != nil {
+	provider, closing, err := n.openProvider()
+	if err != nil {
 		return err
 	}
-	n.closers = append(n.closers, n.provider.Close)
+	n.provider, n.closers = provider, append(n.closers, closing)
 	return nil
 }
 
@@ -147,8 +154,12 @@ func (n *node) addSettlement() {
 	n.add(
 		checkout.NewConfirmer(n.broker(), n.producer, n.desk, n.store.Layout, n.log),
 		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.All, Drained: drained, Orders: n.store.OrdersByID, Log: n.log}),
+		persist.NewHistorian(n.store, n.log),
 		persist.NewSettler(persist.SettlerConfig{Store: n.store, Broker: n.broker(), Producer: n.producer, Metrics: n.set, Log: n.log}),
-		payment.NewWorker(payment.WorkerConfig{Broker: n.broker(), Producer: n.producer, Provider: n.provider, Metrics: n.set, Log: n.log}),
+		payment.NewWorker(payment.WorkerConfig{
+			Broker: n.broker(), Producer: n.producer, Provider: n.provider, Name: n.paymentProvider, GiveUp: n.paymentTimeout,
+			Metrics: n.set, Log: n.log,
+		}),
 	)
 }
 
@@ -172,14 +183,29 @@ func (n *node) addServer(r roles) error {
 		n.add(gateway, realtime.NewTeller(gateway, n.broker(), n.log))
 	}
 	if r.front {
+		delays := payment.NewDelays(n.broker(), n.log)
+		n.add(delays)
 		cfg.Shop = &engine.Shop{
 			Sessions: sessions, Catalog: n.catalog, Desk: n.desk, Mirrors: n.mirrors, Store: n.store, Sales: n.sales,
-			Till: checkout.NewTill(n.desk, n.producer), Auditor: n.auditor(), WebhookSecret: []byte(n.webhookSecret),
+			Till: checkout.NewTill(n.desk, n.producer).BoundBy(n.backlog()), Auditor: n.auditor(), Notices: n.notices(), Delays: delays,
+			WebhookKeys: notify.NewKeyring([]byte(n.secret)), WebhookLoopback: n.webhookLoopback,
 		}
 	}
 	n.server = engine.NewServer(cfg)
 	n.add(n.server)
 	return nil
+}
+
+// backlog adds what bounds how much may wait to be settled.
+func (n *node) backlog() *checkout.Backlog {
+	b := checkout.NewBacklog(checkout.BacklogConfig{Broker: n.broker(), Max: int64(n.maxBacklog), MaxAge: n.maxBacklogAge, Metrics: n.set, Log: n.log,
+		Stages: []checkout.BacklogStage{
+			{Name: "claim", Group: kafka.Group{Group: persist.GroupClaim, Topic: onsale.TopicPurchases}},
+			{Name: "charge", Group: kafka.Group{Group: payment.WorkerGroup, Topic: onsale.TopicCharges}, MayWait: true},
+			{Name: "finalise", Group: kafka.Group{Group: persist.GroupFinalise, Topic: onsale.TopicResults}},
+		}})
+	n.add(b)
+	return b
 }
 
 // doors says how many connections this process lets in, and logs it.

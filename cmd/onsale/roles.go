@@ -12,11 +12,12 @@ import (
 	"onsale/persist"
 )
 
-var storeSettings = []string{"redis", "postgres", "kafka", "kafka-prefix", "partitions", "payments", "secret"}
+var storeSettings = []string{"redis", "postgres", "kafka", "kafka-prefix", "partitions", "payments", "payment-provider", "stripe-key", "secret"}
 
 func serveCommand() *cli.Command {
 	return roleCommand("serve", "the front tier: API, pages and feed on one port", roles{front: true, feed: true},
-		"listen", "redis-read", "admin-token", "webhook-secret", "origins", "max-feeds", "max-feeds-per-ip")
+		"listen", "redis-read", "postgres-read", "admin-token", "webhook-secret", "webhook-loopback", "origins", "max-feeds", "max-feeds-per-ip",
+		"max-backlog", "max-backlog-age")
 }
 
 func feedCommand() *cli.Command {
@@ -24,7 +25,7 @@ func feedCommand() *cli.Command {
 }
 
 func settleCommand() *cli.Command {
-	return roleCommand("settle", "the workers: claim, charge, finalise, confirm, recover", roles{settle: true}, "listen")
+	return roleCommand("settle", "the workers: claim, charge, finalise, confirm, recover, tell", roles{settle: true}, append(notifySettings, "listen", "payment-timeout", "notify")...)
 }
 
 func roleCommand(name, usage string, r roles, more ...string) *cli.Command {

@@ -6,9 +6,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
+	"onsale/checkout"
+	"onsale/checkout/payment"
 	"onsale/holds"
 	"onsale/internal/kafka"
 )
@@ -28,10 +31,13 @@ type settings struct {
 	redis         string
 	redisRead     string
 	postgres      string
+	postgresRead  string
 	kafka         string
 	kafkaPrefix   string
 	partitions    int
 	payments      string
+	maxBacklog    int
+	maxBacklogAge time.Duration
 	secret        string
 	webhookSecret string
 	adminToken    string
@@ -39,6 +45,16 @@ type settings struct {
 	maxFeeds      int
 	maxFeedsPerIP int
 	logLevel      string
+
+	paymentProvider string // providerSimulator, which "" is too, or providerStripe
+	stripeKey       string
+	paymentTimeout  time.Duration // 0: payment.DefaultGiveUp
+
+	notify          bool
+	smtp            string
+	mailFrom        string
+	publicURL       string
+	webhookLoopback bool
 }
 
 // flags returns the flags of those settings that are named, after --config and
@@ -49,16 +65,27 @@ func (s *settings) flags(names ...string) []cli.Flag {
 		"redis":            s.text("redis", "redis://127.0.0.1:6379/0", "Redis, as a `URL`: "+holds.AddressForms, &s.redis),
 		"redis-read":       s.text("redis-read", "", "replicas of Redis to mirror the stock from, nearest first, as `URL,…` in --redis's forms; the master is the last resort", &s.redisRead),
 		"postgres":         s.text("postgres", "postgres://onsale@127.0.0.1:5432/onsale", "Postgres, as a `URL`", &s.postgres),
+		"postgres-read":    s.text("postgres-read", "", "streaming replicas of Postgres to list orders and audit from, nearest first, as `URL,…`; the master is the last resort", &s.postgresRead),
 		"kafka":            s.text("kafka", "127.0.0.1:9092", "Kafka, as `HOST:PORT,…`", &s.kafka),
 		"kafka-prefix":     s.text("kafka-prefix", "", "`TEXT` before every topic and group, so that several installations can share a cluster", &s.kafkaPrefix),
 		"partitions":       s.number("partitions", kafka.DefaultPartitions, "`PARTITIONS` of a topic that doesn't exist yet", &s.partitions),
-		"payments":         s.text("payments", "http://127.0.0.1:8090", "the payment provider, as a `URL`", &s.payments),
+		"max-backlog":      s.number("max-backlog", checkout.DefaultMaxBacklog, "purchases that may wait to be settled, as a `NUMBER`; beyond it checkout answers 503", &s.maxBacklog),
+		"max-backlog-age":  s.duration("max-backlog-age", checkout.DefaultMaxBacklogAge, "how long a purchase may wait to be claimed, as a `TIME`, such as 60s; beyond it checkout answers 503", &s.maxBacklogAge),
+		"payments":         s.text("payments", "http://127.0.0.1:8090", "the payment provider, as a `URL`; of stripe, its own if this isn't given", &s.payments),
+		"payment-provider": s.text("payment-provider", providerSimulator, "`NAME` of the payment provider: simulator or stripe", &s.paymentProvider),
+		"stripe-key":       s.text("stripe-key", "", "Stripe's secret or restricted `KEY`; give it as ONSALE_STRIPE_KEY or in the file, where no list of processes shows it", &s.stripeKey),
+		"payment-timeout":  s.duration("payment-timeout", payment.DefaultGiveUp, "a charge that is undecided after this `TIME`, from 1m to 12h, is called off", &s.paymentTimeout),
 		"secret":           s.text("secret", "", "`TEXT` of 32 bytes or more that signs tokens, holds and tickets; the same in every process", &s.secret),
 		"webhook-secret":   s.text("webhook-secret", "", "`TEXT` that signs the provider's notices; none are taken without it", &s.webhookSecret),
 		"admin-token":      s.text("admin-token", "", "the operator's `TOKEN`; operators are refused without it", &s.adminToken),
 		"origins":          s.text("origins", "", "web origins that may open feeds besides our own, as `URL,…`", &s.origins),
 		"max-feeds":        s.number("max-feeds", defaultMaxFeeds, "open feeds at the most, as a `NUMBER`; at the most three quarters of the open files allowed", &s.maxFeeds),
 		"max-feeds-per-ip": s.number("max-feeds-per-ip", 0, "open feeds of one IPv4 address or IPv6 /64 network at the most, as a `NUMBER`; 0 for no such limit, as behind a proxy", &s.maxFeedsPerIP),
+		"notify":           s.yesNo("notify", true, "tell of orders by e-mail and webhook too; --notify=false leaves it to onsale notify run", &s.notify),
+		"smtp":             s.text("smtp", "", "hand e-mail in at this `URL`: smtp://user:password@host:587, with STARTTLS unless it is this machine, or smtps://…; none is sent without it", &s.smtp),
+		"mail-from":        s.text("mail-from", "", "`ADDRESS` that e-mail is from, as tickets@example.com or Arena <tickets@example.com>", &s.mailFrom),
+		"public-url":       s.text("public-url", "", "`URL` at which buyers find the pages, for the links in e-mail; none without it", &s.publicURL),
+		"webhook-loopback": s.yesNo("webhook-loopback", false, "webhooks may be on this machine, by plain http too", &s.webhookLoopback),
 	}
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "config", Usage: "read settings from this YAML `FILE`", Destination: &s.file, Sources: cli.EnvVars("ONSALE_CONFIG")},
@@ -76,6 +103,14 @@ func (s *settings) text(name, value, usage string, into *string) cli.Flag {
 
 func (s *settings) number(name string, value int, usage string, into *int) cli.Flag {
 	return &cli.IntFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
+}
+
+func (s *settings) duration(name string, value time.Duration, usage string, into *time.Duration) cli.Flag {
+	return &cli.DurationFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
+}
+
+func (s *settings) yesNo(name string, value bool, usage string, into *bool) cli.Flag {
+	return &cli.BoolFlag{Name: name, Value: value, Usage: usage, Destination: into, Sources: s.sources(name)}
 }
 
 // data is the flag of the data folder, for what runs stores of its own.
@@ -123,13 +158,24 @@ func (s *settings) check(c *cli.Command) error {
 		return wrong("--partitions must be from 1 to 1000")
 	case takes(c, "max-feeds") && s.maxFeeds < 1:
 		return wrong("--max-feeds must be 1 or more")
+	case takes(c, "max-backlog") && s.maxBacklog < 1:
+		return wrong("--max-backlog must be 1 or more")
+	case takes(c, "max-backlog-age") && (s.maxBacklogAge < time.Second || s.maxBacklogAge > checkout.LongestBacklogAge):
+		return wrong("--max-backlog-age must be from 1s to %v", checkout.LongestBacklogAge)
 	case s.maxFeedsPerIP < 0:
 		return wrong("--max-feeds-per-ip must be 0 (no limit) or more")
+	case takes(c, "payment-timeout") && (s.paymentTimeout < minPaymentTimeout || s.paymentTimeout > payment.MaxGiveUp):
+		return wrong("--payment-timeout must be from %s to %s", minPaymentTimeout, payment.MaxGiveUp)
 	case !kafkaNames.MatchString(s.kafkaPrefix):
 		return wrong("--kafka-prefix must be up to 100 of a-z, A-Z, 0-9, '.', '_' and '-'")
 	}
-	_, err := s.log()
-	return err
+	if err := s.checkPayments(c); err != nil {
+		return err
+	}
+	if _, err := s.log(); err != nil {
+		return err
+	}
+	return s.checkMail(c)
 }
 
 func noArguments(c *cli.Command) error {

@@ -81,12 +81,14 @@ func fileSettings(root *cli.Command) []string {
 	return slices.Compact(names)
 }
 
-// sourcesOf are a flag's. Settings are texts and numbers.
+// sourcesOf are a flag's. Settings are texts, numbers, and yes or no.
 func sourcesOf(f cli.Flag) []cli.ValueSource {
 	switch f := f.(type) {
 	case *cli.StringFlag:
 		return f.Sources.Chain
 	case *cli.IntFlag:
+		return f.Sources.Chain
+	case *cli.BoolFlag:
 		return f.Sources.Chain
 	}
 	return nil

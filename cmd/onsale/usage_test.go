@@ -14,6 +14,7 @@ import (
 	"onsale"
 	"onsale/bench"
 	"onsale/internal/stores/storestest"
+	"onsale/persist"
 )
 
 func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
@@ -27,6 +28,10 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 	settings := filepath.Join(t.TempDir(), "onsale.yaml")
 	writeFile(t, settings, "colour: red\n")
 	url, _ := storestest.Redis(t)
+	postgres := storestest.Postgres(t)
+	if err := persist.Migrate(t.Context(), postgres); err != nil {
+		t.Fatal(err)
+	}
 	for promise, test := range map[string]struct {
 		args []string
 		says string
@@ -59,9 +64,26 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"a demo of no partitions":    {[]string{"demo", "--partitions", "0"}, "--partitions"},
 		"the stores' settings file":  {[]string{"stores", "--config", settings + "x"}, "no such file"},
 		"the stores' secret":         {[]string{"stores", "--secret", "x"}, "--secret"},
+		"a provider that isn't":      {[]string{"settle", "--payment-provider", "paypal"}, "--payment-provider"},
+		"a Stripe without its key":   {[]string{"serve", "--payment-provider", "stripe"}, "--stripe-key"},
+		"a payment time-out of 5 s":  {[]string{"settle", "--payment-timeout", "5s"}, "--payment-timeout"},
 		"a prefix Kafka can't take":  {[]string{"stores", "--kafka-prefix", "a b"}, "--kafka-prefix"},
 		"feeds an address below 0":   {[]string{"feed", "--max-feeds-per-ip", "-1"}, "--max-feeds-per-ip"},
 		"an event without an id":     {[]string{"event", "open"}, "--help"},
+		"a read replica that isn't":  {[]string{"serve", "--listen", "127.0.0.1:0", "--redis", url, "--postgres", postgres, "--postgres-read", "nonsense"}, "postgres-read"},
+		"an order that isn't named":  {[]string{"order", "history"}, "--help"},
+		"dead letters of no topic":   {[]string{"dlq", "list", "onsale.nothing"}, "onsale.charges"},
+		"a letter that is no name":   {[]string{"dlq", "show", "onsale.charges"}, "TOPIC:PARTITION:OFFSET"},
+		"a letter of no partition":   {[]string{"dlq", "show", "onsale.charges:x:1"}, "TOPIC:PARTITION:OFFSET"},
+		"a letter below the first":   {[]string{"dlq", "replay", "onsale.charges:0:-1"}, "TOPIC:PARTITION:OFFSET"},
+		"a replay of nothing":        {[]string{"dlq", "replay"}, "--all"},
+		"a replay of two things":     {[]string{"dlq", "replay", "onsale.charges:0:1", "--all", "charges"}, "--all"},
+		"two letters at once":        {[]string{"dlq", "show", "a", "b"}, "--help"},
+		"letters of no Kafka":        {[]string{"dlq", "list", "--kafka", "127.0.0.1:1"}, "--kafka"},
+		"a replay without Kafka":     {[]string{"dlq", "replay", "--all", "charges", "--kafka", "127.0.0.1:1"}, "--kafka"},
+		"a backlog of nothing":       {[]string{"serve", "--max-backlog", "0"}, "--max-backlog"},
+		"a backlog of no time":       {[]string{"serve", "--max-backlog-age", "0s"}, "--max-backlog-age"},
+		"a backlog for ever":         {[]string{"serve", "--max-backlog-age", "48h"}, "--max-backlog-age"},
 		"a bench of nobody":          {[]string{"bench", "rush", "--users", "-1"}, "users"},
 		"faults of no broker":        {[]string{"bench", "faults", "--kafka", "rabbit"}, "--kafka"},
 	} {
@@ -153,7 +175,7 @@ func (e exitCoded) ExitCode() int { return int(e) }
 func TestEveryCommandExplainsItself(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"demo"}, {"serve"}, {"feed"}, {"settle"}, {"migrate"}, {"event"}, {"event", "audit"}, {"bench"},
-		{"bench", "rush"}, {"event", "create"}, {"stores"}, {"paysim"}, {"version"}} {
+		{"bench", "rush"}, {"event", "create"}, {"stores"}, {"paysim"}, {"version"}, {"notify"}, {"notify", "run"}, {"notify", "replay"}} {
 		code, stdout, stderr := run(t, append(args, "--help")...)
 		if code != 0 || !strings.Contains(stdout, "USAGE") || stderr != "" {
 			t.Errorf("%v --help: exit %d\n%s%s", args, code, stdout, stderr)

@@ -38,7 +38,12 @@ type ConsumerConfig struct {
 	// handled again after a backoff. A record that can never be handled is Handle's
 	// own to dead-letter. When the consumer stops, ctx ends a grace later.
 	Handle func(ctx context.Context, batch []Record) error
-	Log    *slog.Logger
+	// Room, if it is set, is asked before each batch: it waits until one may come, and
+	// returns how many records it may have, of most. Meanwhile records wait in Kafka,
+	// and the partitions can be given to others. What it returns when ctx has ended is
+	// not used.
+	Room func(ctx context.Context, most int) int
+	Log  *slog.Logger
 }
 
 // Consumer handles a topic's records batch by batch, in order within a partition,
@@ -95,7 +100,7 @@ func (c *Consumer) run(ctx context.Context) {
 	work, cancel := withGrace(ctx, handleGrace)
 	defer cancel()
 	for {
-		fetches := c.cl.PollRecords(ctx, c.cfg.MaxBatch)
+		fetches := c.cl.PollRecords(ctx, c.room(ctx))
 		if fetches.IsClientClosed() || (ctx.Err() != nil && fetches.Empty()) {
 			return
 		}
@@ -109,6 +114,15 @@ func (c *Consumer) run(ctx context.Context) {
 		}
 		c.cl.AllowRebalance()
 	}
+}
+
+// room waits until a batch may come. It returns at least 1: of 0 the client would
+// make "as many as there are".
+func (c *Consumer) room(ctx context.Context) int {
+	if c.cfg.Room == nil {
+		return c.cfg.MaxBatch
+	}
+	return min(max(1, c.cfg.Room(ctx, c.cfg.MaxBatch)), c.cfg.MaxBatch)
 }
 
 // handle handles a batch until it succeeds and commits it. It returns false if

@@ -16,19 +16,18 @@ const drainPoll = 100 * time.Millisecond
 // Lag is how many records of the topic the group has not committed yet: all of
 // them, if there is no such group.
 func Lag(ctx context.Context, b Broker, group, topic string) (int64, error) {
-	cl, err := b.client()
+	m, err := NewMeter(b)
 	if err != nil {
 		return 0, err
 	}
-	defer cl.Close()
+	defer m.Close()
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	admin := kadm.NewClient(cl)
-	ends, err := endOffsets(ctx, admin, b.Topic(topic))
+	progress, err := m.Read(ctx, []Group{{group, topic}})
 	if err != nil {
 		return 0, err
 	}
-	return behind(ctx, admin, b, group, topic, ends)
+	return progress[0].Lag(), nil
 }
 
 // Drained returns nil once the group has committed every record that was in the

@@ -54,13 +54,20 @@ func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
 	if err := d.create(ctx, b.Topic(onsale.TopicOrders), partitions, "cleanup.policy", "compact"); err != nil {
 		return err
 	}
+	if err := d.create(ctx, b.Topic(onsale.TopicProviders), 1, "cleanup.policy", "compact,delete"); err != nil {
+		return err
+	}
 	for _, t := range append(stages, onsale.TopicOrders) {
 		if err := d.create(ctx, b.deadLetters(t), 1, "retention.ms", "-1"); err != nil {
 			return err
 		}
 	}
+	served := []string{b.Topic(onsale.TopicProviders)}
 	for _, t := range append(stages, onsale.TopicOrders) {
-		if err := untilServed(ctx, d.admin, b.Topic(t)); err != nil {
+		served = append(served, b.Topic(t), b.deadLetters(t))
+	}
+	for _, name := range served {
+		if err := untilServed(ctx, d.admin, name); err != nil {
 			return err
 		}
 	}

@@ -95,3 +95,12 @@ func describe(t *testing.T, b Broker, topic string) (kadm.PartitionDetails, map[
 	}
 	return topics[topic].Partitions, settings
 }
+
+func TestProvidersTopicKeepsTheLastOfEachForAWhileKafka(t *testing.T) {
+	t.Parallel()
+	b := newBroker(t, 3)
+	partitions, settings := describe(t, b, b.Topic(onsale.TopicProviders))
+	if len(partitions) != 1 || settings["cleanup.policy"] != "compact,delete" {
+		t.Errorf("%d partitions, %v", len(partitions), settings)
+	}
+}

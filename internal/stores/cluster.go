@@ -35,7 +35,7 @@ func (p *Postgres) prepare(ctx context.Context) (*cluster, error) {
 	if err := makeFolder(folder); err != nil {
 		return nil, err
 	}
-	if p.password, err = password(folder); err != nil {
+	if p.password, err = p.passwordIn(folder); err != nil {
 		return nil, err
 	}
 	made, err := c.version()
@@ -47,6 +47,9 @@ func (p *Postgres) prepare(ctx context.Context) (*cluster, error) {
 	}
 	if made != "" {
 		return c, nil
+	}
+	if master := p.cfg.ReplicaOf; master != nil {
+		return c, c.copyOf(ctx, master)
 	}
 	return c, c.make(ctx, p.password, p.cfg.Fast)
 }
@@ -67,19 +70,15 @@ func (c *cluster) version() (string, error) {
 // make runs initdb. It works in a folder beside the final one, which it becomes
 // when all is done: a folder that was left half made is never taken for whole.
 func (c *cluster) make(ctx context.Context, password string, fast bool) error {
-	half, secret := c.data+".half", filepath.Join(c.folder, "initdb.password")
-	for _, path := range []string{half, secret} {
-		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("clear away what initdb left: %w", err)
-		}
+	half, err := c.half()
+	if err != nil {
+		return err
+	}
+	secret := filepath.Join(c.folder, "initdb.password")
+	if err := c.give(secret, password+"\n"); err != nil {
+		return err
 	}
 	defer func() { _ = os.Remove(secret) }() // else the next start does
-	err := errors.Join(
-		os.Mkdir(half, 0o700), c.account.own(half),
-		os.WriteFile(secret, []byte(password+"\n"), 0o600), c.account.own(secret))
-	if err != nil {
-		return fmt.Errorf("make the cluster's folder: %w", err)
-	}
 	args := []string{
 		"-D", half, "--username", postgresUser, "--pwfile", secret,
 		// Other users of the machine reach loopback too, so nobody is trusted.
@@ -88,23 +87,42 @@ func (c *cluster) make(ctx context.Context, password string, fast bool) error {
 	if fast {
 		args = append(args, "--no-sync")
 	}
-	if err := c.initdb(ctx, half, args); err != nil {
+	return c.fill(ctx, c.binaries.program("initdb"), half, args)
+}
+
+// half makes the folder that a cluster is made in. What an earlier attempt left there
+// is cleared away.
+func (c *cluster) half() (string, error) {
+	half := c.data + ".half"
+	if err := errors.Join(os.RemoveAll(half), os.Mkdir(half, 0o700), c.account.own(half)); err != nil {
+		return "", fmt.Errorf("make the cluster's folder: %w", err)
+	}
+	return half, nil
+}
+
+// give writes a file that the account alone can read.
+func (c *cluster) give(path, text string) error {
+	if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, []byte(text), 0o600), c.account.own(path)); err != nil {
+		return fmt.Errorf("make the cluster's secret: %w", err)
+	}
+	return nil
+}
+
+// fill has a program of Postgres's fill the half, and keeps it as the cluster.
+func (c *cluster) fill(ctx context.Context, program, half string, args []string) error {
+	child, err := command{
+		path: program, args: args, folder: half,
+		log: filepath.Join(c.folder, postgresLogName), account: c.account,
+		orphan: syscall.SIGKILL, // what it made so far is of no use
+	}.start(filepath.Base(program), nil)
+	if err != nil {
+		return err
+	}
+	if err := child.finish(ctx); err != nil {
 		return err
 	}
 	if err := os.Rename(half, c.data); err != nil {
 		return fmt.Errorf("keep the new cluster: %w", err)
 	}
 	return nil
-}
-
-func (c *cluster) initdb(ctx context.Context, folder string, args []string) error {
-	child, err := command{
-		path: c.binaries.program("initdb"), args: args, folder: folder,
-		log: filepath.Join(c.folder, postgresLogName), account: c.account,
-		orphan: syscall.SIGKILL, // what it made so far is of no use
-	}.start("initdb", nil)
-	if err != nil {
-		return err
-	}
-	return child.finish(ctx)
 }

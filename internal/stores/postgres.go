@@ -17,11 +17,14 @@ import (
 
 // PostgresConfig is how a private Postgres runs.
 type PostgresConfig struct {
-	Folder   string       // where everything of it is; made if need be
-	Port     int          // on loopback; 0: a free one, the same at every Start
-	Binaries string       // the folder of initdb and postgres; "": the newest that is found
-	Fast     bool         // for tests: a crash of it loses commits. Default: all that is committed survives
-	Log      *slog.Logger // default: slog.Default()
+	Folder   string // where everything of it is; made if need be
+	Port     int    // on loopback; 0: a free one, the same at every Start
+	Binaries string // the folder of initdb and postgres; "": the newest that is found
+	Fast     bool   // for tests: a crash of it loses commits. Default: all that is committed survives
+	// ReplicaOf is the running server that this one is a streaming replica of; nil: it is a
+	// master. A replica has its master's data, users and passwords, and takes no writes.
+	ReplicaOf *Postgres
+	Log       *slog.Logger // default: slog.Default()
 }
 
 // Postgres is a private PostgreSQL server with the database `onsale`. It is a

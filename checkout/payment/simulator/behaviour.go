@@ -27,6 +27,16 @@ const maxDelay = time.Minute
 //	tok_twice       is captured and answered, and its webhook comes twice
 //	tok_error       fails before charging the first time, then is captured
 //	tok_broken      is captured, then answered with a 500; asked again, it is answered
+//	tok_invalid     is refused for good, as a token that nobody issued
+//
+// and these are captured at once, and misbehave when they are paid back:
+//
+//	tok_refund_timeout  is paid back and never answered; asked again, it is answered
+//	tok_refund_error    fails before paying back the first time, then is paid back
+//	tok_refund_broken   is paid back, then answered with a 500; asked again, it is answered
+//	tok_refund_refused  is never paid back, as a charge that is disputed
+//
+// Voids and refunds fail, are never answered and are broken as often as charges.
 type Behaviour struct {
 	Seed    uint64  `json:"seed"`
 	DelayMs int64   `json:"delay_ms"` // how long each charge takes
@@ -65,7 +75,7 @@ type fate struct {
 	failBefore bool // nothing else happens
 	delay      time.Duration
 	outcome    onsale.ChargeOutcome
-	reason     string // why it is declined
+	reason     string // why it is declined, or a refund refused
 	then       then
 	notices    int // how often its webhook is sent
 }
@@ -81,7 +91,7 @@ func (b Behaviour) fate(order onsale.OrderID, token string, failures int) fate {
 	f := captured()
 	ms, isDelay := strings.CutPrefix(token, "tok_delay_")
 	switch {
-	case token == "tok_ok":
+	case token == "tok_ok" || strings.HasPrefix(token, "tok_refund_"):
 	case token == "tok_decline":
 		return declined("card_declined")
 	case isDelay:
@@ -99,15 +109,44 @@ func (b Behaviour) fate(order onsale.OrderID, token string, failures int) fate {
 	case token == "tok_broken":
 		f.then = thenFail
 	default:
-		return b.draw(order, failures)
+		return b.draw(string(order), failures)
 	}
 	return f
 }
 
-// draw lets chance decide, the same for the same seed, order and attempt.
-func (b Behaviour) draw(order onsale.OrderID, failures int) fate {
+// refundFate decides what happens to a refund of a charge with the token.
+func (b Behaviour) refundFate(id onsale.RefundID, token string, failures int) fate {
+	f := fate{}
+	switch token {
+	case "tok_refund_timeout":
+		f.then = thenSilence
+	case "tok_refund_error":
+		f.failBefore = failures == 0
+	case "tok_refund_broken":
+		f.then = thenFail
+	case "tok_refund_refused":
+		f.reason = "charge_disputed"
+	default:
+		f = b.afterwards(string(id), failures)
+	}
+	return f
+}
+
+// voidFate decides what happens to a void.
+func (b Behaviour) voidFate(order onsale.OrderID, failures int) fate {
+	return b.afterwards("void "+string(order), failures)
+}
+
+// afterwards is draw for what is done to a charge, which nobody declines.
+func (b Behaviour) afterwards(what string, failures int) fate {
+	drawn := b.draw(what, failures)
+	return fate{failBefore: drawn.failBefore, then: drawn.then, delay: drawn.delay}
+}
+
+// draw lets chance decide, the same for the same seed, request and attempt.
+func (b Behaviour) draw(what string, failures int) fate {
 	h := fnv.New64a()
-	h.Write([]byte(order)) // hash.Hash never returns an error
+	h.Write([]byte(what)) // hash.Hash never returns an error
 	chance := rand.New(rand.NewPCG(b.Seed, h.Sum64()+uint64(failures)))
 	happens := func(p float64) bool { return chance.Float64() < p }
 

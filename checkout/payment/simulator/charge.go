@@ -5,25 +5,52 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"onsale"
 	"onsale/checkout/payment"
 )
 
-// silence is how long a charge that is never answered keeps its connection, if the
-// client has more patience than any client should.
-const silence = time.Minute
-
-// Why a charge was not made.
+// Why something was not done.
 var (
-	errKeyReused = errors.New("the key was used for another charge")
-	errFailed    = errors.New("the provider failed before charging")
-	errStopping  = errors.New("the provider is stopping")
+	errKeyReused     = errors.New("the key was used for another charge")
+	errNotAuthorised = errors.New("nothing was set aside for this order")
+	errInvalidToken  = errors.New("nobody issued this payment token")
+	errFailed        = errors.New("the provider failed before doing anything")
+	errStopping      = errors.New("the provider is stopping")
 )
 
-func (s *Simulator) postCharge(w http.ResponseWriter, r *http.Request) {
-	order := onsale.OrderID(r.Header.Get(payment.KeyHeader))
+// tokenInvalid is the token that is refused for good.
+const tokenInvalid = "tok_invalid"
+
+// postCharge charges or, if outcome is authorised, sets the money aside.
+func (s *Simulator) postCharge(outcome onsale.ChargeOutcome) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		order := onsale.OrderID(r.Header.Get(payment.KeyHeader))
+		s.serve(w, r, order, func(ctx context.Context, request payment.ChargeRequest) (any, then, error) {
+			e, then, err := s.charge(ctx, order, request, outcome)
+			return e.result, then, err
+		})
+	}
+}
+
+// postChange captures or voids what is on record of the order in the path.
+func (s *Simulator) postChange(
+	change func(context.Context, onsale.OrderID, payment.ChargeRequest) (entry, then, error),
+) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		order := onsale.OrderID(r.PathValue("order"))
+		s.serve(w, r, order, func(ctx context.Context, request payment.ChargeRequest) (any, then, error) {
+			e, then, err := change(ctx, order, request)
+			return e.result, then, err
+		})
+	}
+}
+
+// serve reads a request about an order's charge, has it done, and answers.
+func (s *Simulator) serve(
+	w http.ResponseWriter, r *http.Request, order onsale.OrderID,
+	do func(context.Context, payment.ChargeRequest) (any, then, error),
+) {
 	var request payment.ChargeRequest
 	if err := decode(r, &request); err != nil {
 		refuse(w, http.StatusBadRequest, onsale.CodeBadRequest, err.Error())
@@ -33,22 +60,8 @@ func (s *Simulator) postCharge(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, onsale.CodeBadRequest, detail)
 		return
 	}
-	entry, then, err := s.charge(r.Context(), order, request)
-	switch {
-	case errors.Is(err, errKeyReused):
-		refuse(w, http.StatusUnprocessableEntity, onsale.CodeKeyReused, err.Error())
-	case errors.Is(err, errStopping):
-		refuse(w, http.StatusServiceUnavailable, onsale.CodeUnavailable, err.Error())
-	case err != nil:
-		refuse(w, http.StatusInternalServerError, onsale.CodeInternal, err.Error())
-	case then == thenFail:
-		refuse(w, http.StatusInternalServerError, onsale.CodeInternal, "something went wrong")
-	case then == thenSilence:
-		s.waitFor(r.Context(), silence)
-		panic(http.ErrAbortHandler) // ends the connection without an answer
-	default:
-		answer(w, entry.result)
-	}
+	body, then, err := do(r.Context(), request)
+	s.reply(w, r, body, then, err)
 }
 
 // wrong returns what is wrong with a request, "" if nothing is.
@@ -65,54 +78,95 @@ func wrong(order onsale.OrderID, r payment.ChargeRequest) string {
 	return ""
 }
 
-// charge charges an order unless it was charged before, in which case it returns
-// what is on record. When it returns an entry, the ledger has it. It goes on if the
-// client leaves in the middle, as providers do.
-func (s *Simulator) charge(ctx context.Context, order onsale.OrderID, request payment.ChargeRequest) (entry, then, error) {
+// charge charges an order, or sets its money aside, unless the order is on record:
+// then it returns what is. When it returns an entry, the ledger has it. It goes on if
+// the client leaves in the middle, as providers do.
+func (s *Simulator) charge(
+	ctx context.Context, order onsale.OrderID, request payment.ChargeRequest, outcome onsale.ChargeOutcome,
+) (entry, then, error) {
 	if err := s.keys.lock(ctx, order); err != nil {
 		return entry{}, thenAnswer, err
 	}
 	defer s.keys.unlock(order)
 
 	if known, ok := s.ledger.find(order); ok {
-		if known.request != request {
+		if known.request != request || known.authorisedFirst != (outcome == onsale.ChargeAuthorised) && !known.voidedFirst {
 			return entry{}, thenAnswer, errKeyReused
 		}
 		return known, thenAnswer, nil
 	}
-	fate := s.currentBehaviour().fate(order, request.PaymentToken, s.keys.failures(order))
-	if fate.failBefore {
-		s.keys.fail(order)
-		return entry{}, thenAnswer, errFailed
+	if request.PaymentToken == tokenInvalid {
+		return entry{}, thenAnswer, errInvalidToken
 	}
-	if !s.waitFor(context.WithoutCancel(ctx), fate.delay) {
-		return entry{}, thenAnswer, errStopping
+	fate := s.currentBehaviour().fate(order, request.PaymentToken, s.keys.failures(string(order)))
+	if fate.outcome == onsale.ChargeCaptured {
+		fate.outcome = outcome
 	}
-	made, err := s.ledger.record(order, request, fate.outcome, fate.reason)
+	made, err := s.do(ctx, string(order), fate, func() (entry, error) {
+		return s.ledger.record(order, request, fate.outcome, fate.reason)
+	})
 	if err != nil {
 		return entry{}, thenAnswer, err
 	}
-	s.keys.forget(order)
-	for range fate.notices {
-		s.notifier.send(made.result)
+	if fate.outcome != onsale.ChargeAuthorised { // which is no end, so nobody is told
+		for range fate.notices {
+			s.notifier.send(made.result)
+		}
 	}
 	return made, fate.then, nil
 }
 
-// waitFor returns true when the time has passed, false if ctx or the simulator ends first.
-func (s *Simulator) waitFor(ctx context.Context, d time.Duration) bool {
-	if d == 0 {
-		return true
+// capture takes the money that was set aside.
+func (s *Simulator) capture(ctx context.Context, order onsale.OrderID, request payment.ChargeRequest) (entry, then, error) {
+	if err := s.keys.lock(ctx, order); err != nil {
+		return entry{}, thenAnswer, err
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-	case <-s.stopping.Done():
+	defer s.keys.unlock(order)
+
+	known, ok := s.ledger.find(order)
+	switch {
+	case !ok:
+		return entry{}, thenAnswer, errNotAuthorised
+	case known.request != request:
+		return entry{}, thenAnswer, errKeyReused
+	case known.result.Outcome != onsale.ChargeAuthorised:
+		return known, thenAnswer, nil
 	}
-	return false
+	return s.end(ctx, known, onsale.ChargeCaptured, "", fate{})
+}
+
+// void calls a charge off, unless it has ended. Of an order that nobody charged it
+// records that nobody will.
+func (s *Simulator) void(ctx context.Context, order onsale.OrderID, request payment.ChargeRequest) (entry, then, error) {
+	if err := s.keys.lock(ctx, order); err != nil {
+		return entry{}, thenAnswer, err
+	}
+	defer s.keys.unlock(order)
+
+	known, ok := s.ledger.find(order)
+	switch {
+	case !ok:
+		known = entry{request: request, result: onsale.ChargeResult{Order: order}}
+	case known.request != request:
+		return entry{}, thenAnswer, errKeyReused
+	case known.result.Outcome != onsale.ChargeAuthorised:
+		return known, thenAnswer, nil
+	}
+	fate := s.currentBehaviour().voidFate(order, s.keys.failures("void "+string(order)))
+	return s.end(ctx, known, onsale.ChargeDeclined, onsale.DeclinedVoided, fate)
+}
+
+// end records how a charge ends. The caller has the order's key.
+func (s *Simulator) end(ctx context.Context, e entry, outcome onsale.ChargeOutcome, reason string, fate fate) (entry, then, error) {
+	order := e.result.Order
+	made, err := s.do(ctx, "void "+string(order), fate, func() (entry, error) {
+		return s.ledger.record(order, e.request, outcome, reason)
+	})
+	if err != nil {
+		return entry{}, thenAnswer, err
+	}
+	s.notifier.send(made.result)
+	return made, fate.then, nil
 }
 
 func (s *Simulator) getCharge(w http.ResponseWriter, r *http.Request) {

@@ -9,12 +9,13 @@ import (
 )
 
 // keys lets one request at a time work on an idempotency key, so that requests
-// under the same key, at the same moment, charge once. It also counts how often a
-// key has failed before charging. The zero value is ready.
+// under the same key, at the same moment, charge once. The key is the order's, also of
+// its voids and refunds: what is left of a charge is one thing. It also counts how
+// often something has failed before it was done. The zero value is ready.
 type keys struct {
 	mu     sync.Mutex
 	busy   map[onsale.OrderID]chan struct{} // under mu; closed when the key is free
-	failed map[onsale.OrderID]int           // under mu; until the key is charged
+	failed map[string]int                   // under mu; by what was asked for, until it is done
 }
 
 // lock waits until the key is free and takes it. It fails only if ctx ends first.
@@ -34,7 +35,7 @@ func (k *keys) lock(ctx context.Context, order onsale.OrderID) error {
 		select {
 		case <-free:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the same charge under way: %w", ctx.Err())
+			return fmt.Errorf("wait for the same order's under way: %w", ctx.Err())
 		}
 	}
 }
@@ -46,26 +47,26 @@ func (k *keys) unlock(order onsale.OrderID) {
 	delete(k.busy, order)
 }
 
-// failures returns how often the key has failed.
-func (k *keys) failures(order onsale.OrderID) int {
+// failures returns how often what was asked for has failed.
+func (k *keys) failures(what string) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.failed[order]
+	return k.failed[what]
 }
 
-// fail counts a failure of the key.
-func (k *keys) fail(order onsale.OrderID) {
+// fail counts a failure.
+func (k *keys) fail(what string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.failed == nil {
-		k.failed = map[onsale.OrderID]int{}
+		k.failed = map[string]int{}
 	}
-	k.failed[order]++
+	k.failed[what]++
 }
 
-// forget ends the counting: the key is charged.
-func (k *keys) forget(order onsale.OrderID) {
+// forget ends the counting: it is done.
+func (k *keys) forget(what string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.failed, order)
+	delete(k.failed, what)
 }

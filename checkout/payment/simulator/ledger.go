@@ -17,8 +17,8 @@ import (
 	"onsale/checkout/payment"
 )
 
-// A ledger is a file of JSON lines, only ever appended to: a line is one taking, or
-// refusing, of money. A line is written to the operating system before the charge
+// A ledger is a file of JSON lines, only ever appended to: a line is one taking,
+// setting aside, refusing, calling off or paying back of money. A line is written to the operating system before the charge
 // is answered, so that killing the process loses nothing that anyone was told. A
 // line counts when its newline is there: a torn last one was never answered, and
 // is cut off when the ledger is opened.
@@ -32,29 +32,46 @@ type ledger struct {
 	broken error                               // under mu; why nothing can be recorded any more
 	orders map[onsale.OrderID]*entry           // under mu
 	events map[onsale.EventID][]onsale.OrderID // under mu; in the order of their first line
+
+	refunds map[onsale.RefundID]refundEntry // under mu
 }
 
 // entry is what is on record of one order.
 type entry struct {
 	request  payment.ChargeRequest // what was asked for
-	result   onsale.ChargeResult   // what was answered: the first line's
+	result   onsale.ChargeResult   // what was answered: the first line's, or of what was set aside the one that ended it
 	captures int                   // lines that took money
+	refunded int64                 // minor units
+
+	authorisedFirst bool // the first line set money aside
+	voidedFirst     bool // the first line called it off: nobody had asked for money
 }
 
-// line is one line of the file.
+// refundEntry is what is on record of one refund.
+type refundEntry struct {
+	request payment.RefundRequest
+	result  onsale.RefundResult
+}
+
+// line is one line of the file: of a charge or, if it has a Refund, of that.
 type line struct {
 	Order     onsale.OrderID        `json:"order"`
-	Request   payment.ChargeRequest `json:"request"`
+	Request   payment.ChargeRequest `json:"request,omitzero"`
 	Reference string                `json:"reference"`
-	Outcome   onsale.ChargeOutcome  `json:"outcome"`
-	Reason    string                `json:"reason,omitempty"`
+	Outcome   onsale.ChargeOutcome  `json:"outcome,omitempty"`
+	Reason    string                `json:"reason,omitempty"` // why it was declined, or the refund refused
 	At        time.Time             `json:"at"`
+
+	Refund        onsale.RefundID       `json:"refund,omitempty"`
+	RefundRequest payment.RefundRequest `json:"refund_request,omitzero"`
 }
 
 // openLedger reloads the ledger of a file, which is created if it is missing. An
 // empty path keeps the ledger in memory.
 func openLedger(path string) (*ledger, error) {
-	l := &ledger{orders: map[onsale.OrderID]*entry{}, events: map[onsale.EventID][]onsale.OrderID{}}
+	l := &ledger{
+		orders: map[onsale.OrderID]*entry{}, events: map[onsale.EventID][]onsale.OrderID{}, refunds: map[onsale.RefundID]refundEntry{},
+	}
 	if path == "" {
 		return l, nil
 	}
@@ -98,23 +115,46 @@ func (l *ledger) reload() error {
 	return nil
 }
 
-// record puts a charge on record. When it returns nil, the operating system has it.
-// When it returns an error, there was no charge.
+// record puts on record what became of a charge. When it returns nil, the operating
+// system has it. When it returns an error, nothing became of it.
 func (l *ledger) record(order onsale.OrderID, request payment.ChargeRequest, outcome onsale.ChargeOutcome, reason string) (entry, error) {
-	ln := line{
-		Order: order, Request: request, Reference: "chg_" + strings.ToLower(rand.Text()),
-		Outcome: outcome, Reason: reason, At: time.Now().UTC(),
-	}
-	text, err := json.Marshal(ln)
-	if err != nil {
+	ln := line{Order: order, Request: request, Reference: newReference("chg_"), Outcome: outcome, Reason: reason, At: time.Now().UTC()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.write(ln); err != nil {
 		return entry{}, fmt.Errorf("record charge: %w", err)
+	}
+	return *l.orders[order], nil
+}
+
+// recordRefund puts a refund on record, as refused if there is a reason to. It is as
+// durable as a charge.
+func (l *ledger) recordRefund(id onsale.RefundID, request payment.RefundRequest, reason string) error {
+	ln := line{
+		Order: request.Order, Refund: id, RefundRequest: request,
+		Reference: newReference("rfn_"), Reason: reason, At: time.Now().UTC(),
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.append(append(text, '\n')); err != nil {
-		return entry{}, fmt.Errorf("record charge: %w", err)
+	if err := l.write(ln); err != nil {
+		return fmt.Errorf("record refund: %w", err)
 	}
-	return *l.apply(ln), nil
+	return nil
+}
+
+func newReference(prefix string) string { return prefix + strings.ToLower(rand.Text()) }
+
+// write appends a line and applies it. The caller holds mu.
+func (l *ledger) write(ln line) error {
+	text, err := json.Marshal(ln)
+	if err != nil {
+		return err
+	}
+	if err := l.append(append(text, '\n')); err != nil {
+		return err
+	}
+	l.apply(ln)
+	return nil
 }
 
 // append writes one line behind the last whole one. The caller holds mu.
@@ -134,20 +174,53 @@ func (l *ledger) append(text []byte) error {
 }
 
 // apply adds a line to what is known. The caller holds mu, or is reload.
-func (l *ledger) apply(ln line) *entry {
+func (l *ledger) apply(ln line) {
+	if ln.Refund != "" {
+		l.applyRefund(ln)
+		return
+	}
 	e, ok := l.orders[ln.Order]
 	if !ok {
-		e = &entry{request: ln.Request, result: onsale.ChargeResult{
-			Order: ln.Order, Event: ln.Request.Event, Outcome: ln.Outcome, Reference: ln.Reference,
-			Amount: ln.Request.Amount, Currency: ln.Request.Currency, Reason: ln.Reason, At: ln.At,
-		}}
+		e = &entry{
+			request:         ln.Request,
+			authorisedFirst: ln.Outcome == onsale.ChargeAuthorised,
+			voidedFirst:     ln.Reason == onsale.DeclinedVoided,
+		}
 		l.orders[ln.Order] = e
 		l.events[ln.Request.Event] = append(l.events[ln.Request.Event], ln.Order)
+	}
+	switch {
+	case !ok:
+		e.result = onsale.ChargeResult{
+			Order: ln.Order, Event: ln.Request.Event, Outcome: ln.Outcome, Reference: ln.Reference,
+			Amount: ln.Request.Amount, Currency: ln.Request.Currency, Reason: ln.Reason, At: ln.At,
+		}
+	case e.result.Outcome == onsale.ChargeAuthorised: // its reference stays the one that was told
+		e.result.Outcome, e.result.Reason, e.result.At = ln.Outcome, ln.Reason, ln.At
 	}
 	if ln.Outcome == onsale.ChargeCaptured {
 		e.captures++
 	}
-	return e
+}
+
+func (l *ledger) applyRefund(ln line) {
+	made := refundEntry{request: ln.RefundRequest, result: onsale.RefundResult{
+		ID: ln.Refund, Outcome: onsale.RefundMade, Reference: ln.Reference, At: ln.At,
+	}}
+	if ln.Reason != "" {
+		made.result.Outcome, made.result.Reference, made.result.Reason = onsale.RefundRefused, "", ln.Reason
+	} else if e := l.orders[ln.Order]; e != nil {
+		e.refunded += ln.RefundRequest.Amount
+	}
+	l.refunds[ln.Refund] = made
+}
+
+// findRefund returns what is on record of a refund.
+func (l *ledger) findRefund(id onsale.RefundID) (refundEntry, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.refunds[id]
+	return e, ok
 }
 
 // find returns what is on record of an order.
@@ -162,7 +235,8 @@ func (l *ledger) find(order onsale.OrderID) (entry, bool) {
 }
 
 // page returns at most n entries of an event, from the given one on, and whether
-// there are more. Entries never change their place.
+// there are more. Entries never change their place. What is set aside is listed as
+// such until it ends.
 func (l *ledger) page(event onsale.EventID, from, n int) (entries []onsale.LedgerEntry, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -173,7 +247,7 @@ func (l *ledger) page(event onsale.EventID, from, n int) (entries []onsale.Ledge
 		e := l.orders[order]
 		entries = append(entries, onsale.LedgerEntry{
 			Order: order, Reference: e.result.Reference, Outcome: e.result.Outcome,
-			Amount: e.result.Amount, Currency: e.result.Currency, Captures: e.captures,
+			Amount: e.result.Amount, Currency: e.result.Currency, Captures: e.captures, Refunded: e.refunded,
 		})
 	}
 	return entries, len(orders) > n

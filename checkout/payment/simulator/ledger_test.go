@@ -120,10 +120,10 @@ func TestChargeThatCanNotBeWrittenIsNone(t *testing.T) {
 			t.Errorf("answered %+v, and can't have written it", r)
 		}
 	}
-	if _, found, err := c.LookUp(t.Context(), charge.Order); found || err != nil {
+	if _, found, err := c.LookUp(t.Context(), charge); found || err != nil {
 		t.Errorf("found %t, %v", found, err)
 	}
-	if _, found, err := c.LookUp(t.Context(), before.Order); !found || err != nil {
+	if _, found, err := c.LookUp(t.Context(), before); !found || err != nil {
 		t.Errorf("the charge before it: found %t, %v", found, err)
 	}
 }

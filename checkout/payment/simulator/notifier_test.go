@@ -81,7 +81,7 @@ func TestEachOutcomeIsNotifiedWhateverTheClientWasTold(t *testing.T) {
 			}
 			eventually(t, "the next notice comes", func() bool { return len(r.taken()) > want.times })
 
-			onRecord, found, err := c.LookUp(t.Context(), charge.Order)
+			onRecord, found, err := c.LookUp(t.Context(), charge)
 			if err != nil || !found {
 				t.Fatal(found, err)
 			}

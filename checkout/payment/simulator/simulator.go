@@ -4,15 +4,20 @@
 // survives a kill, and it misbehaves like real providers do: it declines, is slow,
 // charges and never answers, charges and fails, tells everything twice.
 //
-//	POST /v1/charges          charge, under the header Idempotency-Key = the order's id
-//	GET  /v1/charges/{order}  what became of it
-//	GET  /v1/ledger?event=    all of an event, by pages, for the auditor
-//	GET  /v1/behaviour        how it misbehaves
-//	PUT  /v1/behaviour        misbehave otherwise from now on
+//	POST /v1/charges                  charge, under the header Idempotency-Key = the order's id
+//	POST /v1/authorisations           set the money aside, under the same key
+//	POST /v1/charges/{order}/capture  take what was set aside
+//	POST /v1/charges/{order}/void     call it off, charged or not: nobody can charge it any more
+//	POST /v1/refunds                  pay back, under the header Idempotency-Key = the refund's id
+//	GET  /v1/charges/{order}          what became of it
+//	GET  /v1/ledger?event=            all of an event, by pages, for the auditor
+//	GET  /v1/behaviour                how it misbehaves
+//	PUT  /v1/behaviour                misbehave otherwise from now on
 //	GET  /livez
 //
-// A charge passes the files charge.go (HTTP), keys.go (one at a time for each key),
-// behaviour.go (what shall go wrong), ledger.go (durable) and notifier.go (webhook).
+// A request passes the files charge.go or refund.go (what it is), keys.go (one at a
+// time for each order), behaviour.go and misbehave.go (what shall go wrong), ledger.go
+// (durable) and notifier.go (webhook).
 package simulator
 
 import (
@@ -170,7 +175,11 @@ func (s *Simulator) drain(ctx context.Context) error {
 
 func (s *Simulator) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /v1/charges", s.postCharge)
+	mux.HandleFunc("POST /v1/charges", s.postCharge(onsale.ChargeCaptured))
+	mux.HandleFunc("POST /v1/authorisations", s.postCharge(onsale.ChargeAuthorised))
+	mux.HandleFunc("POST /v1/charges/{order}/capture", s.postChange(s.capture))
+	mux.HandleFunc("POST /v1/charges/{order}/void", s.postChange(s.void))
+	mux.HandleFunc("POST /v1/refunds", s.postRefund)
 	mux.HandleFunc("GET /v1/charges/{order}", s.getCharge)
 	mux.HandleFunc("GET /v1/ledger", s.getLedger)
 	mux.HandleFunc("GET /v1/behaviour", s.getBehaviour)

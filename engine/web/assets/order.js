@@ -30,12 +30,13 @@ export class Bell {
   }
 }
 
-/** Yields the order each time it has come further, and ends when it is final. news: a Bell. */
+/** Yields the order each time it has come further, or its payment is delayed or no longer, and ends when it is final. news: a Bell. */
 export async function* followOrder(order, news, signal) {
   for (let waitMs = FIRST_LOOK_MS; !FINAL.has(order.state); waitMs = Math.min(RAREST_LOOK_MS, waitMs * GROWTH)) {
     await news.wait(waitMs, signal);
     const next = await look(order, signal);
-    if (PROGRESS.indexOf(next.state) > PROGRESS.indexOf(order.state)) {
+    const further = PROGRESS.indexOf(next.state) - PROGRESS.indexOf(order.state);
+    if (further > 0 || (further === 0 && next.payment !== order.payment)) {
       order = next;
       yield order;
     }

@@ -4,7 +4,7 @@ import * as api from './api.js';
 import { el } from './element.js';
 import { orderView } from './order_view.js';
 import { currentToken } from './session.js';
-import { date, explain, money, ORDERS } from './words.js';
+import { date, explain, money, orderWords } from './words.js';
 
 /** Returns the page: {element, title, start, stop}. Throws a Problem. */
 export async function ordersPage(signal) {
@@ -54,7 +54,7 @@ class OrdersPage {
     return el('li', { class: 'card', 'data-order': order.id },
       el('details', { ontoggle: () => this.#try(() => this.#fill(order, event, body)) },
         el('summary', {}, el('strong', {}, event.name),
-          el('span', {}, `${ORDERS[order.state].title} · ${money(order.amount, order.currency)}`)),
+          el('span', {}, `${orderWords(order).title} · ${money(order.amount, order.currency)}`)),
         el('p', { class: 'when' }, [event.venue, date(event.starts_at)].filter(Boolean).join(' · ')), body));
   }
 

@@ -7,7 +7,7 @@ import { holdView } from './hold_view.js';
 import { lineList } from './line_list.js';
 import { orderView } from './order_view.js';
 import { CHOOSING, HELD, HOLDING, ORDERED, PAYING, RESTORING } from './purchase.js';
-import { count, explain, FINAL, money, ORDERS, SALES, tickets } from './words.js';
+import { count, declined, explain, FINAL, money, orderWords, SALES, tickets } from './words.js';
 
 export class PurchasePanel {
   element = el('aside', { class: 'card panel', 'aria-label': 'Your tickets' });
@@ -51,7 +51,7 @@ export class PurchasePanel {
 
   #show() {
     const { stage, order } = this.#purchase;
-    const shown = `${stage} ${order?.state ?? ''}`;
+    const shown = `${stage} ${order?.state ?? ''} ${order?.payment ?? ''}`;
     const moved = this.#shown !== '' && this.#shown !== shown;
     const hadFocus = this.element.contains(document.activeElement);
     this.#shown = shown;
@@ -117,9 +117,8 @@ export class PurchasePanel {
 
   #ordered() {
     const { order, tickets: issued } = this.#purchase;
-    const { title, advice } = ORDERS[order.state];
-    const reason = order.state === 'declined' && order.reason ? ` The bank says: “${order.reason.replaceAll('_', ' ')}”.` : '';
-    return [title, el('p', {}, advice + reason), orderView(order, issued, this.#nameOf),
+    const { title, advice } = orderWords(order);
+    return [title, el('p', {}, advice + declined(order)), orderView(order, issued, this.#nameOf),
       FINAL.has(order.state) && this.#button(order.state === 'ticketed' ? 'Buy more' : 'Choose again', 'quiet',
         () => this.#purchase.finish())];
   }

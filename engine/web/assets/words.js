@@ -56,7 +56,7 @@ export const SALES = {
 };
 
 /** An order's state: title, and what it means to the buyer. */
-export const ORDERS = {
+const ORDERS = {
   accepted: { title: 'Order accepted', advice: 'Your order is safe, whatever happens to this page. Confirming your tickets…' },
   claimed: { title: 'Tickets confirmed', advice: 'They are yours. Waiting for the payment…' },
   paid: { title: 'Payment received', advice: 'Issuing your tickets…' },
@@ -65,6 +65,26 @@ export const ORDERS = {
   declined: { title: 'The payment was declined', advice: 'You were not charged, and the tickets are on sale again. Choose again, and pay with another card.' },
   refunded: { title: 'Your order was refunded', advice: 'The full amount goes back to your card.' },
 };
+
+/** What an order that waits for a failing payment provider says instead. */
+const DELAYED = { title: 'Payment delayed',
+  advice: 'Payments are slow right now. Your order is safe and you need do nothing: it is charged once, as soon as they work again.' };
+
+/** An order in words: {title, advice}. */
+export const orderWords = (order) => (order.payment === 'delayed' ? DELAYED : ORDERS[order.state]);
+
+// Why an order was declined that no bank declined.
+const DECLINES = {
+  payment_timeout: ' Your bank did not answer in time.',
+  provider_refused: ' The payment could not be made this way.',
+  voided: ' The payment was called off.',
+};
+
+/** Why an order was declined, as a sentence to go on with; '' if nobody said. */
+export function declined(order) {
+  if (order.state !== 'declined' || !order.reason) return '';
+  return DECLINES[order.reason] ?? ` The bank says: “${order.reason.replaceAll('_', ' ')}”.`;
+}
 
 export const FINAL = new Set(['ticketed', 'rejected', 'declined', 'refunded']);
 

@@ -108,6 +108,26 @@ func PrivatePostgres(t testing.TB) *stores.Postgres {
 	return p
 }
 
+// Replica returns a running streaming replica of a private Postgres, to stop, start
+// and kill. It ends with the test.
+func Replica(t testing.TB, of *stores.Postgres) *stores.Postgres {
+	t.Helper()
+	p := stores.NewPostgres(stores.PostgresConfig{Folder: Folder(t), ReplicaOf: of, Log: slog.New(slog.DiscardHandler)})
+	start(t, p.Start)
+	t.Cleanup(func() { stop(t, p.Stop) })
+	return p
+}
+
+// PgBouncer returns a running pooler in transaction mode before a private Postgres,
+// with so many connections to it, to stop, start and kill. It ends with the test.
+func PgBouncer(t testing.TB, of *stores.Postgres, poolSize int) *stores.PgBouncer {
+	t.Helper()
+	b := stores.NewPgBouncer(stores.PgBouncerConfig{Folder: Folder(t), Of: of, PoolSize: poolSize, Log: slog.New(slog.DiscardHandler)})
+	start(t, b.Start)
+	t.Cleanup(func() { stop(t, b.Stop) })
+	return b
+}
+
 // Kafka returns the seeds of a broker: a new embedded one that ends with the
 // test, or the Apache Kafka that ONSALE_TEST_KAFKA names, which other tests use
 // too. What is made on it must begin with KafkaPrefix.

@@ -38,6 +38,7 @@ const (
 	CodeNotOnSale        Code = "not_on_sale"        // 409: draft, paused or closed
 	CodeHoldPinned       Code = "hold_pinned"        // 409: a payment is being decided, it can't be released
 	CodeBadTransition    Code = "bad_transition"     // 409: the event or order can't go there from where it is
+	CodeNotRefundable    Code = "not_refundable"     // 409: nothing of it is left to pay back, or another refund of it is under way
 	CodeHoldEnded        Code = "hold_ended"         // 410: expired, released or sold
 	CodeTooLarge         Code = "too_large"          // 413: the body exceeds the limit
 	CodeKeyReused        Code = "key_reused"         // 422: another body under the same Idempotency-Key

@@ -71,16 +71,26 @@ type ChargeResult struct {
 	At        time.Time     `json:"at"`
 }
 
-// OrderNews says that an order has a new, final or intermediate, state.
+// OrderNews says that an order has a new, final or intermediate, state; or, ticketed
+// as before, that some of it was refunded.
 type OrderNews struct {
 	Order  OrderID    `json:"order"`
 	Hold   HoldID     `json:"hold"`
 	Event  EventID    `json:"event"`
 	Buyer  BuyerID    `json:"buyer"`
 	Lines  []Line     `json:"lines"`
+	Left   []Line     `json:"left,omitempty"` // what is still the order's, once some of it, not all, was refunded
 	State  OrderState `json:"state"`
 	Reason string     `json:"reason,omitempty"`
 	At     time.Time  `json:"at"`
+}
+
+// Owned is what the order of the news has: its lines, less what was refunded.
+func (n *OrderNews) Owned() []Line {
+	if len(n.Left) > 0 {
+		return n.Left
+	}
+	return n.Lines
 }
 
 // ProviderNews says whether a charge worker has stopped asking its payment provider

@@ -16,12 +16,18 @@ const (
 	OrderRefunded OrderState = "refunded" // paid back in full
 )
 
+// ReasonLatePayment is why an order that was declined is ticketed after all: its money
+// was captured later than the provider said that it wouldn't be, and what it was for was
+// still free.
+const ReasonLatePayment = "late_payment"
+
 // transitions is the one place that says how an order may move.
 var transitions = map[OrderState][]OrderState{
 	OrderAccepted: {OrderClaimed, OrderRejected},
 	OrderClaimed:  {OrderPaid, OrderDeclined},
 	OrderPaid:     {OrderTicketed, OrderRefunded},
 	OrderTicketed: {OrderRefunded},
+	OrderDeclined: {OrderClaimed}, // a late payment, if everything is still free
 }
 
 // PaymentDelayed says that an order waits since its payment provider fails.
@@ -38,6 +44,7 @@ func (s OrderState) CanBecome(next OrderState) bool {
 }
 
 // Final reports whether the buyer has their answer: ticketed, rejected, declined or refunded.
+// What is ticketed may be refunded all the same, and what is declined be paid late.
 func (s OrderState) Final() bool {
 	return s == OrderTicketed || s == OrderRejected || s == OrderDeclined || s == OrderRefunded
 }
@@ -57,7 +64,7 @@ type Order struct {
 	Hold   HoldID     `json:"hold"`
 	Buyer  BuyerID    `json:"-"`
 	State  OrderState `json:"state"`
-	Reason string     `json:"reason,omitempty"` // why it was rejected or declined
+	Reason string     `json:"reason,omitempty"` // why it was rejected, declined or refunded, or late_payment
 	// Payment is PaymentDelayed while the order waits for a provider that is not asked
 	// just now. It is of the moment of the answer, and stored nowhere.
 	Payment    string    `json:"payment,omitempty"`

@@ -27,8 +27,8 @@ const (
 type Layouts func(context.Context, onsale.EventID) (*onsale.Layout, error)
 
 // NewConfirmer returns the part that follows the orders' news and confirms or
-// frees their holds: what is ticketed is sold, what came to nothing is available
-// again. While an event's stock is being laid anew its news wait, since the laying
+// frees their holds: what is ticketed is sold, what came to nothing or was refunded is
+// available again. While an event's stock is being laid anew its news wait, since the laying
 // could undo them.
 func NewConfirmer(b kafka.Broker, producer *kafka.Producer, desk *holds.Desk, layouts Layouts, log *slog.Logger) *kafka.Consumer {
 	c := confirmer{producer: producer, desk: desk, layouts: layouts, patience: confirmPatience, log: log}
@@ -74,8 +74,7 @@ func (c confirmer) handle(ctx context.Context, batch []kafka.Record) error {
 				e = &endings{layout: l}
 				byEvent[l.Event.ID] = e
 			}
-			e.settlements = append(e.settlements, holds.Settlement{
-				Hold: news.Hold, Sold: news.State == onsale.OrderTicketed, Buyer: news.Buyer, Lines: news.Lines})
+			e.settlements = append(e.settlements, settlementOf(&news))
 		}
 	}
 	var errs []error
@@ -105,12 +104,18 @@ func (c confirmer) read(ctx context.Context, r kafka.Record) (onsale.OrderNews, 
 	if err != nil {
 		return news, nil, fmt.Errorf("find the event of order %s: %w", news.Order, err)
 	}
-	if news.State == onsale.OrderTicketed { // else the lines are not looked at
-		if _, err := l.CheckLines(news.Lines); err != nil {
+	if news.State == onsale.OrderTicketed || news.State == onsale.OrderRefunded { // else the lines are not looked at
+		if _, err := l.CheckLines(news.Owned()); err != nil {
 			return news, nil, fmt.Errorf("%w: %w", errNotOurs, err)
 		}
 	}
 	return news, l, nil
+}
+
+// settlementOf is what the news of an order that has ended mean for its hold.
+func settlementOf(news *onsale.OrderNews) holds.Settlement {
+	return holds.Settlement{Hold: news.Hold, Buyer: news.Buyer, Lines: news.Owned(),
+		Sold: news.State == onsale.OrderTicketed, Refunded: news.State == onsale.OrderRefunded}
 }
 
 // settle settles an event's holds; if its stock is being laid anew, until the deadline.

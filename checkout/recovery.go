@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
+
 	"onsale"
 	"onsale/holds"
 	"onsale/internal/lifecycle"
@@ -30,12 +32,15 @@ type RecoveryConfig struct {
 	Drained func(ctx context.Context) error
 	// Orders returns those of the orders that Postgres has.
 	Orders func(ctx context.Context, ids []onsale.OrderID) (map[onsale.OrderID]onsale.Order, error)
-	Log    *slog.Logger
+	// Tell produces news to the orders' topic.
+	Tell    func(ctx context.Context, news ...onsale.OrderNews) error
+	Metrics *metrics.Set // default: one that nobody reads
+	Log     *slog.Logger
 }
 
 // Recovery finds the pins that a crash left without an order, and frees them; and
-// those whose order has ended without Redis being told, and settles them. It
-// never guesses: a pin is freed only when it is old, every purchase in Kafka has
+// those whose order has ended without Redis being told, and settles them: since nobody
+// may have been told, their news are produced again. It never guesses: a pin is freed only when it is old, every purchase in Kafka has
 // reached Postgres, there is no order, and nobody has pinned it again since. Should
 // a purchase arrive after all that, its order is claimed if it can be, and Redis
 // follows when it is confirmed.
@@ -48,6 +53,9 @@ type Recovery struct {
 
 // NewRecovery returns a recovery that has not started.
 func NewRecovery(cfg RecoveryConfig) *Recovery {
+	if cfg.Metrics == nil {
+		cfg.Metrics = metrics.NewSet()
+	}
 	return &Recovery{cfg: cfg, every: recoverEvery, age: onsale.OrphanAge, most: recoverMost}
 }
 
@@ -119,24 +127,48 @@ func (r *Recovery) settle(ctx context.Context, l *onsale.Layout, pins []holds.Pi
 		return 0, fmt.Errorf("read the orders of pins: %w", err)
 	}
 	var settlements []holds.Settlement
+	var untold []onsale.OrderNews
+	orphans := int64(0)
 	for i, p := range pins {
 		order, exists := orders[ids[i]]
 		if exists && !order.State.Final() {
 			stay++
 			continue
 		}
-		if p.At.IsZero() { // owed
+		owed := p.At.IsZero()
+		switch {
+		case owed:
 			stay++
+		case exists:
+			untold = append(untold, newsOf(&order))
+		default:
+			orphans++
 		}
-		s := holds.Settlement{Hold: p.Hold, Buyer: p.Buyer, PinnedAt: p.At}
-		if order.State == onsale.OrderTicketed {
-			s.Sold, s.Lines = true, order.Lines
+		settlement := holds.Settlement{Hold: p.Hold, Buyer: p.Buyer}
+		if exists {
+			news := newsOf(&order)
+			settlement = settlementOf(&news)
 		}
-		settlements = append(settlements, s)
+		settlement.PinnedAt = p.At
+		settlements = append(settlements, settlement)
 		r.cfg.Log.Warn("a pin was left behind; it is settled", "hold", p.Hold, "order exists", exists, "state", order.State)
 	}
 	if len(settlements) == 0 {
 		return stay, nil
 	}
-	return stay, r.cfg.Desk.Settle(ctx, l, settlements)
+	if err := r.cfg.Tell(ctx, untold...); err != nil {
+		return stay, fmt.Errorf("tell the news of %d orders again: %w", len(untold), err)
+	}
+	if err := r.cfg.Desk.Settle(ctx, l, settlements); err != nil {
+		return stay, err
+	}
+	reconciled(r.cfg.Metrics, "orphan_pin", orphans)
+	reconciled(r.cfg.Metrics, "lost_news", int64(len(untold)))
+	return stay, nil
+}
+
+// newsOf is what is told of an order. What was refunded of it is not said: whoever was told
+// of that goes by it.
+func newsOf(o *onsale.Order) onsale.OrderNews {
+	return onsale.OrderNews{Order: o.ID, Hold: o.Hold, Event: o.Event, Buyer: o.Buyer, Lines: o.Lines, State: o.State, Reason: o.Reason, At: o.UpdatedAt}
 }

@@ -17,6 +17,7 @@ type patrol struct {
 	book map[onsale.OrderID]onsale.Order
 	// drained is what happens while recovery waits for Kafka.
 	drained func() error
+	told    []onsale.OrderNews
 }
 
 // newPatrol looks into every pin, however young.
@@ -36,7 +37,8 @@ func newPatrol(t *testing.T) *patrol {
 			}
 			return found, nil
 		},
-		Log: quiet(),
+		Tell: func(_ context.Context, news ...onsale.OrderNews) error { p.told = append(p.told, news...); return nil },
+		Log:  quiet(),
 	})
 	p.age = 0
 	return p

@@ -89,7 +89,7 @@ func (a *Auditor) conclude(ctx context.Context, l *onsale.Layout, tape *tape, in
 }
 
 // look reads Redis, Kafka and the provider, and finds out whether the event is at
-// rest: no record waits at any stage, no order is open, nothing is pinned, owed or on its way between stripes, the
+// rest: no record waits at any stage, no order or refund is open, nothing is pinned, owed or on its way between stripes, the
 // sale is what Postgres says, and Redis has not changed meanwhile.
 func (a *Auditor) look(ctx context.Context, l *onsale.Layout) (in persist.AuditInput, err error) {
 	in.Event = l.Event.ID
@@ -114,6 +114,10 @@ func (a *Auditor) look(ctx context.Context, l *onsale.Layout) (in persist.AuditI
 	if err != nil {
 		return in, err
 	}
+	refunds, err := a.Store.OpenRefunds(ctx, in.Event)
+	if err != nil {
+		return in, err
+	}
 	event, err := a.Store.Event(ctx, in.Event)
 	if err != nil {
 		return in, err
@@ -124,7 +128,7 @@ func (a *Auditor) look(ctx context.Context, l *onsale.Layout) (in persist.AuditI
 	}
 	if in.NoView = amiss(view, now); in.NoView == "" {
 		in.View = view
-		in.AtRest = lag.all == 0 && open == 0 && !underWay(view) && view.Stock.Sale == event.Sale && view.Stock.Seq == now.Seq
+		in.AtRest = lag.all == 0 && open == 0 && refunds == 0 && !underWay(view) && view.Stock.Sale == event.Sale && view.Stock.Seq == now.Seq
 	}
 	return in, nil
 }

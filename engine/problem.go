@@ -44,6 +44,7 @@ var statusOf = map[onsale.Code]int{
 	onsale.CodeNotOnSale:        http.StatusConflict,
 	onsale.CodeHoldPinned:       http.StatusConflict,
 	onsale.CodeBadTransition:    http.StatusConflict,
+	onsale.CodeNotRefundable:    http.StatusConflict,
 	onsale.CodeHoldEnded:        http.StatusGone,
 	onsale.CodeTooLarge:         http.StatusRequestEntityTooLarge,
 	onsale.CodeKeyReused:        http.StatusUnprocessableEntity,

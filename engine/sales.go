@@ -223,9 +223,12 @@ func (s *Sales) lay(ctx context.Context, id onsale.EventID) error {
 	if err != nil {
 		return err
 	}
-	kept := make([]holds.Kept, len(view.Orders))
-	for i, o := range view.Orders {
-		kept[i] = holds.Kept{Hold: o.Hold, Buyer: o.Buyer, Sold: o.State == onsale.OrderTicketed, Lines: o.Lines, AcceptedAt: o.AcceptedAt}
+	kept := make([]holds.Kept, 0, len(view.Orders)+len(view.Refunded))
+	for _, o := range view.Orders {
+		kept = append(kept, holds.Kept{Hold: o.Hold, Buyer: o.Buyer, Sold: o.State == onsale.OrderTicketed, Lines: o.Lines, AcceptedAt: o.AcceptedAt})
+	}
+	for _, o := range view.Refunded {
+		kept = append(kept, holds.Kept{Hold: o.Hold, Buyer: o.Buyer, Refunded: true, Lines: o.Lines, AcceptedAt: o.AcceptedAt})
 	}
 	if err := s.cfg.Desk.FinishRebuild(ctx, l, epoch, view.Event.Sale, kept); err != nil {
 		return err

@@ -68,5 +68,7 @@ func (s *Shop) routes() []route {
 		{http.MethodPost, "/v1/admin/webhooks/{webhook}/rotate", operators, body, s.rotateWebhook},
 		{http.MethodPost, "/v1/admin/webhooks/{webhook}/enable", operators, body, s.enableWebhook},
 		{http.MethodGet, "/v1/admin/orders/{order}/history", operators, 0, s.orderHistory},
+		{http.MethodPost, "/v1/admin/orders/{order}/refunds", operators, body, s.askRefund},
+		{http.MethodGet, "/v1/admin/orders/{order}/refunds", operators, 0, s.listRefunds},
 	}
 }

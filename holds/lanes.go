@@ -18,7 +18,7 @@ const (
 var laneOf = map[string]lane{
 	"hold": laneHolds, "general": laneHolds, "block": laneHolds, "spare": laneHolds, "lend": laneHolds, "borrow": laneHolds,
 	"release": laneOwners, "pin": laneOwners, "accept": laneOwners, "extend": laneOwners, "look": laneOwners,
-	"confirm": laneSettlement, "free": laneSettlement,
+	"confirm": laneSettlement, "free": laneSettlement, "refund": laneSettlement,
 }
 
 // maxQueued is how many operations of one kind and event may wait for a call. The next

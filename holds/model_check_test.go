@@ -3,6 +3,8 @@ package holds
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -22,6 +24,55 @@ type trial struct {
 	model *model
 	ids   []string // holds that were granted, oldest first
 	next  int
+
+	bought map[string]belongings // what each order first had, by hold
+}
+
+// belongings are an order's, as news tell them.
+type belongings struct {
+	seats   []int
+	general map[int]int
+}
+
+// or is what is known or, if nothing is, what the hold has.
+func (b belongings) or(h *modelHold) belongings {
+	if b.general != nil {
+		return b
+	}
+	return belongings{slices.Clone(h.offsets), maps.Clone(h.general)}
+}
+
+// less leaves the first n of the seats and one of each general section away, but never
+// everything.
+func (b belongings) less(n int) belongings {
+	left := belongings{b.seats, maps.Clone(b.general)}
+	if len(b.seats) > n {
+		left.seats = b.seats[n:]
+	}
+	for section, has := range left.general {
+		if n > 0 && has > 1 {
+			left.general[section]--
+		}
+	}
+	return left
+}
+
+// lines is how an order's lines are written.
+func (b belongings) lines(l *onsale.Layout) string {
+	var lines []onsale.Line
+	for _, s := range l.Sections() {
+		line := onsale.Line{Section: s.ID, Quantity: b.general[s.Index]}
+		for _, offset := range b.seats {
+			if offset >= s.Start && offset < s.End {
+				line.Seats = append(line.Seats, s.Seat(offset))
+				line.Quantity++
+			}
+		}
+		if line.Quantity > 0 {
+			lines = append(lines, line)
+		}
+	}
+	return encodeLines(lines, l)
 }
 
 // newTrial lays a small, awkward house: rows of 1 to 9 seats, accessible ones among
@@ -34,7 +85,7 @@ func newTrial(h *house) *trial {
 			h.t.Fatal(err)
 		}
 	}
-	return &trial{h: h, model: newModel(h.layout, ahead, h.desk.cfg.Memory.Milliseconds())}
+	return &trial{h: h, model: newModel(h.layout, ahead, h.desk.cfg.Memory.Milliseconds()), bought: map[string]belongings{}}
 }
 
 func trialEvent(e *onsale.Event) {
@@ -55,9 +106,9 @@ type step struct {
 }
 
 type trialOp struct {
-	name       string // hold, release, pin, extend, confirm, free
+	name       string // hold, release, pin, extend, confirm (which may come to a refund), free
 	buyer      string
-	key        int // for hold: which idempotency key, 0 none
+	key        int // for hold: which idempotency key, 0 none; for confirm: how much of it was refunded
 	asks       []onsale.Ask
 	hold       int // for the others: which of the holds so far, from the last back
 	owner      bool
@@ -137,10 +188,15 @@ func (t *trial) both(o trialOp) (*operation, string) {
 	}
 	switch o.name {
 	case "confirm":
-		if h == nil || (h.state != 'p' && h.state != 's') {
+		if h == nil || (h.state != 'p' && h.state != 's' && h.state != 'b') {
 			return nil, "" // Postgres tickets only what was pinned; settle_test.go has the rest
 		}
-		return newOperation("confirm", onsale.HoldID(id), onsale.BuyerID(h.buyer), "unused"), m.confirm(id)
+		if o.generation == 2 && h.state != 'p' { // not too often, or too little would ever be sold
+			return newOperation("refund", onsale.HoldID(id), onsale.BuyerID(h.buyer), "unused"), m.refund(id)
+		}
+		t.bought[id] = t.bought[id].or(h)
+		has := t.bought[id].less(o.key)
+		return newOperation("confirm", onsale.HoldID(id), onsale.BuyerID(h.buyer), has.lines(t.h.layout)), m.confirm(id, has.seats, has.general)
 	case "free":
 		return newOperation("free", onsale.HoldID(id), "", "0"), m.free1(id)
 	}
@@ -199,6 +255,11 @@ func (t *trial) compare() string {
 	for name, b := range m.buyers {
 		if got := view.Buyers[onsale.BuyerID(name)]; got != int64(b.n) {
 			return fmt.Sprintf("%s has %d in redis, %d in the model", name, got, b.n)
+		}
+	}
+	for _, h := range view.Holds {
+		if want := m.holds[string(h.ID)]; want != nil && h.State == onsale.HoldSold && onsale.Quantity(h.Lines) != want.quantity() {
+			return fmt.Sprintf("%s has %d in redis, %d in the model", h.ID, onsale.Quantity(h.Lines), want.quantity())
 		}
 	}
 	if len(view.Holds) != len(m.holds) {

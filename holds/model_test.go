@@ -23,7 +23,7 @@ type model struct {
 }
 
 type modelHold struct {
-	state      byte
+	state      byte // h, p, s, r, x, b
 	generation int
 	deadline   int64
 	forgotten  int64 // when an ended hold is forgotten; 0: never
@@ -341,10 +341,40 @@ func (m *model) free1(id string) string {
 	return "ok"
 }
 
-func (m *model) confirm(id string) string {
-	if h := m.holds[id]; h.state != 's' {
+// keep takes from a hold the seats and places that its order hasn't got any more.
+func (m *model) keep(h *modelHold, seats []int, general map[int]int) {
+	before := h.quantity()
+	h.offsets = slices.DeleteFunc(h.offsets, func(offset int) bool {
+		if slices.Contains(seats, offset) {
+			return false
+		}
+		m.seats[offset] = m.layout.Empty()[offset]
+		return true
+	})
+	for section, n := range h.general {
+		if left := min(n, general[section]); left < n {
+			m.free[section] += int64(n - left)
+			h.general[section] = left
+		}
+	}
+	m.buyer(h.buyer).n -= before - h.quantity()
+}
+
+// confirm sells what the order has; the hold was pinned, sold, or refunded.
+func (m *model) confirm(id string, seats []int, general map[int]int) string {
+	if h := m.holds[id]; h.state != 'b' {
+		m.keep(h, seats, general)
 		h.state = 's'
 		m.mark(h, 's')
 	}
+	return "ok"
+}
+
+func (m *model) refund(id string) string {
+	h := m.holds[id]
+	if h.state == 'h' || h.state == 'p' || h.state == 's' {
+		m.giveBack(h, 'b')
+	}
+	h.state = 'b'
 	return "ok"
 }

@@ -73,6 +73,9 @@ type Kept struct {
 	Buyer onsale.BuyerID
 	Sold  bool // ticketed; false: its payment is still being decided
 	Lines []onsale.Line
+	// Refunded says that nothing of it is taken any more: it was ticketed and paid back
+	// whole. It is remembered, so that neither old news nor its key sell it again.
+	Refunded bool
 
 	AcceptedAt time.Time
 }
@@ -150,6 +153,9 @@ func share(l *onsale.Layout, books []bookID, kept []Kept) ([]bookShare, error) {
 	for _, k := range kept {
 		s := &shares[homeOf(l.Event, k.Buyer).stripe]
 		s.kept = append(s.kept, k)
+		if k.Refunded {
+			continue
+		}
 		for _, line := range k.Lines {
 			if section := l.Section(line.Section); section != nil { // lay refuses what is unknown
 				s.capacities[section.Index] += int64(line.Quantity)
@@ -180,13 +186,19 @@ func foundationOf(l *onsale.Layout, epoch onsale.Epoch, share bookShare) (*found
 	now := time.Now().UnixMilli()
 	written, admissions := make(map[onsale.HoldID]bool, 2*len(share.kept)), map[onsale.BuyerID]int{}
 	for _, k := range share.kept {
-		if err := lay(l, k, f.seats, f.counts); err != nil {
-			return nil, err
+		if !k.Refunded {
+			if err := lay(l, k, f.seats, f.counts); err != nil {
+				return nil, err
+			}
+			admissions[k.Buyer] += onsale.Quantity(k.Lines)
 		}
 		rec := record{state: 'p', generation: 1, deadline: now, pinned: now, accepted: toMs(k.AcceptedAt), buyer: k.Buyer, lines: encodeLines(k.Lines, l)}
-		if k.Sold {
+		switch {
+		case k.Refunded:
+			rec.state = 'b'
+		case k.Sold:
 			rec.state = 's'
-		} else {
+		default:
 			f.pins = append(f.pins, strconv.FormatInt(now, 10), string(k.Hold))
 		}
 		f.holds = append(f.holds, string(k.Hold), rec.String())
@@ -194,7 +206,6 @@ func foundationOf(l *onsale.Layout, epoch onsale.Epoch, share bookShare) (*found
 			f.holds = append(f.holds, string(again), "@"+string(k.Hold))
 			written[again] = true
 		}
-		admissions[k.Buyer] += onsale.Quantity(k.Lines)
 	}
 	for buyer, n := range admissions {
 		f.buyers = append(f.buyers, string(buyer), strconv.Itoa(n)+"|0|0")

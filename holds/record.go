@@ -13,7 +13,7 @@ import (
 // record is a hold as book.lua keeps it:
 // "state|generation|deadline|pinned at|accepted at|buyer|fingerprint|lines".
 type record struct {
-	state      byte // h, p, s, r, x, o
+	state      byte // h, p, s, r, x, o, b
 	generation uint64
 	deadline   int64 // ms
 	pinned     int64 // ms, 0 if it never was
@@ -25,7 +25,8 @@ type record struct {
 
 var stateOf = map[byte]onsale.HoldState{
 	'h': onsale.HoldHeld, 'p': onsale.HoldPinned, 's': onsale.HoldSold, 'r': onsale.HoldReleased, 'x': onsale.HoldExpired,
-	'o': onsale.HoldSold, // owed: sold, whatever Redis has given its inventory to
+	'o': onsale.HoldSold,     // owed: sold, whatever Redis has given its inventory to
+	'b': onsale.HoldReleased, // sold, and refunded
 }
 
 func parseRecord(text string) (record, error) {

@@ -21,7 +21,7 @@ import (
 var lua embed.FS
 
 var (
-	applyScript     = fenced(newScript("book", "expire", "ground", "best", "hold", "release", "pin", "extend", "accept", "confirm", "free", "look", "stripe", "tell", "close", "apply"))
+	applyScript     = fenced(newScript("book", "expire", "ground", "best", "hold", "release", "pin", "extend", "accept", "confirm", "free", "refund", "look", "stripe", "tell", "close", "apply"))
 	saleScript      = newScript("tell", "sale")
 	rebuildScript   = newScript("tell", "rebuild")
 	viewScript      = newScript("snapshot", "view")

@@ -15,13 +15,15 @@ import (
 type Settlement struct {
 	Hold     onsale.HoldID
 	Buyer    onsale.BuyerID // the hold's
-	Sold     bool           // ticketed; false: rejected, declined, refunded, or never an order
-	Lines    []onsale.Line  // of the order, if it is sold
+	Sold     bool           // ticketed
+	Refunded bool           // ticketed once, and paid back whole. Neither: rejected, declined, or never an order
+	Lines    []onsale.Line  // what the order has, if it is sold: the hold's, less what was refunded; what it had, if it is refunded
 	PinnedAt time.Time      // to free it only if it has not been pinned again since; zero: whenever
 }
 
-// Settle confirms or frees the holds of orders that have ended, for one event.
-// Settling again is no error. It returns when all are done; after an error any of
+// Settle confirms, frees or takes back the holds of orders that have ended, for one event.
+// Settling again is no error, and settling by older news than it was changes nothing: what
+// was once given back is never sold again by its order. It returns when all are done; after an error any of
 // them may have been, and all must be settled again.
 func (d *Desk) Settle(ctx context.Context, l *onsale.Layout, settlements []Settlement) error {
 	if !l.Event.Striped() {
@@ -73,7 +75,10 @@ func (d *Desk) settleAt(ctx context.Context, l *onsale.Layout, id bookID, settle
 }
 
 func (s Settlement) operation(l *onsale.Layout) *operation {
-	if s.Sold {
+	switch {
+	case s.Refunded:
+		return newOperation("refund", s.Hold, s.Buyer, encodeLines(s.Lines, l))
+	case s.Sold:
 		return newOperation("confirm", s.Hold, s.Buyer, encodeLines(s.Lines, l))
 	}
 	return newOperation("free", s.Hold, "", strconv.FormatInt(toMs(s.PinnedAt), 10))

@@ -26,6 +26,8 @@ type books struct {
 	counters map[string]int64 // what the sections say is claimed of them
 	payments map[onsale.OrderID][]paymentRow
 	tickets  map[onsale.OrderID][]onsale.Ticket // by number
+	refunds  map[onsale.OrderID][]*refundRow    // oldest first
+	barred   map[onsale.TicketID]string         // the states of the tickets that aren't valid
 
 	dead      map[onsale.OrderID][]DeadLetter        // oldest first
 	claimedIn map[string]int64                       // what the claims add up to, by section
@@ -51,14 +53,17 @@ type paymentRow struct {
 	reason    string
 	amount    int64
 	currency  string
+
+	payingBack int64
 }
 
 // load reads the event's rows. The books have their input and key already.
 func (b *books) load(ctx context.Context, tx pgx.Tx) error {
 	var event *onsale.Event
-	b.counters = map[string]int64{} // anew in each attempt
+	b.counters, b.barred = map[string]int64{}, map[onsale.TicketID]string{} // anew in each attempt
 	var payments []paymentRow
 	var tickets []onsale.Ticket
+	var refunds []*refundRow
 	id := string(b.in.Event)
 	var q pgx.Batch
 	q.Queue(eventColumns+`WHERE id = $1`, id).Query(func(rows pgx.Rows) (err error) {
@@ -91,9 +96,9 @@ func (b *books) load(ctx context.Context, tx pgx.Tx) error {
 		})
 		return err
 	})
-	q.Queue(`SELECT order_id, reference, state, reason, amount, currency FROM payments WHERE event = $1 ORDER BY order_id, reference`, id).Query(func(rows pgx.Rows) (err error) {
+	q.Queue(`SELECT order_id, reference, state, reason, amount, currency, paying_back FROM payments WHERE event = $1 ORDER BY order_id, reference`, id).Query(func(rows pgx.Rows) (err error) {
 		payments, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p paymentRow, err error) {
-			err = row.Scan(&p.order, &p.reference, &p.state, &p.reason, &p.amount, &p.currency)
+			err = row.Scan(&p.order, &p.reference, &p.state, &p.reason, &p.amount, &p.currency, &p.payingBack)
 			return p, err
 		})
 		return err
@@ -102,6 +107,7 @@ func (b *books) load(ctx context.Context, tx pgx.Tx) error {
 		tickets, err = pgx.CollectRows(rows, scanTicket)
 		return err
 	})
+	b.queueRefunds(&q, &refunds)
 	q.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.at) })
 	if err := send(ctx, tx, &q); err != nil {
 		return err
@@ -110,12 +116,12 @@ func (b *books) load(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("the view of Redis is of event %q", v.Stock.Event)
 	}
 	b.layout, b.at = onsale.NewLayout(event), b.at.UTC()
-	b.index(payments, tickets)
+	b.index(payments, tickets, refunds)
 	return nil
 }
 
 // index arranges the rows by what the checks look for.
-func (b *books) index(payments []paymentRow, tickets []onsale.Ticket) {
+func (b *books) index(payments []paymentRow, tickets []onsale.Ticket, refunds []*refundRow) {
 	b.byID = make(map[onsale.OrderID]*onsale.Order, len(b.orders))
 	for _, o := range b.orders {
 		b.byID[o.ID] = o
@@ -127,6 +133,10 @@ func (b *books) index(payments []paymentRow, tickets []onsale.Ticket) {
 	b.tickets = map[onsale.OrderID][]onsale.Ticket{}
 	for _, t := range tickets {
 		b.tickets[t.Order] = append(b.tickets[t.Order], t)
+	}
+	b.refunds = map[onsale.OrderID][]*refundRow{}
+	for _, r := range refunds {
+		b.refunds[r.Order] = append(b.refunds[r.Order], r)
 	}
 	b.claimedIn, b.claimsOf = map[string]int64{}, map[onsale.OrderID][]onsale.Line{}
 	for _, c := range b.claims {

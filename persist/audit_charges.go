@@ -32,6 +32,7 @@ func checkPayment(b *books, f *findings, p paymentRow) {
 	subject := "order " + string(p.order)
 	o := b.byID[p.order]
 	switch {
+	case p.state == paymentRefundDue && b.isBeingRefunded(p):
 	case p.state == paymentRefundDue:
 		if e := b.ledger[p.order]; e == nil || e.Refunded < p.amount {
 			f.add(onsale.InvariantCharges, subject, fmt.Sprintf("%d %s captured as %s bought nothing (%s) and are not refunded",
@@ -93,7 +94,8 @@ func checkEntry(b *books, f *findings, e *onsale.LedgerEntry) {
 }
 
 // countDoubleCharges counts captures beyond the one that an order may have, or
-// without an order that has tickets for it; what was refunded is not counted.
+// without an order that has tickets for it; what was refunded, or is about to be, is not
+// counted.
 func countDoubleCharges(b *books) int64 {
 	charged := map[onsale.OrderID]bool{}
 	for id := range b.payments {
@@ -107,7 +109,7 @@ func countDoubleCharges(b *books) int64 {
 		var captures, refunds int64
 		for _, p := range b.payments[id] {
 			captures++
-			if p.state == paymentRefunded {
+			if p.state == paymentRefunded || b.isBeingRefunded(p) {
 				refunds++
 			}
 		}

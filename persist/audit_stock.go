@@ -7,7 +7,7 @@ import "onsale"
 // where there is no Postgres, as in the bench of the engine alone.
 func AuditStock(l *onsale.Layout, view *onsale.HoldsView) []onsale.Violation {
 	b := &books{in: AuditInput{Event: l.Event.ID, View: view}, layout: l}
-	b.index(nil, nil)
+	b.index(nil, nil, nil)
 	f := newFindings()
 	checkCounts(b, f)
 	checkHolds(b, f)

@@ -186,6 +186,7 @@ func TestEachBrokenPromiseIsFoundAloneAndItsCulpritNamed(t *testing.T) {
 	var all []broken
 	all = append(all, brokenInPostgres...)
 	all = append(all, brokenInRedis...)
+	all = append(all, brokenRefunds...)
 	all = append(all, brokenElsewhere...)
 	w := newWorld(t)
 	for _, c := range all {

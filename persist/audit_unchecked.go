@@ -27,6 +27,7 @@ func noteUnchecked(b *books, f *findings) {
 	if b.ledger == nil {
 		f.skip(onsale.InvariantCharges, "only the book's side: the payment provider's ledger was not read")
 	}
+	noteDueRefunds(b, f)
 	if b.in.settled() {
 		noteYoungPins(b, f)
 		return

@@ -150,26 +150,8 @@ func (b *claimBatch) lock(ctx context.Context, tx pgx.Tx) (*found, error) {
 	f := &found{shelf: newShelf(), orders: map[onsale.OrderID]*bookedOrder{}}
 	var q pgx.Batch
 	q.Queue(planForAny)
-	// Each statement of a READ COMMITTED transaction sees what was committed before
-	// it began: those after the lock see all that was done under it.
-	q.Queue(lockSections, b.sections.events, b.sections.sections).Query(func(rows pgx.Rows) error {
-		var p place
-		var left int64
-		_, err := pgx.ForEachRow(rows, []any{&p.event, &p.section, &left}, func() error {
-			f.shelf.left[p] = left
-			return nil
-		})
-		return err
-	})
+	f.shelf.queue(&q, &b.sections, &b.seats)
 	q.Queue(readBooked, b.ids).Query(func(rows pgx.Rows) error { return collectBooked(rows, f.orders) })
-	q.Queue(readSeats, b.seats.events, b.seats.sections, b.seats.seats).Query(func(rows pgx.Rows) error {
-		var k seatKey
-		_, err := pgx.ForEachRow(rows, []any{&k.event, &k.section, &k.seat}, func() error {
-			f.shelf.taken[k] = true
-			return nil
-		})
-		return err
-	})
 	q.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&f.now) })
 	return f, send(ctx, tx, &q)
 }

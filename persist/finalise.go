@@ -6,8 +6,10 @@ package persist
 // same transaction, and both are in its history.
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +51,8 @@ type Stray struct {
 }
 
 // Finalise ends orders as the provider's answers say: a captured order is paid and
-// ticketed, a declined one gives its inventory back. It returns the news of every
+// ticketed, a declined one gives its inventory back; one that is captured after it was
+// declined is ticketed if all that it was for is still free. It returns the news of every
 // order that has an end, including those that had it before: repeating a batch
 // changes nothing and tells the same. Answers that fit no open order are returned
 // as strays, again on each repeat; any captured money is recorded. The answers must
@@ -64,6 +67,7 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 			events, ids = append(events, string(r.Event)), append(ids, string(r.Order))
 		}
 	}
+	var late []int
 	err = s.inTx(ctx, "finalise a batch", pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		c := newClosing()
 		if err := c.lock(ctx, tx, events, ids); err != nil {
@@ -73,7 +77,7 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 			c.apply(i, &results[i])
 		}
 		s.issue(c)
-		news, strays = c.news(ids), c.strays
+		news, strays, late = c.news(ids), c.strays, c.late
 		if err := c.write(ctx, tx); err != nil {
 			return err
 		}
@@ -84,7 +88,16 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 		return nil, nil, err
 	}
 	crashpoint.Reach(crashpoint.AfterFinaliseCommit)
-	return news, strays, nil
+	if len(late) == 0 {
+		return news, strays, nil
+	}
+	lateNews, lateStrays, err := s.reclaim(ctx, results, late)
+	if err != nil {
+		return nil, nil, err
+	}
+	strays = append(strays, lateStrays...)
+	slices.SortFunc(strays, func(a, b Stray) int { return cmp.Compare(a.Index, b.Index) })
+	return append(news, lateNews...), strays, nil
 }
 
 // closing is a batch of answers on its way into the book.
@@ -95,9 +108,11 @@ type closing struct {
 
 	tell     map[onsale.OrderID]bool
 	strays   []Stray
+	late     []int // answers that reclaim has to judge
 	ticketed []*bookedOrder
 	declined []*bookedOrder
 	dropped  map[place]int64
+	again    reclaiming // what late payments claim; nothing unless reclaim is at it
 	payments paymentColumns
 	tickets  ticketColumns
 }
@@ -134,6 +149,13 @@ func (c *closing) lock(ctx context.Context, tx pgx.Tx, events, ids []string) err
 func (c *closing) apply(i int, r *onsale.ChargeResult) {
 	o := c.orders[r.Order]
 	v := judge(o, c.captured[r.Order], r)
+	if v.late {
+		if c.again.shelf == nil {
+			c.late = append(c.late, i)
+			return
+		}
+		v = c.claimAgain(o)
+	}
 	if v.stray != "" {
 		c.strays = append(c.strays, Stray{Index: i, Reason: v.stray})
 	}
@@ -177,7 +199,9 @@ func (c *closing) write(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
 	if p := &c.payments; len(p.orders) > 0 {
 		q.Queue(insertPayments, p.events, p.orders, p.references, p.states, p.reasons, p.amounts, p.currencies, p.captured, c.now)
+		p.payBack(&q, c.now)
 	}
+	c.again.queue(&q, c.now)
 	if len(c.ticketed) > 0 {
 		ids := make([]string, len(c.ticketed))
 		for i, o := range c.ticketed {
@@ -237,8 +261,8 @@ func wellAnswered(r *onsale.ChargeResult) error {
 		return errors.New("its outcome is neither captured nor declined")
 	case r.Outcome == onsale.ChargeCaptured && r.Reference == "":
 		return errors.New("the capture has no reference")
-	case r.Outcome == onsale.ChargeCaptured && r.Amount < 0:
-		return errors.New("the capture is of less than nothing")
+	case r.Amount < 0:
+		return errors.New("its amount is negative")
 	case strings.ContainsRune(r.Reference+r.Reason+r.Currency, 0):
 		return errors.New("it has a zero byte in it")
 	}

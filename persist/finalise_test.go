@@ -111,9 +111,10 @@ func TestTwoSettlersWithTheSameAnswersFinaliseThemOnce(t *testing.T) {
 
 func TestCaptureThatBuysNothingIsRecordedAndReturned(t *testing.T) {
 	b := newBook(t)
-	gone, lost, never := b.purchase(floor(1)), b.purchase(stalls("A-1")), b.purchase(floor(1))
+	gone, lost, never := b.purchase(stalls("A-2")), b.purchase(stalls("A-1")), b.purchase(floor(1))
 	b.claim(b.purchase(stalls("A-1")), gone, lost)
 	b.finalise(declined(gone))
+	b.claim(b.purchase(stalls("A-2"))) // what it was for is another's by now
 	results := []onsale.ChargeResult{captured(gone), captured(lost), captured(never)}
 	want := []Stray{{0, ReasonOrderEnded}, {1, ReasonOrderEnded}, {2, ReasonUnknownOrder}}
 	for range 2 { // a repeat is reported again and recorded once
@@ -127,8 +128,24 @@ func TestCaptureThatBuysNothingIsRecordedAndReturned(t *testing.T) {
 	if s := b.state(gone.Order); s != onsale.OrderDeclined {
 		t.Errorf("the declined order became %s", s)
 	}
+	if r := b.audit(); r.DoubleCharges != 0 {
+		t.Errorf("the audit counts %d captures without an order while their refunds are due: %v", r.DoubleCharges, r.Err())
+	}
+	b.refuseRefunds()
 	if r := b.audit(); r.DoubleCharges != 3 {
 		t.Errorf("the audit counts %d captures without an order, want 3: %v", r.DoubleCharges, r.Err())
+	}
+}
+
+// refuseRefunds has the provider refuse all that is due.
+func (b *book) refuseRefunds() {
+	b.t.Helper()
+	due, err := b.TakeRefunds(b.t.Context(), 100, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, d := range due {
+		b.endRefund(d.ID, onsale.RefundRefused)
 	}
 }
 
@@ -142,6 +159,7 @@ func TestSecondCaptureOfAnOrderIsADoubleChargeOnRecord(t *testing.T) {
 	if len(news) != 1 || news[0].State != onsale.OrderTicketed || !reflect.DeepEqual(strays, []Stray{{1, ReasonDoubleCharge}}) {
 		t.Fatalf("news %+v, strays %+v", news, strays)
 	}
+	b.refuseRefunds()
 	r := b.audit()
 	if r.DoubleCharges != 1 || len(r.Violations) != 1 || r.Violations[0].Invariant != onsale.InvariantCharges || r.Violations[0].Subject != "order "+string(p.Order) {
 		t.Errorf("the audit found %d: %v", r.DoubleCharges, r.Err())
@@ -188,7 +206,8 @@ func TestEachAnswerHasItsVerdict(t *testing.T) {
 		{"captured again", onsale.OrderTicketed, settled, capture("ch_1", price), verdict{tell: true}},
 		{"captured twice", onsale.OrderTicketed, settled, capture("ch_2", price), verdict{payment: paymentRefundDue, stray: ReasonDoubleCharge, tell: true}},
 		{"captured too little", onsale.OrderClaimed, nil, capture("ch_1", price-1), verdict{next: onsale.OrderDeclined, reason: ReasonWrongAmount, payment: paymentRefundDue, stray: ReasonWrongAmount, tell: true}},
-		{"captured too late", onsale.OrderDeclined, nil, capture("ch_1", price), verdict{payment: paymentRefundDue, stray: ReasonOrderEnded, tell: true}},
+		{"captured too late", onsale.OrderDeclined, nil, capture("ch_1", price), verdict{late: true, tell: true}},
+		{"captured too late, and too little", onsale.OrderDeclined, nil, capture("ch_1", price-1), verdict{payment: paymentRefundDue, stray: ReasonOrderEnded, tell: true}},
 		{"captured too late, again", onsale.OrderDeclined, due, capture("ch_1", price), verdict{payment: paymentRefundDue, stray: ReasonOrderEnded, tell: true}},
 		{"captured for a rejected order", onsale.OrderRejected, nil, capture("ch_1", price), verdict{payment: paymentRefundDue, stray: ReasonOrderEnded, tell: true}},
 		{"captured for nobody", "", nil, capture("ch_1", price), verdict{payment: paymentRefundDue, stray: ReasonUnknownOrder}},

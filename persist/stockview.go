@@ -14,6 +14,8 @@ type StockView struct {
 	// Orders are those with a live claim: claimed or paid ones were pinned holds,
 	// ticketed ones sold. Their lines are what they own, sorted by section and seat.
 	Orders []onsale.Order
+	// Refunded are those that were ticketed and paid back whole, with the lines that they had.
+	Refunded []onsale.Order
 }
 
 // StockView reads the live claims of an event in one snapshot, or refuses with
@@ -34,7 +36,14 @@ func (s *Store) StockView(ctx context.Context, id onsale.EventID) (*StockView, e
 			return unknownEvent(id)
 		}
 		view.Event = events[0]
-		view.Orders, err = readClaimants(ctx, tx, id)
+		if view.Orders, err = readClaimants(ctx, tx, id); err != nil {
+			return err
+		}
+		rows, err = tx.Query(ctx, orderColumnsRead+`WHERE id IN (SELECT order_id FROM refunds WHERE event = $1) AND state = 'refunded' ORDER BY id`, string(id))
+		if err != nil {
+			return err
+		}
+		view.Refunded, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (onsale.Order, error) { return scanOrder(row) })
 		return err
 	})
 	if err != nil {

@@ -8,7 +8,7 @@ import "onsale"
 // Why money that was captured bought nothing, or why an answer can't be right.
 const (
 	ReasonDoubleCharge = "double_charge" // the order is paid under another reference
-	ReasonOrderEnded   = "order_ended"   // captured for an order that was declined or rejected
+	ReasonOrderEnded   = "order_ended"   // captured for an order that was rejected or refunded, or declined and can't be had any more
 	ReasonUnknownOrder = string(onsale.CodeUnknownOrder)
 	ReasonContradicted = "declined_after_capture"
 )
@@ -25,6 +25,7 @@ type verdict struct {
 	next    onsale.OrderState // what the order becomes; "" if it stays as it is
 	reason  string            // why the order is declined
 	payment string            // the state of the payment to record; "" for none
+	late    bool              // the order was declined: it claims again what it was for, or this is a stray
 	stray   string            // why the answer must be looked at by someone; "" if it needn't
 	tell    bool              // whether the order's news is told, again or for the first time
 }
@@ -40,7 +41,7 @@ func judge(o *bookedOrder, captured map[string]string, r *onsale.ChargeResult) v
 		return verdict{stray: ReasonUnknownOrder}
 	case o.State == onsale.OrderClaimed:
 		return verdict{next: onsale.OrderDeclined, reason: r.Reason, tell: true}
-	case len(captured) > 0:
+	case len(captured) > 0 && o.Reason != onsale.ReasonLatePayment: // which the decline came before
 		return verdict{stray: ReasonContradicted, tell: true}
 	default:
 		return verdict{tell: true}
@@ -54,6 +55,8 @@ func judgeCapture(o *bookedOrder, captured map[string]string, r *onsale.ChargeRe
 		return verdict{payment: paymentRefundDue, stray: ReasonUnknownOrder}
 	case known == paymentSettled || known == paymentRefunded:
 		return verdict{tell: true}
+	case o.State == onsale.OrderDeclined && known == "" && r.Amount == o.Amount && r.Currency == o.Currency:
+		return verdict{late: true, tell: true}
 	case o.State == onsale.OrderTicketed:
 		return verdict{payment: paymentRefundDue, stray: ReasonDoubleCharge, tell: true}
 	case o.State != onsale.OrderClaimed:

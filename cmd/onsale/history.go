@@ -12,38 +12,13 @@ import (
 	"onsale/persist"
 )
 
-func orderCommand() *cli.Command {
-	return &cli.Command{
-		Name: "order", Usage: "look into orders",
-		Commands: []*cli.Command{historyCommand()},
+// showHistory needs Postgres alone, so that it answers when all else is down.
+func showHistory(ctx context.Context, c *cli.Command, store *persist.Store, id onsale.OrderID) error {
+	moves, err := store.History(ctx, id)
+	if err != nil {
+		return err
 	}
-}
-
-// historyCommand needs Postgres alone, so that it answers when all else is down.
-func historyCommand() *cli.Command {
-	s := &settings{}
-	return &cli.Command{
-		Name: "history", Usage: "print what happened to an order: when, who and why", ArgsUsage: "ORDER",
-		Flags: append(s.flags("postgres"), &cli.BoolFlag{Name: "json", Usage: "print it as JSON"}),
-		Action: func(ctx context.Context, c *cli.Command) error {
-			if c.Args().Len() != 1 {
-				return wrong("history takes one order's id; see %s --help", c.FullName())
-			}
-			if err := s.check(c); err != nil {
-				return err
-			}
-			store, err := persist.Open(ctx, s.postgres, persist.Config{})
-			if err != nil {
-				return cantStart(err)
-			}
-			defer store.Close()
-			moves, err := store.History(ctx, onsale.OrderID(c.Args().First()))
-			if err != nil {
-				return err
-			}
-			return printHistory(c, moves)
-		},
-	}
+	return printHistory(c, moves)
 }
 
 func printHistory(c *cli.Command, moves []onsale.OrderMove) error {

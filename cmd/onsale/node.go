@@ -153,7 +153,11 @@ func (n *node) addSettlement() {
 	}
 	n.add(
 		checkout.NewConfirmer(n.broker(), n.producer, n.desk, n.store.Layout, n.log),
-		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.All, Drained: drained, Orders: n.store.OrdersByID, Log: n.log}),
+		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.All, Drained: drained, Orders: n.store.OrdersByID,
+			Tell: n.tellAgain, Metrics: n.set, Log: n.log}),
+		checkout.NewRefunder(checkout.RefunderConfig{Book: n.store, Provider: n.provider, Desk: n.desk, Layouts: n.store.Layout,
+			Producer: n.producer, Metrics: n.set, Log: n.log}),
+		checkout.NewReconciler(checkout.ReconcilerConfig{Book: n.store, Events: events.All, Idle: n.paymentsIdle, Producer: n.producer, Metrics: n.set, Log: n.log}),
 		persist.NewHistorian(n.store, n.log),
 		persist.NewSettler(persist.SettlerConfig{Store: n.store, Broker: n.broker(), Producer: n.producer, Metrics: n.set, Log: n.log}),
 		payment.NewWorker(payment.WorkerConfig{
@@ -161,6 +165,25 @@ func (n *node) addSettlement() {
 			Metrics: n.set, Log: n.log,
 		}),
 	)
+}
+
+// tellAgain produces orders' news.
+func (n *node) tellAgain(ctx context.Context, news ...onsale.OrderNews) error {
+	messages := make([]kafka.Message, len(news))
+	for i, o := range news {
+		messages[i] = kafka.Message{Topic: onsale.TopicOrders, Key: string(o.Order), Value: o}
+	}
+	return n.producer.Produce(ctx, messages...)
+}
+
+// paymentsIdle reports whether no charge and no result waits in Kafka.
+func (n *node) paymentsIdle(ctx context.Context) (bool, error) {
+	charges, err := kafka.Lag(ctx, n.broker(), payment.WorkerGroup, onsale.TopicCharges)
+	if err != nil || charges > 0 {
+		return false, err
+	}
+	results, err := kafka.Lag(ctx, n.broker(), persist.GroupFinalise, onsale.TopicResults)
+	return results == 0, err
 }
 
 func (n *node) addServer(r roles) error {

@@ -81,7 +81,7 @@ func fileSettings(root *cli.Command) []string {
 	return slices.Compact(names)
 }
 
-// sourcesOf are a flag's. Settings are texts, numbers, and yes or no.
+// sourcesOf are a flag's. Settings are texts, numbers, times, and yes or no.
 func sourcesOf(f cli.Flag) []cli.ValueSource {
 	switch f := f.(type) {
 	case *cli.StringFlag:
@@ -89,6 +89,8 @@ func sourcesOf(f cli.Flag) []cli.ValueSource {
 	case *cli.IntFlag:
 		return f.Sources.Chain
 	case *cli.BoolFlag:
+		return f.Sources.Chain
+	case *cli.DurationFlag:
 		return f.Sources.Chain
 	}
 	return nil

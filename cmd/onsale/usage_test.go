@@ -84,6 +84,8 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"a backlog of nothing":       {[]string{"serve", "--max-backlog", "0"}, "--max-backlog"},
 		"a backlog of no time":       {[]string{"serve", "--max-backlog-age", "0s"}, "--max-backlog-age"},
 		"a backlog for ever":         {[]string{"serve", "--max-backlog-age", "48h"}, "--max-backlog-age"},
+		"an order without an id":     {[]string{"order", "show"}, "--help"},
+		"an order that is none":      {[]string{"order", "refund", "nonsense"}, "no order's id"},
 		"a bench of nobody":          {[]string{"bench", "rush", "--users", "-1"}, "users"},
 		"faults of no broker":        {[]string{"bench", "faults", "--kafka", "rabbit"}, "--kafka"},
 	} {
@@ -122,7 +124,7 @@ func TestASettingOfTheWrongTypeIsWrongUseWhereverItStands(t *testing.T) {
 func TestASettingsFileMayHaveWhatAnyRoleTakes(t *testing.T) {
 	t.Parallel()
 	names := fileSettings(command())
-	for _, name := range []string{"redis", "kafka-prefix", "max-feeds-per-ip", "log-level", "ledger", "webhook-url", "port", "data", "front"} {
+	for _, name := range []string{"redis", "kafka-prefix", "max-feeds-per-ip", "log-level", "ledger", "webhook-url", "port", "data", "front", "notify", "smtp", "payment-timeout"} {
 		path := filepath.Join(t.TempDir(), "onsale.yaml")
 		writeFile(t, path, name+": 7\n")
 		s := &settings{file: path}

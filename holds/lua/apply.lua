@@ -10,7 +10,7 @@
 --          {"recovering"}    stock is being rebuilt
 
 -- How many arguments an operation has; the others say it themselves, in a first one.
-local arity = {general = 3, block = 5, release = 1, pin = 1, extend = 1, look = 0, accept = 1, confirm = 1, free = 1,
+local arity = {general = 3, block = 5, release = 1, pin = 1, extend = 1, look = 0, accept = 1, confirm = 1, free = 1, refund = 1,
   spare = 2, lend = 3, borrow = 4}
 
 local n = tonumber(ARGV[4])

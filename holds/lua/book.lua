@@ -25,7 +25,8 @@
 -- A hold's states are h(eld), p(inned), s(old), r(eleased) and (e)x(pired). The
 -- first three are also its seats' letters; a is available, and so, for those who ask
 -- for them, are w(heelchair) and c(ompanion) seats. One that is o(wed) is sold by
--- Postgres's word while its inventory here is another hold's; see confirm.lua.
+-- Postgres's word while its inventory here is another hold's; see confirm.lua. One that is
+-- b(ack) was sold and refunded; see refund.lua.
 
 local META, HOLDS, DUE, BUYERS, SEATS, PINS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local match, gmatch, find, sub, rep = string.match, string.gmatch, string.find, string.sub, string.rep
@@ -228,6 +229,26 @@ local function each_line(hold, f)
     total = total + n
   end
   return total
+end
+
+-- A line as a record has it: {section = …, n = …, seats = {{offset = …, letter = …}, …}}.
+local function line_text(line)
+  local n = #line.seats
+  if n == 0 then return line.section .. '*' .. text(line.n) end
+  local offsets = {}
+  for i = 1, n do
+    local s = line.seats[i]
+    offsets[i] = s.letter == 'a' and text(s.offset) or text(s.offset) .. s.letter
+  end
+  return line.section .. '@' .. concat(offsets, '.')
+end
+
+-- Whether a hold has inventory.
+local function is_live(hold) return hold.state == 'h' or hold.state == 'p' or hold.state == 's' end
+
+-- The hold of an order of which Redis knows nothing.
+local function unknown_hold(buyer, lines)
+  return {state = 'x', generation = '1', deadline = now, pinned = 0, accepted = '0', buyer = buyer, print = '', lines = lines}
 end
 
 -- Moves all that a hold has from its state to another; returns how many admissions that is.

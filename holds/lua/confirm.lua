@@ -7,9 +7,43 @@
 --   not there any more         it is owed: it stays among the pins, and recovery
 --                              confirms it again until the hold that has the
 --                              inventory ends. Postgres rejects that one's order
+--   refunded                   it stays so: these are older news
+--
+-- The lines are what the order has. They are fewer than the hold's once some of it was
+-- refunded, which is available again then; and more if these are older news, which
+-- change nothing. So however often news come, and in whatever order, the hold ends with
+-- what all of them leave it.
 --
 -- ARGS     id, buyer, lines
 -- RETURNS  "ok", "owed"
+
+-- Takes from a hold what its order hasn't got any more.
+local function keep_only(id, hold, lines)
+  local left = {} -- by section: how many, and the offsets of seats
+  each_line({lines = lines}, function(section, n, line)
+    left[section] = {n = n}
+    for i = 1, #line do left[section][line[i].offset] = true end
+  end)
+  local kept, live = {}, is_live(hold)
+  each_line(hold, function(section, n, line)
+    local has = left[section] or {n = 0}
+    local stay, go = {}, {}
+    for i = 1, #line do
+      local to = has[line[i].offset] and stay or go
+      to[#to + 1] = line[i]
+    end
+    local stays = #line > 0 and #stay or math.min(n, has.n)
+    if stays < n and live then
+      offer_again(section, n - stays, go, hold.state)
+      credit(hold.buyer, stays - n)
+    end
+    if stays > 0 then kept[#kept + 1] = line_text({section = section, n = stays, seats = stay}) end
+  end)
+  local text = concat(kept, ',')
+  if text == hold.lines or text == '' then return end
+  hold.lines = text
+  put(id, hold)
+end
 
 local function is_there(hold)
   local there = true
@@ -21,10 +55,9 @@ local function is_there(hold)
 end
 
 operations.confirm = function(id, buyer, at)
-  local hold = hold_of(id)
-  if not hold then
-    hold = {state = 'x', generation = '1', deadline = now, pinned = 0, accepted = '0', buyer = buyer, print = '', lines = ARGV[at]}
-  end
+  local hold = hold_of(id) or unknown_hold(buyer, ARGV[at])
+  if hold.state == 'b' then return 'ok' end
+  if hold.lines ~= ARGV[at] then keep_only(id, hold, ARGV[at]) end
   if hold.state == 's' then return 'ok' end
   if hold.state == 'h' or hold.state == 'p' then
     move_hold(hold, hold.state, 's')

@@ -2,7 +2,7 @@
 -- what the hold had is available again.
 --
 -- ARGS     id, when it was pinned as the caller knows it (0: whenever)
--- RETURNS  "ok", also for a repeat; "unknown"; "sold" (it can't be freed); "pinned"
+-- RETURNS  "ok", also for a repeat; "unknown"; "sold" (only refund.lua frees it); "pinned"
 --          (again since: another purchase may be on its way)
 
 operations.free = function(id, _, at)

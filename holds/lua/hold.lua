@@ -123,17 +123,6 @@ local function refused(buyer, total)
   if b.n + total > cap then return 'buyer_limit ' .. text(math.max(0, cap - b.n)) end
 end
 
-local function line_text(line)
-  local n = #line.seats
-  if n == 0 then return line.section .. '*' .. text(line.n) end
-  local offsets = {}
-  for i = 1, n do
-    local s = line.seats[i]
-    offsets[i] = s.letter == 'a' and text(s.offset) or text(s.offset) .. s.letter
-  end
-  return line.section .. '@' .. concat(offsets, '.')
-end
-
 local function lines_text(lines)
   local t = line_text(lines[1])
   for k = 2, #lines do t = t .. ',' .. line_text(lines[k]) end

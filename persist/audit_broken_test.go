@@ -112,16 +112,6 @@ var brokenInPostgres = []broken{
 			w.forOrder(w.seated, `UPDATE tickets SET seat = 'C-1' WHERE order_id = %s AND seat = 'A-2'`)
 		},
 		subject: ofOrder(seated), detail: "its tickets are of 1 of floor, 2 of stalls [A-1 C-1]", history: "ticketed"},
-	{name: "a ticket of an order that was paid back", invariant: onsale.InvariantKeys,
-		spoil: func(w *world) {
-			w.refund()
-			w.entry(w.standing).Refunded = w.standing.Amount
-			w.forOrder(w.standing, `UPDATE tickets SET state = 'valid' WHERE order_id = %s AND number = 2`)
-		},
-		subject: ofOrder(standing), detail: "it is refunded, and 1 of its 2 tickets are void", history: "paid → ticketed"},
-	{name: "an order without a ticket that admits", invariant: onsale.InvariantKeys,
-		spoil:   func(w *world) { w.forOrder(w.standing, `UPDATE tickets SET state = 'void' WHERE order_id = %s`) },
-		subject: ofOrder(standing), detail: "it is ticketed, and 2 of its 2 tickets are void"},
 	{name: "a ticket with two codes", invariant: onsale.InvariantKeys,
 		spoil: func(w *world) {
 			w.forOrder(w.standing, `UPDATE tickets SET serial = 2 WHERE order_id = %s AND number = 1`)

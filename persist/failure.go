@@ -66,21 +66,20 @@ func conflict(err error) bool {
 	if !errors.As(err, &pg) {
 		return errors.Is(err, errOvertaken)
 	}
-	return pg.Code == serializationFailure || pg.Code == deadlockDetected || pg.Code == uniqueViolation || rerouted(pg)
+	return pg.Code == serializationFailure || pg.Code == deadlockDetected || pg.Code == uniqueViolation || misrouted(pg)
 }
 
-// rerouted reports whether a row of the history was on its way to the default partition
-// while that gave up the row's month to a partition of its own, where it goes the next
-// time. No constraint of ours has a hand in it, so it names none.
-func rerouted(pg *pgconn.PgError) bool {
-	return pg.Code == checkViolation && pg.ConstraintName == "" && strings.HasPrefix(pg.TableName, "order_history")
+// misrouted reports whether a row of the history was on its way to a partition when the one
+// that it belongs to was made.
+func misrouted(pg *pgconn.PgError) bool {
+	return pg.Code == checkViolation && pg.ConstraintName == "" && strings.HasPrefix(pg.TableName, "order_history_")
 }
 
 // hopeless reports whether the same input will fail the same way for ever, since
 // Postgres refuses the data itself.
 func hopeless(err error) bool {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code == uniqueViolation || rerouted(pg) {
+	if !errors.As(err, &pg) || pg.Code == uniqueViolation || misrouted(pg) {
 		return false
 	}
 	class := pg.Code[:2]

@@ -44,6 +44,20 @@ bench-holds: build ## holds and refusals a second over HTTP, against a no-op and
 	@deploy/install redis postgres
 	build/onsale bench holds --json build/bench/holds.json $(ARGS)
 
+.PHONY: bench-faults
+bench-faults: build ## a few short storms while processes are killed, paused and cut off; about 3 minutes; build/bench/faults*.json
+	@deploy/install redis postgres
+	build/onsale bench faults --runs 2 --duration 20s --json build/bench/faults.json $(ARGS)
+	@deploy/kafka/fetch >/dev/null
+	build/onsale bench faults --runs 1 --duration 20s --kafka apache --json build/bench/faults-kafka.json $(ARGS)
+
+.PHONY: faults
+faults: build ## the same for an hour: 40 storms, and 10 on Apache Kafka (ARGS="--seed N" for others)
+	@deploy/install redis postgres
+	build/onsale bench faults --runs 40 --json build/bench/faults-long.json $(ARGS)
+	@deploy/kafka/fetch >/dev/null
+	build/onsale bench faults --runs 10 --kafka apache --json build/bench/faults-kafka-long.json $(ARGS)
+
 .PHONY: bench-settle
 bench-settle: build ## orders a second from Kafka to tickets, in batches and singly; the report is build/bench/settle.json
 	@deploy/install redis postgres

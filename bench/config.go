@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -27,6 +28,13 @@ type RushConfig struct {
 	FeedTimeout   time.Duration // how long the feeds may take at the end to show what the server shows; default 20 s
 	Remote        bool          // the targets may be on another machine, because they are the caller's own; default false
 
+	// What a rush on a house that breaks has besides. Its buyers are the same.
+	Watchers    int                         // feeds that stay open when their buyers have left; default: all
+	SlowPayment time.Duration               // how long the provider takes for the cards it is slow with; default 50 ms
+	Forgetful   bool                        // Redis may lose what is only held: its key may then hold anew, in a later epoch
+	GoOn        func() bool                 // asked, when all have arrived, whether one more shall, at the mean pace; as many again at most; default: no
+	Heal        func(context.Context) error // called when the last buyer has left, before anything is checked; default: nothing
+
 	// Progress is told the figures so far about 5 times a second, and whenever the phase
 	// changes; calls don't overlap. It must not block. Default: nobody is told.
 	Progress func(Progress)
@@ -41,6 +49,7 @@ const (
 	defaultResultTimeout = 60 * time.Second
 	defaultExpiryWait    = 20 * time.Second
 	defaultFeedTimeout   = 20 * time.Second
+	defaultSlowPayment   = 50 * time.Millisecond
 
 	maxUsers         = 200_000
 	maxOver          = time.Hour
@@ -80,6 +89,18 @@ func (c RushConfig) WithDefaults() RushConfig {
 	if c.FeedTimeout == 0 {
 		c.FeedTimeout = defaultFeedTimeout
 	}
+	if c.Watchers == 0 {
+		c.Watchers = c.Users
+	}
+	if c.SlowPayment == 0 {
+		c.SlowPayment = defaultSlowPayment
+	}
+	if c.GoOn == nil {
+		c.GoOn = func() bool { return false }
+	}
+	if c.Heal == nil {
+		c.Heal = func(context.Context) error { return nil }
+	}
 	return c
 }
 
@@ -100,6 +121,8 @@ func (c RushConfig) validate() error {
 		return wrong("think: %v must not be negative", c.Think)
 	case c.ResultTimeout < time.Second || c.ResultTimeout > maxResultTimeout:
 		return wrong("result timeout: %v must be from 1s to %v", c.ResultTimeout, maxResultTimeout)
+	case c.Watchers < 0 || c.SlowPayment < 0:
+		return wrong("watchers and slow payment must not be negative")
 	case c.AdminToken == "":
 		return wrong("admin token: give --admin-token or ONSALE_ADMIN_TOKEN: a rush ends with an audit, which is the operator's")
 	case c.Event != "" && c.Create != nil:

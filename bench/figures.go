@@ -58,7 +58,7 @@ func (r *rush) report(audit *onsale.AuditReport) *Report {
 	r.mu.Unlock()
 	verdict := Verdict{
 		Oversold: audit.Oversold, LostOrders: audit.LostOrders, DoubleCharges: audit.DoubleCharges,
-		Violations: append([]onsale.Violation{}, audit.Violations...),
+		Violations: r.ledger.withWitnesses(audit.Violations), Unchecked: audit.Unchecked,
 	}
 	report := &Report{
 		Scenario: "rush",

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +31,7 @@ type promise struct {
 	order    onsale.OrderID
 	token    string // the buyer's
 	lines    []onsale.Line
+	asked    time.Time         // when it was first sent
 	accepted bool              // answered 202; otherwise nobody said what was done
 	told     onsale.OrderState // the end that the buyer was told of; "" if they never were
 }
@@ -81,6 +84,32 @@ func (l *ledger) repeatLater(r repeat) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.repeats = append(l.repeats, r)
+}
+
+// withWitnesses adds to each violation of an order or a hold what its buyer was told.
+func (l *ledger) withWitnesses(violations []onsale.Violation) []onsale.Violation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	said := map[string]string{}
+	for _, p := range l.promises {
+		text := fmt.Sprintf("its buyer asked at %s and was answered nothing definite", p.asked.UTC().Format(time.RFC3339Nano))
+		if p.accepted {
+			text = fmt.Sprintf("its buyer asked at %s, was answered 202, and then told %q", p.asked.UTC().Format(time.RFC3339Nano), p.told)
+		}
+		said[string(p.order)], said[string(p.order.Hold())] = text, text
+	}
+	out := make([]onsale.Violation, len(violations))
+	for i, v := range violations {
+		_, id, named := strings.Cut(v.Subject, " ") // as "order ord_…"; a subject of ours is the id alone
+		if !named {
+			id = v.Subject
+		}
+		if text := said[id]; text != "" {
+			v.History = append(slices.Clone(v.History), text)
+		}
+		out[i] = v
+	}
+	return out
 }
 
 // ticketed records the tickets that a buyer was given for an order of so many

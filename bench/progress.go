@@ -30,6 +30,7 @@ type Progress struct {
 	Arrived   int64         // buyers
 	Active    int64         // buyers who have arrived and not left
 	Held      int64         // holds granted
+	Accepted  int64         // purchases answered with 202
 	Sold      int64         // orders ticketed
 	Declined  int64         // orders
 	Refused   int64         // holds and checkouts refused
@@ -81,7 +82,7 @@ func (r *rush) progress() Progress {
 	m := &r.m
 	p := Progress{
 		Phase: r.phase.Load().(Phase), Users: r.cfg.Users,
-		Arrived: m.arrived.Load(), Active: m.active.Load(), Held: m.held.Load(), Sold: m.sold.Load(),
+		Arrived: m.arrived.Load(), Active: m.active.Load(), Held: m.held.Load(), Accepted: m.accepted.Load(), Sold: m.sold.Load(),
 		Declined: m.declined.Load(), Refused: m.refused.Load(), Errors: m.errors.Load(), Feeds: m.feeds.Load(),
 		HoldP99: m.hold.quantiles().P99,
 	}

@@ -79,9 +79,11 @@ func (b *buyer) compareClicks(ctx context.Context, r request, first, second clic
 	}
 	var refusal *onsale.Error
 	switch {
+	case other.err == nil && b.rush.cfg.Forgetful && differInEpoch(granted.hold.ID, other.hold.ID):
+		// One of them came before Redis lost its stock. Which, only the audit can say.
 	case other.err == nil && other.hold.ID != granted.hold.ID:
 		b.rush.ledger.violate(onsale.InvariantKeys, string(granted.hold.ID), "the key that made it also made %s", other.hold.ID)
-	case errors.As(other.err, &refusal) && !isBusy(refusal) && refusal.Code != onsale.CodeHoldEnded:
+	case errors.As(other.err, &refusal) && !isBusy(refusal) && refusal.Code != onsale.CodeHoldEnded && !b.rush.cfg.Forgetful:
 		b.rush.ledger.violate(onsale.InvariantKeys, string(granted.hold.ID), "its key, repeated, is answered %s", refusal.Code)
 	}
 	return granted.hold, nil
@@ -113,6 +115,7 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 		}{b.payment, hold.Generation},
 	}
 	b.rush.m.paying.Add(1)
+	asked := time.Now()
 	err := b.insist(ctx, r, &b.rush.m.checkout, order)
 	switch {
 	case onsale.CodeOf(err) == onsale.CodeHoldEnded:
@@ -120,7 +123,7 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 		return
 	case err != nil:
 		b.giveUp(ctx, "checking out", err)
-		b.rush.ledger.promised(promise{order: hold.ID.Order(), token: b.token, lines: hold.Lines})
+		b.rush.ledger.promised(promise{order: hold.ID.Order(), token: b.token, lines: hold.Lines, asked: asked})
 		return
 	}
 	accepted := time.Now()
@@ -132,7 +135,7 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 		b.feed.reopen()
 	}
 	told := b.awaitEnd(ctx, order.ID, accepted)
-	b.rush.ledger.promised(promise{order: order.ID, token: b.token, lines: hold.Lines, accepted: true, told: told})
+	b.rush.ledger.promised(promise{order: order.ID, token: b.token, lines: hold.Lines, asked: asked, accepted: true, told: told})
 	b.rush.m.ended(told, onsale.Quantity(hold.Lines))
 	if told == onsale.OrderTicketed && b.readsTickets {
 		b.fetchTickets(ctx, order.ID, hold.Lines)

@@ -46,6 +46,7 @@ type Verdict struct {
 	LostOrders    int64              `json:"lost_orders"`    // orders answered 202 that came to no end
 	DoubleCharges int64              `json:"double_charges"` // captured payments
 	Violations    []onsale.Violation `json:"violations"`     // never null
+	Unchecked     []onsale.Unchecked `json:"unchecked,omitempty"`
 }
 
 // ErrVoid says that a run proves nothing: no promise was broken, because none was asked for.

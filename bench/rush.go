@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,7 +42,8 @@ type rush struct {
 	telling  sync.Mutex // held while the caller is told, so that calls don't overlap
 	mu       sync.Mutex
 	opened   time.Time // under mu: when the first buyer could arrive
-	watches  []*watch  // under mu: every feed that was opened
+	watches  []*watch  // under mu: every feed that was opened, and not left
+	staying  int       // under mu: feeds that stay open though their buyers have left
 	troubles []string  // under mu: the first errors, for people; bounded by maxTroubles
 }
 
@@ -102,6 +104,9 @@ func (r *rush) run(ctx context.Context) (*Report, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("the rush was stopped: %w", err)
 	}
+	if err := r.cfg.Heal(ctx); err != nil {
+		return nil, fmt.Errorf("the house did not heal: %w", err)
+	}
 	audit, err := r.judge(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("checking the outcome: %w", err)
@@ -119,33 +124,60 @@ func (r *rush) storm(ctx context.Context) {
 	r.mu.Unlock()
 	r.enter(PhaseStorm)
 	var crowd sync.WaitGroup
-	for i, at := range schedule {
+	arrive := func(i int, at time.Duration) bool {
 		arrival := opened.Add(at)
 		if !waitUntil(ctx, arrival) {
-			break
+			return false
 		}
 		r.m.arrived.Add(1)
 		r.m.active.Add(1)
-		crowd.Go(func() { r.buyer(i).visit(ctx, arrival) })
+		crowd.Go(func() { r.visit(ctx, r.buyer(i), arrival) })
+		return true
+	}
+	for i, at := range schedule {
+		if !arrive(i, at) {
+			break
+		}
+	}
+	for i, pace := r.cfg.Users, r.cfg.Over/time.Duration(r.cfg.Users); i < 2*r.cfg.Users && r.cfg.GoOn(); i++ {
+		if !arrive(i, time.Duration(i)*pace) {
+			break
+		}
 	}
 	r.enter(PhaseSettling)
 	crowd.Wait()
 	r.stormed, r.requests = time.Since(opened), r.m.requests.Load()
 }
 
-// buyer returns the n-th buyer, whose first step is due now.
-func (r *rush) buyer(n int) *buyer {
-	return &buyer{temper: newTemper(r.cfg.Seed, n, r.cfg.Think), rush: r, due: time.Now()}
+// visit is a buyer's visit. The feed stays open after it as long as there are not too many.
+func (r *rush) visit(ctx context.Context, b *buyer, arrival time.Time) {
+	b.visit(ctx, arrival)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b.feed == nil {
+		return
+	}
+	if r.staying < r.cfg.Watchers {
+		r.staying++
+		return
+	}
+	b.feed.leave()
+	r.watches = slices.DeleteFunc(r.watches, func(w *watch) bool { return w == b.feed })
 }
 
-// watch opens a feed, which stays open until the rush is over: people look on after
-// they have bought, and every feed is checked at the end.
+// buyer returns the n-th buyer, whose first step is due now.
+func (r *rush) buyer(n int) *buyer {
+	return &buyer{temper: newTemper(r.cfg.Seed, n, r.cfg.Think, r.cfg.SlowPayment), rush: r, due: time.Now()}
+}
+
+// watch opens a feed, which stays open until it is left or the rush is over: people look on
+// after they have bought, and every feed is checked at the end.
 func (r *rush) watch(token string) *watch {
 	w := newWatch(r.dialer, r.layout, token, &r.m, r.ledger)
 	r.mu.Lock()
 	r.watches = append(r.watches, w)
 	r.mu.Unlock()
-	r.feeds.Go(context.Background(), w.run)
+	r.feeds.Go(context.Background(), w.runUntilLeft)
 	return w
 }
 

@@ -57,7 +57,7 @@ func (r *Report) Table(w io.Writer) error {
 func (r *Report) plainTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
-		fmt.Fprintf(t, "%s\t%.4g %s\n", name, r.Figures[name].Value, r.Figures[name].Unit)
+		fmt.Fprintf(t, "%s\t%s %s\n", name, short(r.Figures[name].Value), r.Figures[name].Unit)
 	}
 	fmt.Fprintln(t)
 	for _, name := range slices.Sorted(maps.Keys(r.Ratios)) {
@@ -90,7 +90,18 @@ func (r *Report) verdict(b *strings.Builder) {
 	fmt.Fprintf(b, "BROKEN promises: %d\n", len(r.Audit.Violations))
 	for _, v := range r.Audit.Violations {
 		fmt.Fprintf(b, "  invariant %d: %s %s\n", v.Invariant, v.Subject, v.Detail)
+		for _, line := range v.History {
+			fmt.Fprintf(b, "      %s\n", line)
+		}
 	}
+}
+
+// short is four digits of a number, and all that stand before its point.
+func short(v float64) string {
+	if v >= 1000 {
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	}
+	return fmt.Sprintf("%.4g", v)
 }
 
 // count is a figure as a whole number in groups of three.

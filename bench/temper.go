@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"onsale"
@@ -50,7 +51,7 @@ type temper struct {
 	think        time.Duration
 }
 
-func newTemper(seed uint64, buyer int, think time.Duration) *temper {
+func newTemper(seed uint64, buyer int, think, slow time.Duration) *temper {
 	rng := rand.New(rand.NewPCG(seed, uint64(buyer)))
 	t := &temper{kind: onsale.Reserved, quantity: 1 + rng.IntN(mostPlaces), rng: rng, think: think}
 	if rng.Float64() < likesGeneral {
@@ -63,16 +64,16 @@ func newTemper(seed uint64, buyer int, think time.Duration) *temper {
 	t.doubleClicks = rng.Float64() < doubleClicks
 	t.reopensFeed = rng.Float64() < reopensFeed
 	t.readsTickets = rng.Float64() < readsTickets
-	t.payment = paymentPrefix + drawPayment(rng.Float64())
+	t.payment = paymentPrefix + drawPayment(rng.Float64(), slow)
 	return t
 }
 
-// drawPayment chooses a card for p, uniform in [0, 1).
-func drawPayment(p float64) string {
+// drawPayment chooses a card for p, uniform in [0, 1). One that the provider is slow with takes so long.
+func drawPayment(p float64, slow time.Duration) string {
 	for _, card := range []struct {
 		name  string
 		share float64
-	}{{"decline", paysDeclined}, {"delay_50", paysDelayed}, {"broken", paysBroken}, {"twice", paysTwice}, {"timeout", paysSilently}} {
+	}{{"decline", paysDeclined}, {"delay_" + strconv.FormatInt(slow.Milliseconds(), 10), paysDelayed}, {"broken", paysBroken}, {"twice", paysTwice}, {"timeout", paysSilently}} {
 		if p < card.share {
 			return card.name
 		}

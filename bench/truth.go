@@ -56,7 +56,7 @@ func (r *rush) judge(ctx context.Context) (*onsale.AuditReport, error) {
 	}
 	oversold := r.ledger.checkAdmissions(r.layout, orders)
 	lost := r.ledger.checkEnds(orders)
-	if err := r.checkRepeats(ctx); err != nil {
+	if err := r.checkRepeats(ctx, orders); err != nil {
 		return nil, err
 	}
 	if err := r.checkFeeds(ctx); err != nil {
@@ -191,22 +191,40 @@ func (l *ledger) checkAdmissions(layout *onsale.Layout, orders []onsale.Order) (
 }
 
 // checkRepeats asks again for holds that were granted, under their keys: the answer is
-// the same hold, whatever has become of it (invariant 5).
-func (r *rush) checkRepeats(ctx context.Context) error {
+// the same hold, whatever has become of it (invariant 5). Orders are those of the promises.
+func (r *rush) checkRepeats(ctx context.Context, orders []onsale.Order) error {
+	bought := map[onsale.HoldID]bool{}
+	for i := range orders {
+		bought[orders[i].Hold] = orders[i].State.HasClaim()
+	}
 	return r.each(ctx, len(r.ledger.repeats), func(ctx context.Context, client *buyer, i int) error {
 		first, again := r.ledger.repeats[i], new(onsale.Hold)
+		forgotten := r.forgot(first.hold) && !bought[first.hold]
 		err := client.insist(ctx, first.request, nil, again)
 		var refusal *onsale.Error
 		switch {
-		case err == nil && again.ID != first.hold:
+		case err == nil && !(forgotten && differInEpoch(first.hold, again.ID)) && again.ID != first.hold:
 			r.ledger.violate(onsale.InvariantKeys, string(first.hold), "its key, repeated, made %s", again.ID)
-		case errors.As(err, &refusal) && !isBusy(refusal) && refusal.Code != onsale.CodeHoldEnded:
+		case errors.As(err, &refusal) && !isBusy(refusal) && refusal.Code != onsale.CodeHoldEnded && !forgotten:
 			r.ledger.violate(onsale.InvariantKeys, string(first.hold), "its key, repeated, is answered %s", refusal.Code)
 		case err != nil && (refusal == nil || isBusy(refusal)):
 			return fmt.Errorf("repeating the request for hold %s: %w", first.hold, err)
 		}
 		return nil
 	})
+}
+
+// forgot reports whether Redis may have lost a hold, because its stock was laid anew since:
+// then its key may hold again, under an id that differs in the epoch alone, or find that
+// there is nothing left. What was bought is never lost.
+func (r *rush) forgot(hold onsale.HoldID) bool {
+	_, epoch, ok := hold.Parse()
+	return r.cfg.Forgetful && ok && epoch < r.leftover.Epoch
+}
+
+func differInEpoch(first, again onsale.HoldID) bool {
+	_, epoch, ok := again.Parse()
+	return ok && first != again && first.In(epoch) == again
 }
 
 // found returns every violation, with a line for those beyond the bound.

@@ -37,6 +37,9 @@ type watch struct {
 	ready chan struct{} // closed when the first snapshot is folded
 	news  chan struct{} // holds one when an order came to its end, or that may have been missed
 
+	left  context.Context // ends when nobody looks any more
+	leave context.CancelFunc
+
 	mu      sync.Mutex
 	fold    feedclient.Fold             // under mu
 	ends    map[onsale.OrderID]orderEnd // under mu: what it was told of its own orders
@@ -52,8 +55,18 @@ type orderEnd struct {
 }
 
 func newWatch(d *dialer, layout *onsale.Layout, token string, m *measured, l *ledger) *watch {
-	return &watch{dialer: d, layout: layout, token: token, m: m, ledger: l,
+	w := &watch{dialer: d, layout: layout, token: token, m: m, ledger: l,
 		ready: make(chan struct{}), news: make(chan struct{}, 1), ends: map[onsale.OrderID]orderEnd{}}
+	w.left, w.leave = context.WithCancel(context.Background())
+	return w
+}
+
+// runUntilLeft keeps the feed open until ctx ends or it is left.
+func (w *watch) runUntilLeft(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(w.left, cancel)()
+	w.run(ctx)
 }
 
 // run keeps the feed open until ctx ends.

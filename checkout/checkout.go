@@ -24,6 +24,7 @@ import (
 
 	"onsale"
 	"onsale/holds"
+	"onsale/internal/crashpoint"
 	"onsale/internal/kafka"
 )
 
@@ -83,6 +84,7 @@ func (t *Till) Accept(ctx context.Context, l *onsale.Layout, r Request) (onsale.
 	if err != nil {
 		return onsale.Order{}, err
 	}
+	crashpoint.Reach(crashpoint.AfterPin)
 	// To the millisecond, as Redis notes it: a repeat is told the same.
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	order := onsale.Order{
@@ -105,6 +107,7 @@ func (t *Till) Accept(ctx context.Context, l *onsale.Layout, r Request) (onsale.
 	case err != nil:
 		return onsale.Order{}, onsale.Busy(onsale.CodeUnavailable, "the purchase could not be confirmed; your hold is safe, ask again", retryAfter, err)
 	}
+	crashpoint.Reach(crashpoint.AfterProduce)
 	t.desk.Accept(l, hold.ID, r.Buyer, now)
 	return order, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"onsale"
 	"onsale/holds"
+	"onsale/internal/crashpoint"
 	"onsale/internal/kafka"
 )
 
@@ -119,6 +120,7 @@ func settlementOf(news *onsale.OrderNews) holds.Settlement {
 
 // settle settles an event's holds; if its stock is being laid anew, until the deadline.
 func (c confirmer) settle(ctx context.Context, e *endings, deadline time.Time) error {
+	crashpoint.Reach(crashpoint.BeforeTellingRedis)
 	for {
 		err := c.desk.Settle(ctx, e.layout, e.settlements)
 		if onsale.CodeOf(err) != onsale.CodeRecovering {

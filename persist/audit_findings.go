@@ -61,7 +61,7 @@ func (f *findings) culprits() []string {
 }
 
 // conclude makes the report: each finding with the history of its orders, their
-// dead letters, and what Redis remembers of their holds.
+// dead letters, what Redis remembers of their holds, and the provider of their charges.
 func (f *findings) conclude(b *books, histories map[onsale.OrderID][]string) *onsale.AuditReport {
 	r := &f.report
 	for _, n := range f.named {
@@ -73,6 +73,9 @@ func (f *findings) conclude(b *books, histories map[onsale.OrderID][]string) *on
 			}
 			if h := b.holds[id.Hold()]; h != nil {
 				history = append(history, describeHold(h))
+			}
+			if b.ledger != nil && id != "" {
+				history = append(history, describeEntry(b.ledger[id]))
 			}
 		}
 		r.Add(n.invariant, n.subject, n.detail, history...)
@@ -87,6 +90,13 @@ func (f *findings) conclude(b *books, histories map[onsale.OrderID][]string) *on
 
 func describeDead(d DeadLetter) string {
 	return fmt.Sprintf("%s dead letter of %s: %s", stamp(d.At), d.Origin, d.Reason)
+}
+
+func describeEntry(e *onsale.LedgerEntry) string {
+	if e == nil {
+		return "the provider: no charge"
+	}
+	return fmt.Sprintf("the provider: %s as %s, %d of %d %s, refunded %d", e.Outcome, e.Reference, e.Captures, e.Amount, e.Currency, e.Refunded)
 }
 
 func describeHold(h *onsale.HeldRecord) string {

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 )
 
 // Why an order is rejected. Otherwise the reason is the code with which the
@@ -68,11 +69,16 @@ func (s *Store) Claim(ctx context.Context, purchases []onsale.Purchase) (claimed
 			return err
 		}
 		claimed, rejected = decided.charges, decided.news
-		return decided.write(ctx, tx)
+		if err := decided.write(ctx, tx); err != nil {
+			return err
+		}
+		crashpoint.Reach(crashpoint.BeforeClaimCommit)
+		return nil
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	crashpoint.Reach(crashpoint.AfterClaimCommit)
 	return claimed, rejected, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 )
 
 const (
@@ -77,10 +78,18 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 		}
 		c.issue()
 		news, strays, late = c.news(ids), c.strays, c.late
-		return c.write(ctx, tx)
+		if err := c.write(ctx, tx); err != nil {
+			return err
+		}
+		crashpoint.Reach(crashpoint.BeforeFinaliseCommit)
+		return nil
 	})
-	if err != nil || len(late) == 0 {
-		return news, strays, err
+	if err != nil {
+		return nil, nil, err
+	}
+	crashpoint.Reach(crashpoint.AfterFinaliseCommit)
+	if len(late) == 0 {
+		return news, strays, nil
 	}
 	lateNews, lateStrays, err := s.reclaim(ctx, results, late)
 	if err != nil {

@@ -62,7 +62,7 @@ func statementOf(n ast.Node) ast.Expr {
 		return nil
 	}
 	switch method.Sel.Name {
-	case "keep", "deliveries", "replay", "changeWebhook": // they pass on what they are given
+	case "keep", "deliveries", "replay", "changeWebhook", "readTickets": // they pass on what they are given
 		if store, ok := method.X.(*ast.Ident); ok && store.Name == "s" && len(call.Args) > 1 {
 			return call.Args[1]
 		}

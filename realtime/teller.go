@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 	"onsale/internal/kafka"
 	"onsale/internal/lifecycle"
 )
@@ -28,6 +29,7 @@ func NewTeller(g *Gateway, broker kafka.Broker, log *slog.Logger) lifecycle.Part
 					log.Warn("an order's news can't be read; its buyer isn't told", "error", err)
 					continue
 				}
+				crashpoint.Reach(crashpoint.BeforeTellingBuyer)
 				g.TellOrder(news)
 			}
 		},

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 )
 
 // attemptTime is how long one question to the provider may take, whatever its own
@@ -37,9 +38,11 @@ func (u *undecided) attempt(ctx context.Context, d *decision) (onsale.ChargeResu
 	if time.Since(d.charge.At) > u.giveUp {
 		return u.callOff(ctx, d.charge, onsale.DeclinedTimeout)
 	}
+	crashpoint.Reach(crashpoint.BeforeCharge)
 	result, err := u.ask(ctx, d.charge, u.provider.Charge)
 	switch {
 	case err == nil:
+		crashpoint.Reach(crashpoint.AfterCharge)
 		return result, nil
 	case errors.Is(err, ErrNotAsked) && !d.asked:
 		return onsale.ChargeResult{}, err // there is nothing to look up

@@ -2,8 +2,8 @@
 // the bench and the demo.
 //
 // It exits with 0 when all is well, 1 when something failed, 2 when it was asked
-// wrongly or can't start as asked (one line says what to do), and 3 when an
-// invariant is broken.
+// wrongly or can't start as asked (one line says what to do), 3 when an invariant
+// is broken, and 4 when a bench put no promise to the test.
 package main
 
 import (
@@ -19,7 +19,9 @@ import (
 	"onsale"
 	"onsale/bench"
 	benchengine "onsale/bench/engine"
+	"onsale/bench/faults"
 	benchsettle "onsale/bench/settle"
+	"onsale/internal/crashpoint"
 )
 
 // version is set by the linker.
@@ -29,10 +31,14 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 	exitBroken = 3
+	exitVoid   = 4
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if err := crashpoint.Arm(); err != nil {
+		os.Exit(exitCode(cantStart(err)))
+	}
 	context.AfterFunc(ctx, stop) // whoever signals twice doesn't want to wait
 	os.Exit(execute(ctx, os.Args))
 }
@@ -78,7 +84,7 @@ func command() *cli.Command {
 			orderCommand(),
 			deadLettersCommand(),
 			ticketCommand(),
-			bench.Command(benchengine.Command(), benchsettle.Command()),
+			bench.Command(benchengine.Command(), benchsettle.Command(), faults.Command(), faults.BrokerCommand()),
 			notifyCommand(),
 			storesCommand(),
 			paysimCommand(),
@@ -142,6 +148,8 @@ func exitCode(err error) int {
 		return exitBroken
 	case errors.As(err, &asked), errors.As(err, &benched):
 		return exitUsage
+	case errors.Is(err, bench.ErrVoid):
+		return exitVoid
 	}
 	return exitFailed
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"onsale/internal/crashpoint"
 	"onsale/internal/lifecycle"
 )
 
@@ -142,6 +143,7 @@ func (c *Consumer) handle(ctx, work context.Context, batch []Record) bool {
 		}
 		backoff = min(2*backoff, lastBackoff)
 	}
+	crashpoint.Reach(crashpoint.BeforeOffsetCommit(c.cfg.Group))
 	c.commit(work, batch)
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,9 +18,12 @@ import (
 
 // KafkaConfig is how an embedded Kafka runs.
 type KafkaConfig struct {
-	Folder string       // where everything of it is; made if need be
-	Port   int          // on loopback; 0: a free one, the same at every Start
-	Log    *slog.Logger // default: slog.Default()
+	Folder string // where everything of it is; made if need be
+	Port   int    // on loopback; 0: a free one, the same at every Start
+	// Advertise is the host:port that clients are told to come to, where that is not the
+	// broker's own, but leads to it. Default: its own.
+	Advertise string
+	Log       *slog.Logger // default: slog.Default()
 }
 
 // Kafka is a broker in our own process: one node, so what it acknowledges has
@@ -83,6 +87,7 @@ func (k *Kafka) listen(folder string, port int) error {
 	cluster, err := kfake.NewCluster(
 		kfake.Ports(port), // one port: one broker
 		kfake.DataDir(folder),
+		kfake.ListenFn(k.listenFn),
 		kfake.WithLogger(kafkaLog{k.cfg.Log}),
 		kfake.BrokerConfigs(map[string]string{
 			// kfake compacts a partition by deleting it and writing it anew: a
@@ -101,6 +106,32 @@ func (k *Kafka) listen(folder string, port int) error {
 	k.cluster = cluster
 	return nil
 }
+
+// listenFn listens, and says that it does so at the address that is advertised: that
+// is where the broker tells its clients to come.
+func (k *Kafka) listenFn(network, address string) (net.Listener, error) {
+	inner, err := net.Listen(network, address)
+	if err != nil {
+		return nil, err
+	}
+	if k.cfg.Advertise == "" {
+		return joinable{inner}, nil
+	}
+	at, err := net.ResolveTCPAddr(network, k.cfg.Advertise)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the address to advertise: %w", err), inner.Close())
+	}
+	return advertised{joinable{inner}, at}, nil
+}
+
+// advertised is a listener that is known under another address.
+type advertised struct {
+	net.Listener
+	at *net.TCPAddr
+}
+
+// Addr implements net.Listener.
+func (a advertised) Addr() net.Addr { return a.at }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 

@@ -24,6 +24,8 @@ const (
 	CodeUnknownContact   Code = "unknown_contact"    // 404: the buyer has given no address
 	CodeUnknownWebhook   Code = "unknown_webhook"    // 404
 	CodeUnknownDelivery  Code = "unknown_delivery"   // 404
+	CodeUnknownTicket    Code = "unknown_ticket"     // 404: never was, or is someone else's
+	CodeUnknownTransfer  Code = "unknown_transfer"   // 404: no ticket was ever offered under the token
 	CodeMethodNotAllowed Code = "method_not_allowed" // 405
 	CodeWebhookExists    Code = "webhook_exists"     // 409: another webhook has the URL
 	CodeWebhookLimit     Code = "webhook_limit"      // 409: there are as many as there may be
@@ -39,9 +41,17 @@ const (
 	CodeHoldPinned       Code = "hold_pinned"        // 409: a payment is being decided, it can't be released
 	CodeBadTransition    Code = "bad_transition"     // 409: the event or order can't go there from where it is
 	CodeNotRefundable    Code = "not_refundable"     // 409: nothing of it is left to pay back, or another refund of it is under way
+	CodeTicketVoid       Code = "ticket_void"        // 409: refunded
+	CodeTicketBlocked    Code = "ticket_blocked"     // 409: a refund of it is under way
+	CodeTicketReissued   Code = "ticket_reissued"    // 409: at the gate: the ticket has a newer code
+	CodeAlreadyAdmitted  Code = "already_admitted"   // 409: single use; at the gate it says when and where the first was
+	CodeOtherEvent       Code = "other_event"        // 409: at the gate: a ticket of another event; says which
+	CodeTransferLimit    Code = "transfer_limit"     // 409: the ticket was offered too many times
+	CodeTransferEnded    Code = "transfer_ended"     // 410: accepted by someone, cancelled or expired
 	CodeHoldEnded        Code = "hold_ended"         // 410: expired, released or sold
 	CodeTooLarge         Code = "too_large"          // 413: the body exceeds the limit
 	CodeKeyReused        Code = "key_reused"         // 422: another body under the same Idempotency-Key
+	CodeForgedCode       Code = "forged_code"        // 422: not a ticket's code, or not signed here
 	CodeBadEvent         Code = "bad_event"          // 422: an event file that can't be sold; says why
 	CodeOverloaded       Code = "overloaded"         // 503: a bounded queue is full; Retry-After
 	CodeRecovering       Code = "recovering"         // 503: stock is being rebuilt; Retry-After
@@ -58,6 +68,7 @@ type Error struct {
 	Seats      []string      `json:"seats,omitempty"`     // which seats were taken, as "ROW-NUMBER"
 	Available  *int64        `json:"available,omitempty"` // what is left: of the section, or to the buyer
 	Nearby     []Offer       `json:"nearby,omitempty"`    // what could be had instead, nearest first, when it was last looked
+	First      *Checkin      `json:"first,omitempty"`     // how the ticket was admitted before
 	RetryAfter time.Duration `json:"-"`                   // advice on 429 and 503
 	cause      error
 }

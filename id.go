@@ -175,6 +175,29 @@ func (id OrderID) Ticket(n int) TicketID {
 	return TicketID(ticketPrefix + strings.TrimPrefix(string(id), orderPrefix) + "_" + strconv.Itoa(n))
 }
 
+// Parse returns the order and the number, from 1, of the admission that the id names.
+// ok is false if the id has not a ticket's form.
+func (id TicketID) Parse() (order OrderID, number int, ok bool) {
+	text, ok := strings.CutPrefix(string(id), ticketPrefix)
+	at := strings.LastIndexByte(text, '_')
+	if !ok || at < 0 {
+		return "", 0, false
+	}
+	number, err := strconv.Atoi(text[at+1:])
+	order = OrderID(orderPrefix + text[:at])
+	if _, _, isOrder := order.Parse(); !isOrder || err != nil || number < 1 || order.Ticket(number) != id {
+		return "", 0, false
+	}
+	return order, number, true
+}
+
+// parts are what the id is made of. It must be an order's.
+func (id OrderID) parts() (event EventID, epoch Epoch, random [randomBytes]byte) {
+	event, epoch, _ = id.Parse()
+	_, _ = encoding.Decode(random[:], []byte(id[len(id)-randomLength:])) // Parse has seen that it can be
+	return event, epoch, random
+}
+
 func parseScoped(id, prefix string) (EventID, Epoch, bool) {
 	text, ok := strings.CutPrefix(id, prefix)
 	if !ok {

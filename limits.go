@@ -49,6 +49,12 @@ const (
 	// SessionTime is how long a guest's token is good for. It covers the longest
 	// hold and the wait for its order.
 	SessionTime = 12 * time.Hour
+	// TransferTime is how long an offered ticket can be taken.
+	TransferTime = 7 * 24 * time.Hour
+	// MaxOffers is how often one ticket may be offered: each offer is kept for good.
+	MaxOffers = 50
+	// MaxGateLength is the longest name of a gate, in bytes.
+	MaxGateLength = 64
 	// StopTimeout is how long a part may take to stop before it is given up.
 	StopTimeout = 20 * time.Second
 )

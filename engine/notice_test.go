@@ -85,7 +85,7 @@ func TestStripesNoticeIsTakenInItsOwnWordsOnceAndInAnyOrderKafka(t *testing.T) {
 	if now.State != onsale.OrderTicketed {
 		t.Errorf("the order is %s", now.State)
 	}
-	if report, err := shop.Auditor.Audit(t.Context(), "concert", 10*time.Second); err != nil || report.Err() != nil || report.DoubleCharges != 0 {
+	if report, err := h.shop.Auditor.Audit(t.Context(), "concert", 10*time.Second); err != nil || report.Err() != nil || report.DoubleCharges != 0 {
 		t.Errorf("%v, %+v", err, report)
 	}
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"onsale"
@@ -15,16 +14,11 @@ const (
 )
 
 func (s *Shop) listOrders(r *request) error {
-	args := r.ctx.QueryArgs()
-	limit := defaultPage
-	if text := args.Peek("limit"); len(text) > 0 {
-		n, err := strconv.Atoi(string(text))
-		if err != nil || n < 1 || n > maxPage {
-			return onsale.Refuse(onsale.CodeBadRequest, "limit must be from 1 to 100")
-		}
-		limit = n
+	limit, err := r.limit(defaultPage, maxPage)
+	if err != nil {
+		return err
 	}
-	orders, next, err := s.Store.Orders(r.context(), r.buyer, limit, string(args.Peek("cursor")))
+	orders, next, err := s.Store.Orders(r.context(), r.buyer, limit, string(r.ctx.QueryArgs().Peek("cursor")))
 	if err != nil {
 		return err
 	}
@@ -52,18 +46,6 @@ func (s *Shop) sayDelayed(o *onsale.Order) {
 	if o.State.AwaitsPayment() && s.Delays.Delayed() {
 		o.Payment = onsale.PaymentDelayed
 	}
-}
-
-func (s *Shop) listTickets(r *request) error {
-	order, err := s.order(r)
-	if err != nil {
-		return err
-	}
-	tickets, err := s.Store.Tickets(r.context(), order.ID)
-	if err != nil {
-		return err
-	}
-	return r.reply(http.StatusOK, map[string]any{"tickets": append([]onsale.Ticket{}, tickets...)})
 }
 
 var errUnknownOrder = onsale.Refuse(onsale.CodeUnknownOrder, "no such order of yours")

@@ -8,7 +8,6 @@ package persist
 
 import (
 	"context"
-	"crypto/ed25519"
 	"fmt"
 	"time"
 
@@ -64,7 +63,6 @@ type reading func(ctx context.Context, f func(context.Context, pgx.Tx) error) er
 // Audit checks an event against every store and reports what it found, and what it
 // could not look at. An error means that the audit could not be made, not that
 // something is broken; an event that doesn't exist is refused with CodeUnknownEvent.
-// The store must have been opened with the secret that signed the tickets.
 func (s *Store) Audit(ctx context.Context, in AuditInput) (*onsale.AuditReport, error) {
 	doing := "audit " + string(in.Event)
 	replica := s.replicas.caughtUp(ctx) // what it says is then newer than the input, as the master's is
@@ -83,8 +81,7 @@ func (s *Store) Audit(ctx context.Context, in AuditInput) (*onsale.AuditReport, 
 // auditWith reads twice, since the checks between are a matter of seconds if there are
 // many tickets, and no snapshot should be kept open so long. A history only grows.
 func (s *Store) auditWith(ctx context.Context, in AuditInput, read reading) (*onsale.AuditReport, error) {
-	public, _ := s.ticketKey.Public().(ed25519.PublicKey) // documented to be one
-	b := &books{in: in, public: public}
+	b := &books{in: in}
 	if err := read(ctx, b.load); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package persist
 import (
 	"cmp"
 	"context"
-	"crypto/ed25519"
 	"fmt"
 	"slices"
 	"time"
@@ -16,8 +15,7 @@ import (
 // books are all that is known of one event, for the checks to compare.
 type books struct {
 	in     AuditInput
-	public ed25519.PublicKey // checks ticket codes
-	at     time.Time         // by Postgres's clock
+	at     time.Time // by Postgres's clock
 	layout *onsale.Layout
 
 	orders   []*onsale.Order // by id
@@ -25,9 +23,10 @@ type books struct {
 	claims   []claimRow
 	counters map[string]int64 // what the sections say is claimed of them
 	payments map[onsale.OrderID][]paymentRow
-	tickets  map[onsale.OrderID][]onsale.Ticket // by number
-	refunds  map[onsale.OrderID][]*refundRow    // oldest first
-	barred   map[onsale.TicketID]string         // the states of the tickets that aren't valid
+	tickets  map[onsale.OrderID][]onsale.Ticket   // by number
+	takers   map[onsale.TicketID][]onsale.BuyerID // who accepted it, the first first
+	checkins []onsale.Checkin                     // by ticket
+	refunds  map[onsale.OrderID][]*refundRow      // oldest first
 
 	dead      map[onsale.OrderID][]DeadLetter        // oldest first
 	claimedIn map[string]int64                       // what the claims add up to, by section
@@ -57,10 +56,10 @@ type paymentRow struct {
 	payingBack int64
 }
 
-// load reads the event's rows. The books have their input and key already.
+// load reads the event's rows. The books have their input already.
 func (b *books) load(ctx context.Context, tx pgx.Tx) error {
 	var event *onsale.Event
-	b.counters, b.barred = map[string]int64{}, map[onsale.TicketID]string{} // anew in each attempt
+	b.counters, b.takers = map[string]int64{}, map[onsale.TicketID][]onsale.BuyerID{} // anew in each attempt
 	var payments []paymentRow
 	var tickets []onsale.Ticket
 	var refunds []*refundRow
@@ -108,6 +107,11 @@ func (b *books) load(ctx context.Context, tx pgx.Tx) error {
 		return err
 	})
 	b.queueRefunds(&q, &refunds)
+	q.Queue(readTakers, id).Query(b.collectTakers)
+	q.Queue(checkinColumnsRead+`WHERE c.event = $1 ORDER BY c.order_id, c.number`, id).Query(func(rows pgx.Rows) (err error) {
+		b.checkins, err = pgx.CollectRows(rows, scanCheckin)
+		return err
+	})
 	q.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&b.at) })
 	if err := send(ctx, tx, &q); err != nil {
 		return err

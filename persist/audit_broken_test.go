@@ -28,6 +28,7 @@ func ofHold(p func(*world) onsale.Purchase) func(*world) string {
 }
 func seated(w *world) onsale.Purchase   { return w.seated }
 func standing(w *world) onsale.Purchase { return w.standing }
+func firstTicket(w *world) string       { return "ticket " + string(w.standing.Order.Ticket(1)) }
 func refused(w *world) onsale.Purchase  { return w.refused }
 
 var brokenInPostgres = []broken{
@@ -36,8 +37,7 @@ var brokenInPostgres = []broken{
 			w.forOrder(w.standing, `DROP INDEX claims_one_per_seat`, `UPDATE sections SET claimed = 3 WHERE section = 'stalls'`,
 				`INSERT INTO claims VALUES ('gala', %s, 'stalls', 'A-1', 1)`,
 				`UPDATE orders SET lines = '[{"section":"floor","quantity":2},{"section":"stalls","quantity":1,"seats":["A-1"]}]' WHERE id = %s`,
-				`INSERT INTO tickets VALUES ('gala', %s, 3, 'stalls', 'A-1', '', now())`)
-			w.sign(w.standing, 3, "stalls", "A-1")
+				`INSERT INTO tickets (event, order_id, number, section, seat, owner, issued_at) SELECT event, order_id, 3, 'stalls', 'A-1', owner, now() FROM tickets WHERE order_id = %s AND number = 1`)
 			w.in.View, w.in.Feed = nil, nil // Redis would tell too
 		},
 		subject: func(*world) string { return "seat stalls/A-1" }, detail: "claimed by", history: "paid → ticketed"},
@@ -66,7 +66,6 @@ var brokenInPostgres = []broken{
 			w.forOrder(w.seated, `UPDATE claims SET seat = 'Z-9' WHERE seat = 'A-2'`,
 				`UPDATE orders SET lines = '[{"section":"floor","quantity":1},{"section":"stalls","quantity":2,"seats":["A-1","Z-9"]}]' WHERE id = %s`,
 				`UPDATE tickets SET seat = 'Z-9' WHERE seat = 'A-2'`)
-			w.sign(w.seated, 2, "stalls", "Z-9")
 			w.in.View, w.in.Feed = nil, nil
 		},
 		subject: func(*world) string { return "seat stalls/Z-9" }, detail: "no such seat", history: "accepted → claimed"},
@@ -113,19 +112,37 @@ var brokenInPostgres = []broken{
 			w.forOrder(w.seated, `UPDATE tickets SET seat = 'C-1' WHERE order_id = %s AND seat = 'A-2'`)
 		},
 		subject: ofOrder(seated), detail: "its tickets are of 1 of floor, 2 of stalls [A-1 C-1]", history: "ticketed"},
-	{name: "a ticket with a forged code", invariant: onsale.InvariantKeys,
+	{name: "a ticket with two codes", invariant: onsale.InvariantKeys,
 		spoil: func(w *world) {
-			forged := onsale.Ticket{ID: w.seated.Order.Ticket(2), Event: "gala", Section: "stalls", Seat: "A-2"}
-			forged.Sign(onsale.TicketKey([]byte("another secret")))
-			w.code(w.seated, 2, forged.Code)
+			w.forOrder(w.standing, `UPDATE tickets SET serial = 2 WHERE order_id = %s AND number = 1`)
 		},
-		subject: func(w *world) string { return "ticket " + string(w.seated.Order.Ticket(2)) }, detail: "not signed with the key", history: "ticketed"},
-	{name: "a ticket without a code", invariant: onsale.InvariantKeys,
-		spoil:   func(w *world) { w.code(w.standing, 1, "") },
-		subject: func(w *world) string { return "ticket " + string(w.standing.Order.Ticket(1)) }, detail: "no gate would take it"},
-	{name: "a ticket whose code is of another seat", invariant: onsale.InvariantKeys,
-		spoil:   func(w *world) { w.sign(w.seated, 2, "stalls", "A-1") },
-		subject: func(w *world) string { return "ticket " + string(w.seated.Order.Ticket(2)) }, detail: "gala, stalls A-2, and its code says"},
+		subject: firstTicket, detail: "with serial 2; by its 0 transfers", history: "paid → ticketed"},
+	{name: "a ticket that nobody gave away", invariant: onsale.InvariantKeys,
+		spoil: func(w *world) {
+			w.forOrder(w.standing, `UPDATE tickets SET owner = 'buy_x' WHERE order_id = %s AND number = 1`)
+		},
+		subject: firstTicket, detail: "it is buy_x's with serial 1"},
+	{name: "a ticket that was given away and kept", invariant: onsale.InvariantKeys,
+		spoil: func(w *world) {
+			w.forOrder(w.standing, `INSERT INTO transfers VALUES (sha256('x'), 'gala', %s, 1, 1, 'accepted', 'buy_x', 'buy_y', now(), now() + interval '1 day', now())`)
+		},
+		subject: firstTicket, detail: "by its 1 transfers it is buy_y's with serial 2"},
+	{name: "someone admitted without a check-in", invariant: onsale.InvariantKeys,
+		spoil: func(w *world) {
+			w.forOrder(w.standing, `UPDATE tickets SET admitted_at = now() WHERE order_id = %s AND number = 1`)
+		},
+		subject: firstTicket, detail: "no gate has checked it in"},
+	{name: "a check-in that uses nothing up", invariant: onsale.InvariantKeys,
+		spoil: func(w *world) {
+			w.forOrder(w.standing, `INSERT INTO checkins VALUES ('gala', %s, 1, 1, 'A', '', now())`)
+		},
+		subject: firstTicket, detail: "gate A has checked it in, and it can be used again"},
+	{name: "a check-in with another code", invariant: onsale.InvariantKeys,
+		spoil: func(w *world) {
+			w.forOrder(w.standing, `UPDATE tickets SET admitted_at = now() WHERE order_id = %s AND number = 1`,
+				`INSERT INTO checkins VALUES ('gala', %s, 1, 7, 'A', '', now())`)
+		},
+		subject: firstTicket, detail: "admitted under serial 1"},
 	{name: "a key that bought in two epochs", invariant: onsale.InvariantKeys,
 		spoil: func(w *world) {
 			w.in.AtRest = false // the second is still being paid
@@ -138,7 +155,7 @@ var brokenInPostgres = []broken{
 		subject: func(w *world) string { return "order " + string(w.again) }, detail: "its idempotency key has bought before", history: "paid → ticketed"},
 	{name: "tickets of an order that was declined", invariant: onsale.InvariantKeys,
 		spoil: func(w *world) {
-			w.forOrder(w.refused, `INSERT INTO tickets VALUES ('gala', %s, 1, 'stalls', 'A-3', '', now())`)
+			w.forOrder(w.refused, `INSERT INTO tickets (event, order_id, number, section, seat, owner, issued_at) VALUES ('gala', %s, 1, 'stalls', 'A-3', 'buy_x', now())`)
 		},
 		subject: ofOrder(refused), detail: "it is declined and has 1 tickets", history: "declined"},
 	{name: "an order that never ended", invariant: onsale.InvariantOrders, figures: [3]int64{0, 1, 0},

@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -71,46 +72,29 @@ func checkPaidBack(b *books, f *findings, id onsale.OrderID) {
 // checkBarred holds an order's tickets to its refunds: what is paid back admits nobody,
 // what is about to be admits nobody meanwhile, and nothing else is barred.
 func checkBarred(b *books, f *findings, id onsale.OrderID) {
-	want := map[onsale.TicketID]string{}
+	want := map[onsale.TicketID]onsale.TicketState{}
 	for _, r := range b.refunds[id] {
 		for _, n := range r.Tickets {
 			switch r.State {
 			case onsale.RefundStateDue:
-				want[id.Ticket(n)] = ticketBlocked
+				want[id.Ticket(n)] = onsale.TicketBlocked
 			case onsale.RefundStateMade:
-				want[id.Ticket(n)] = ticketVoid
+				want[id.Ticket(n)] = onsale.TicketVoid
 			}
 		}
 	}
 	for _, t := range b.tickets[id] {
-		if is := b.barred[t.ID]; is != want[t.ID] {
-			f.add(onsale.InvariantCharges, "ticket "+string(t.ID), fmt.Sprintf("it is %s, and by the refunds of its order it would be %s",
-				orValid(is), orValid(want[t.ID])), id)
+		if is, should := t.State, cmp.Or(want[t.ID], onsale.TicketValid); is != should {
+			f.add(onsale.InvariantCharges, "ticket "+string(t.ID), fmt.Sprintf("it is %s, and by the refunds of its order it would be %s", is, should), id)
 		}
 	}
 }
 
-func orValid(state string) string {
-	if state == "" {
-		return ticketValid
-	}
-	return state
-}
-
-// queueRefunds reads the event's refunds, and which tickets aren't valid.
+// queueRefunds reads the event's refunds.
 func (b *books) queueRefunds(q *pgx.Batch, refunds *[]*refundRow) {
 	id := string(b.in.Event)
 	q.Queue(refundColumns+`WHERE event = $1 ORDER BY asked_at, id`, id).Query(func(rows pgx.Rows) (err error) {
 		*refunds, err = pgx.CollectRows(rows, scanRefund)
-		return err
-	})
-	q.Queue(`SELECT order_id, number, state FROM tickets WHERE event = $1 AND state <> 'valid'`, id).Query(func(rows pgx.Rows) error {
-		var order, state string
-		var number int
-		_, err := pgx.ForEachRow(rows, []any{&order, &number, &state}, func() error {
-			b.barred[onsale.OrderID(order).Ticket(number)] = state
-			return nil
-		})
 		return err
 	})
 }
@@ -145,7 +129,7 @@ func (b *books) owned(o *onsale.Order) []onsale.Line {
 	tickets := slices.Clone(b.tickets[o.ID])
 	slices.SortStableFunc(tickets, func(x, y onsale.Ticket) int { return strings.Compare(x.Section, y.Section) })
 	for _, t := range tickets {
-		if b.barred[t.ID] == ticketVoid {
+		if t.State == onsale.TicketVoid {
 			void = true
 			continue
 		}

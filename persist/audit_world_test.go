@@ -2,7 +2,6 @@ package persist
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -215,21 +214,8 @@ func (w *world) fold() {
 func (w *world) refund() {
 	w.t.Helper()
 	w.forOrder(w.standing, `UPDATE orders SET state = 'refunded' WHERE id = %s`, `DELETE FROM claims WHERE order_id = %s`,
-		`UPDATE sections SET claimed = claimed - 2 WHERE section = 'floor'`)
+		`UPDATE sections SET claimed = claimed - 2 WHERE section = 'floor'`, `UPDATE tickets SET state = 'void' WHERE order_id = %s`)
 	w.in.View, w.in.Feed = nil, nil // Redis still has it as sold
-}
-
-// sign gives a ticket the code that it would have been issued with.
-func (w *world) sign(p onsale.Purchase, number int, section, seat string) {
-	w.t.Helper()
-	ticket := onsale.Ticket{ID: p.Order.Ticket(number), Event: p.Event, Section: section, Seat: seat}
-	ticket.Sign(w.ticketKey)
-	w.code(p, number, ticket.Code)
-}
-
-func (w *world) code(p onsale.Purchase, number int, code string) {
-	w.t.Helper()
-	w.forOrder(p, fmt.Sprintf(`UPDATE tickets SET code = '%s' WHERE order_id = %%s AND number = %d`, code, number))
 }
 
 func (w *world) report() *onsale.AuditReport {

@@ -21,7 +21,7 @@ func TestEachWrongStateIsRefusedByWhatIsMeantTo(t *testing.T) {
 		order   = `INSERT INTO orders (id, event, buyer, state, lines, amount, currency, payment_token, accepted_at, updated_at) VALUES `
 		claim   = `INSERT INTO claims (event, order_id, section, seat, quantity) VALUES `
 		payment = `INSERT INTO payments (event, order_id, reference, state, amount, currency, captured_at, recorded_at) VALUES `
-		ticket  = `INSERT INTO tickets (event, order_id, number, section, seat, code, issued_at) VALUES `
+		ticket  = `INSERT INTO tickets (event, order_id, number, section, seat, owner, issued_at) VALUES `
 	)
 	for _, wrong := range []struct{ statement, by string }{
 		{`INSERT INTO events (id, definition, sale) VALUES ('x', '{}', 'maybe')`, "events_sale_check"},
@@ -55,13 +55,13 @@ func TestEachWrongStateIsRefusedByWhatIsMeantTo(t *testing.T) {
 		{payment + `('gala', '` + string(sold.Order) + `', 'twice', 'settled', 1, 'EUR', now(), now())`, "payments_one_settles"},
 		{payment + `('gala', 'ord_gala_1_x', 'ch', 'perhaps', 1, 'EUR', now(), now())`, "payments_state_check"},
 		{payment + `('gala', 'ord_gala_1_x', '', 'refund_due', 1, 'EUR', now(), now())`, "payments_have_a_reference"},
-		{payment + `('gala', 'ord_gala_1_x', 'ch', 'refund_due', -1, 'EUR', now(), now())`, "payments_take_something"},
+		{payment + `('gala', 'ord_gala_1_x', 'ch', 'refund_due', -1, 'EUR', now(), now())`, "payments_never_overpaid_back"},
 		{payment + `('gala', 'ord_ball_1_x', 'ch', 'refund_due', 1, 'EUR', now(), now())`, "payments_of_their_event"},
 		{`DELETE FROM payments`, "kept for good"},
 
-		{ticket + `('gala', 'ord_gala_1_x', 0, 'floor', '', 'code', now())`, "tickets_number_check"},
-		{ticket + `('gala', 'ord_ball_1_x', 1, 'floor', '', 'code', now())`, "tickets_of_their_event"},
-		{ticket + `('gala', '` + string(sold.Order) + `', 1, 'floor', '', 'code', now())`, "tickets_pkey"},
+		{ticket + `('gala', 'ord_gala_1_x', 0, 'floor', '', 'b', now())`, "tickets_number_check"},
+		{ticket + `('gala', 'ord_ball_1_x', 1, 'floor', '', 'b', now())`, "tickets_of_their_event"},
+		{ticket + `('gala', '` + string(sold.Order) + `', 1, 'floor', '', 'b', now())`, "tickets_pkey"},
 	} {
 		// Several statements go as one, and are undone as one.
 		_, err := b.pool.Exec(t.Context(), wrong.statement, pgx.QueryExecModeSimpleProtocol)

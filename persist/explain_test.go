@@ -32,7 +32,7 @@ func (b *book) fill() {
 		`INSERT INTO orders SELECT ` + order + `, ` + event + `, 'buy_' || o * 7 % 20000 + e, 'claimed', '', '[]', 1, 'EUR', 'tok', now(), now() ` + of,
 		`INSERT INTO claims SELECT ` + event + `, ` + order + `, 'floor-' || o % 100, 'A-' || o, 1 ` + of,
 		`INSERT INTO payments SELECT ` + event + `, ` + order + `, 'ch', 'settled', '', 1, 'EUR', now(), now() ` + of,
-		`INSERT INTO tickets SELECT ` + event + `, ` + order + `, 1, 'floor-' || o % 100, 'A-' || o, 'code', now() ` + of,
+		`INSERT INTO tickets (event, order_id, number, section, seat, issued_at, owner) SELECT ` + event + `, ` + order + `, 1, 'floor-' || o % 100, 'A-' || o, now(), 'buy_' || o ` + of,
 		`VACUUM ANALYZE`,
 	} {
 		if _, err := b.pool.Exec(b.t.Context(), statement); err != nil {

@@ -25,6 +25,7 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	uniqueViolation      = "23505"
+	checkViolation       = "23514"
 	undefinedTable       = "42P01"
 	invalidPassword      = "28P01"
 	invalidDatabase      = "3D000"
@@ -65,14 +66,20 @@ func conflict(err error) bool {
 	if !errors.As(err, &pg) {
 		return errors.Is(err, errOvertaken)
 	}
-	return pg.Code == serializationFailure || pg.Code == deadlockDetected || pg.Code == uniqueViolation
+	return pg.Code == serializationFailure || pg.Code == deadlockDetected || pg.Code == uniqueViolation || misrouted(pg)
+}
+
+// misrouted reports whether a row of the history was on its way to a partition when the one
+// that it belongs to was made.
+func misrouted(pg *pgconn.PgError) bool {
+	return pg.Code == checkViolation && pg.ConstraintName == "" && strings.HasPrefix(pg.TableName, "order_history_")
 }
 
 // hopeless reports whether the same input will fail the same way for ever, since
 // Postgres refuses the data itself.
 func hopeless(err error) bool {
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code == uniqueViolation {
+	if !errors.As(err, &pg) || pg.Code == uniqueViolation || misrouted(pg) {
 		return false
 	}
 	class := pg.Code[:2]

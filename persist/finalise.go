@@ -37,9 +37,9 @@ const (
 		SELECT u.*, $9 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::timestamptz[])
 			AS u (event, order_id, reference, state, reason, amount, currency, captured_at)
 		ORDER BY u.event, u.order_id, u.reference ON CONFLICT (event, order_id, reference) DO NOTHING`
-	insertTickets = `INSERT INTO tickets (event, order_id, number, section, seat, code, issued_at)
+	insertTickets = `INSERT INTO tickets (event, order_id, number, section, seat, owner, issued_at)
 		SELECT u.*, $7 FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[])
-			AS u (event, order_id, number, section, seat, code)`
+			AS u (event, order_id, number, section, seat, owner)`
 )
 
 // Stray is an answer of the provider that the book has no use for: money that
@@ -76,7 +76,7 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 		for i := range results {
 			c.apply(i, &results[i])
 		}
-		s.issue(c)
+		c.issue()
 		news, strays, late = c.news(ids), c.strays, c.late
 		if err := c.write(ctx, tx); err != nil {
 			return err
@@ -210,7 +210,7 @@ func (c *closing) write(ctx context.Context, tx pgx.Tx) error {
 		q.Queue(moveOrders, ids, string(onsale.OrderPaid), c.now)
 		q.Queue(moveOrders, ids, string(onsale.OrderTicketed), c.now)
 		t := &c.tickets
-		q.Queue(insertTickets, t.events, t.orders, t.numbers, t.sections, t.seats, t.codes, c.now)
+		q.Queue(insertTickets, t.events, t.orders, t.numbers, t.sections, t.seats, t.owners, c.now)
 	}
 	if len(c.declined) > 0 {
 		var events, ids, reasons []string

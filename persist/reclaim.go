@@ -49,7 +49,7 @@ func (s *Store) reclaim(ctx context.Context, results []onsale.ChargeResult, late
 		for _, i := range late {
 			c.apply(i, &results[i])
 		}
-		s.issue(c)
+		c.issue()
 		news, strays = c.news(ids), c.strays
 		return c.write(ctx, tx)
 	})

@@ -36,10 +36,6 @@ import (
 const (
 	askedByOperator   = "operator"
 	askedBySettlement = "settlement" // for what was captured and bought nothing
-
-	ticketValid   = "valid"
-	ticketBlocked = "blocked"
-	ticketVoid    = "void"
 )
 
 // refundRow is a refund with what only the book needs of it.
@@ -124,7 +120,7 @@ func lockOrder(ctx context.Context, tx pgx.Tx, id onsale.OrderID) (*bookedOrder,
 type admission struct {
 	number        int
 	section, seat string
-	state         string
+	state         onsale.TicketState
 }
 
 // admissionsOf reads an order's tickets, locked, by number.
@@ -142,12 +138,12 @@ func admissionsOf(ctx context.Context, tx pgx.Tx, event onsale.EventID, order on
 
 // setTickets moves an order's tickets from one state to another. Others of the numbers
 // are a defect, which undoes the transaction.
-func setTickets(ctx context.Context, tx pgx.Tx, r *refundRow, from, to string) error {
+func setTickets(ctx context.Context, tx pgx.Tx, r *refundRow, from, to onsale.TicketState) error {
 	if len(r.Tickets) == 0 {
 		return nil
 	}
 	tag, err := tx.Exec(ctx, `UPDATE tickets SET state = $4 WHERE event = $1 AND order_id = $2 AND number = ANY ($3::integer[]) AND state = $5`,
-		string(r.event), string(r.Order), r.Tickets, to, from)
+		string(r.event), string(r.Order), r.Tickets, string(to), string(from))
 	if err == nil && tag.RowsAffected() != int64(len(r.Tickets)) {
 		err = errOvertaken
 	}

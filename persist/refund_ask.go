@@ -62,7 +62,7 @@ func (s *Store) AskRefund(ctx context.Context, order onsale.OrderID, key string,
 		if err := insertRefund(ctx, tx, r, key, asked); err != nil {
 			return err
 		}
-		return setTickets(ctx, tx, r, ticketValid, ticketBlocked)
+		return setTickets(ctx, tx, r, onsale.TicketValid, onsale.TicketBlocked)
 	})
 	if err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func refundTerms(layout *onsale.Layout, admissions []admission, left int64, ask 
 	valid := []int{}
 	price := int64(0)
 	for _, a := range admissions {
-		if a.state != ticketValid {
+		if a.state != onsale.TicketValid {
 			continue
 		}
 		valid = append(valid, a.number)

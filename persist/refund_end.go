@@ -97,9 +97,9 @@ func (e *ending) end(ctx context.Context) error {
 		return err
 	}
 	if refused {
-		return setTickets(ctx, e.tx, r, ticketBlocked, ticketValid)
+		return setTickets(ctx, e.tx, r, onsale.TicketBlocked, onsale.TicketValid)
 	}
-	if err := setTickets(ctx, e.tx, r, ticketBlocked, ticketVoid); err != nil {
+	if err := setTickets(ctx, e.tx, r, onsale.TicketBlocked, onsale.TicketVoid); err != nil {
 		return err
 	}
 	if err := e.dropClaims(ctx); err != nil {

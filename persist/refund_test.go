@@ -12,15 +12,6 @@ import (
 	"onsale"
 )
 
-// sold is an order that is ticketed.
-func (b *book) sold(lines ...onsale.Line) onsale.Purchase {
-	b.t.Helper()
-	p := b.purchase(lines...)
-	b.claim(p)
-	b.finalise(captured(p))
-	return p
-}
-
 func (b *book) askRefund(p onsale.Purchase, key string, ask onsale.RefundRequest) *onsale.RefundEntry {
 	b.t.Helper()
 	entry, err := b.AskRefund(b.t.Context(), p.Order, key, ask)

@@ -62,9 +62,16 @@ func statementOf(n ast.Node) ast.Expr {
 		return nil
 	}
 	switch method.Sel.Name {
+	case "keep", "deliveries", "replay", "changeWebhook": // they pass on what they are given
+		if store, ok := method.X.(*ast.Ident); ok && store.Name == "s" && len(call.Args) > 1 {
+			return call.Args[1]
+		}
 	case "Queue":
 		return call.Args[0]
 	case "Query", "QueryRow", "Exec", "QueryContext", "QueryRowContext", "ExecContext":
+		if passed, ok := call.Args[min(1, len(call.Args)-1)].(*ast.Ident); ok && passed.Name == "statement" {
+			return nil // looked at where it is passed on
+		}
 		if len(call.Args) > 1 { // with one, what a queued statement is answered with
 			return call.Args[1]
 		}

@@ -43,7 +43,7 @@ func (s *Store) StockView(ctx context.Context, id onsale.EventID) (*StockView, e
 		if err != nil {
 			return err
 		}
-		view.Refunded, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (onsale.Order, error) { return scanOrder(row) })
+		view.Refunded, err = pgx.CollectRows(rows, scanOrder)
 		return err
 	})
 	if err != nil {

@@ -29,7 +29,7 @@ const (
 // Config says how a Store behaves.
 type Config struct {
 	MaxConns int    // connections at the most; default DefaultMaxConns
-	Secret   []byte // the installation's secret, which the key of ticket codes is derived from; needed to Finalise
+	Secret   []byte // the installation's secret, which ticket codes and transfers are signed under
 	// ReadURLs lead to streaming replicas, nearest first, for reads that decide nothing;
 	// the master is the last resort. Default: none.
 	ReadURLs []string
@@ -42,6 +42,7 @@ type Store struct {
 	pool      *pgxpool.Pool // of the master
 	replicas  *replicas
 	ticketKey ed25519.PrivateKey
+	secret    []byte // of transfers' tokens
 
 	mu      sync.RWMutex
 	layouts map[onsale.EventID]*onsale.Layout // under mu; an event never changes, so never invalid
@@ -64,6 +65,7 @@ func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
 	s := &Store{
 		pool:      pool,
 		ticketKey: onsale.TicketKey(cfg.Secret),
+		secret:    cfg.Secret,
 		layouts:   map[onsale.EventID]*onsale.Layout{},
 	}
 	if err := s.checkVersion(ctx); err != nil {

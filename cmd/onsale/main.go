@@ -83,6 +83,7 @@ func command() *cli.Command {
 			eventCommand(),
 			orderCommand(),
 			deadLettersCommand(),
+			ticketCommand(),
 			bench.Command(benchengine.Command(), benchsettle.Command(), faults.Command(), faults.BrokerCommand()),
 			notifyCommand(),
 			storesCommand(),

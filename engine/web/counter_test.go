@@ -197,7 +197,8 @@ func ticketsOf(order *onsale.Order) []onsale.Ticket {
 	var tickets []onsale.Ticket
 	for _, line := range order.Lines {
 		for i := range line.Quantity {
-			t := onsale.Ticket{ID: order.ID.Ticket(len(tickets) + 1), Order: order.ID, Event: order.Event, Section: line.Section, IssuedAt: order.UpdatedAt}
+			t := onsale.Ticket{ID: order.ID.Ticket(len(tickets) + 1), Order: order.ID, Event: order.Event, Section: line.Section,
+				State: onsale.TicketValid, Serial: 1, IssuedAt: order.UpdatedAt}
 			if len(line.Seats) > 0 {
 				t.Seat = line.Seats[i]
 			}

@@ -88,6 +88,8 @@ func (o *office) routes() http.Handler {
 	api.HandleFunc("GET /v1/orders", o.listOrders)
 	api.HandleFunc("GET /v1/orders/{order}", o.getOrder)
 	api.HandleFunc("GET /v1/orders/{order}/tickets", o.listTickets)
+	api.HandleFunc("GET /v1/orders/{order}/tickets.pdf", o.printTickets)
+	api.HandleFunc("GET /v1/tickets/{ticket}/qr.svg", o.drawTicket)
 	checked := underContract(o.t, o.noted(api))
 
 	mux := http.NewServeMux()

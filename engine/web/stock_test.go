@@ -16,7 +16,7 @@ import (
 
 var statuses = map[onsale.Code]int{
 	onsale.CodeBadRequest: 400, onsale.CodeBadQuantity: 400, onsale.CodeUnauthenticated: 401, onsale.CodeUnknownEvent: 404,
-	onsale.CodeUnknownSection: 404, onsale.CodeUnknownSeat: 404, onsale.CodeUnknownHold: 404, onsale.CodeUnknownOrder: 404,
+	onsale.CodeUnknownSection: 404, onsale.CodeUnknownSeat: 404, onsale.CodeUnknownHold: 404, onsale.CodeUnknownOrder: 404, onsale.CodeUnknownTicket: 404,
 	onsale.CodeSoldOut: 409, onsale.CodeSeatTaken: 409, onsale.CodeBuyerLimit: 409, onsale.CodeNotOnSale: 409, onsale.CodeNotTogether: 409,
 	onsale.CodeHoldEnded: 410, onsale.CodeOverloaded: 503, onsale.CodeRecovering: 503, onsale.CodeUnavailable: 503,
 }

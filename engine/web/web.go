@@ -25,8 +25,9 @@ import (
 var Files embed.FS
 
 // ContentSecurityPolicy is what the server should send with the page. The page
-// has no inline script or style, and talks to its own origin alone.
-const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+// has no inline script or style, and talks to its own origin alone; the pictures that it
+// fetches with the buyer's token are blobs.
+const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 const (

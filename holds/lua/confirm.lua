@@ -17,14 +17,15 @@
 -- ARGS     id, buyer, lines
 -- RETURNS  "ok", "owed"
 
--- Takes from a hold what its order hasn't got any more.
+-- Takes from a hold what its order hasn't got any more. An order that has nothing of it is
+-- none: see refund.lua.
 local function keep_only(id, hold, lines)
   local left = {} -- by section: how many, and the offsets of seats
   each_line({lines = lines}, function(section, n, line)
     left[section] = {n = n}
     for i = 1, #line do left[section][line[i].offset] = true end
   end)
-  local kept, live = {}, is_live(hold)
+  local kept, gone = {}, {}
   each_line(hold, function(section, n, line)
     local has = left[section] or {n = 0}
     local stay, go = {}, {}
@@ -33,16 +34,17 @@ local function keep_only(id, hold, lines)
       to[#to + 1] = line[i]
     end
     local stays = #line > 0 and #stay or math.min(n, has.n)
-    if stays < n and live then
-      offer_again(section, n - stays, go, hold.state)
-      credit(hold.buyer, stays - n)
-    end
     if stays > 0 then kept[#kept + 1] = line_text({section = section, n = stays, seats = stay}) end
+    if stays < n then gone[#gone + 1] = {section = section, n = n - stays, seats = go} end
   end)
-  local text = concat(kept, ',')
-  if text == hold.lines or text == '' then return end
-  hold.lines = text
+  if #gone == 0 or #kept == 0 then return end
+  hold.lines = concat(kept, ',')
   put(id, hold)
+  if not is_live(hold) then return end
+  for i = 1, #gone do
+    offer_again(gone[i].section, gone[i].n, gone[i].seats, hold.state)
+    credit(hold.buyer, -gone[i].n)
+  end
 end
 
 local function is_there(hold)

@@ -5,9 +5,6 @@
 -- A payment that was captured after its order was declined claims what it was for again.
 INSERT INTO order_transitions (from_state, to_state) VALUES ('declined', 'claimed');
 
--- A ticket that is blocked admits nobody while its refund is due; one that is void never will.
-ALTER TABLE tickets ADD COLUMN IF NOT EXISTS state text NOT NULL DEFAULT 'valid' CHECK (state IN ('valid', 'blocked', 'void'));
-
 -- What is or will be paid back of a payment. The check is what makes it impossible to pay
 -- back more than was captured, whatever the code above it does.
 ALTER TABLE payments ADD COLUMN paying_back bigint NOT NULL DEFAULT 0;
@@ -90,5 +87,4 @@ FROM payments WHERE state = 'refund_due';
 DROP TABLE refunds, charge_reminders;
 DROP FUNCTION refund_counted;
 ALTER TABLE payments DROP COLUMN paying_back;
-ALTER TABLE tickets DROP COLUMN state;
 DELETE FROM order_transitions WHERE from_state = 'declined' AND to_state = 'claimed';

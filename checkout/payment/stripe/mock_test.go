@@ -61,7 +61,7 @@ func startMock(t *testing.T) string {
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may have ended
-		_ = <-ended            // it was told to
+		<-ended                //nolint:errcheck // it was told to
 	})
 	deadline, poll := time.After(time.Minute), time.NewTicker(50*time.Millisecond)
 	defer poll.Stop()

@@ -33,6 +33,14 @@ export const listOrders = (cursor, options) => asBuyer('GET',
 export const listTickets = async (order, options) => (await asBuyer('GET',
   `/v1/orders/${encodeURIComponent(order)}/tickets`, options)).tickets;
 
+/** The QR code of a ticket, as a Blob. */
+export const ticketPicture = (ticket, options) => asBuyer('GET',
+  `/v1/tickets/${encodeURIComponent(ticket)}/qr.svg`, { ...options, blob: true });
+
+/** The tickets of an order to print, as a Blob. */
+export const ticketsPDF = (order, options) => asBuyer('GET',
+  `/v1/orders/${encodeURIComponent(order)}/tickets.pdf`, { ...options, blob: true });
+
 /** Where an event's live feed is. */
 export function feedURL(event) {
   const url = new URL(`/v1/events/${encodeURIComponent(event)}/live`, location.href);

@@ -33,14 +33,15 @@ export class Problem extends Error {
  *   body     sent as JSON
  *   key      Idempotency-Key: the same for every try
  *   token    the buyer's
+ *   blob     the answer is a file, returned as a Blob
  *   signal   ends the tries
  *   onWait   called before each further try with the milliseconds until it
  */
-export async function exchange(method, path, { body, key, token, signal, patienceMs = 20_000, onWait } = {}) {
+export async function exchange(method, path, { body, key, token, blob, signal, patienceMs = 20_000, onWait } = {}) {
   const end = performance.now() + patienceMs;
   for (let tries = 0; ; tries++) {
     try {
-      return await attempt(method, path, { body, key, token, signal });
+      return await attempt(method, path, { body, key, token, blob, signal });
     } catch (problem) {
       signal?.throwIfAborted();
       const waitMs = wait(problem, tries);
@@ -71,22 +72,24 @@ export function newKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-async function attempt(method, path, { body, key, token, signal }) {
-  const headers = { Accept: 'application/json' };
+async function attempt(method, path, { body, key, token, blob, signal }) {
+  const headers = { Accept: blob ? '*/*' : 'application/json' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (key) headers['Idempotency-Key'] = key;
   if (token) headers.Authorization = `Bearer ${token}`;
   const limits = [AbortSignal.timeout(TRY_TIMEOUT_MS), signal].filter(Boolean);
   const options = { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.any(limits) };
-  let answer, text;
+  let answer, file, text;
   try {
     answer = await fetch(path, options);
-    text = await answer.text();
+    if (blob && answer.ok) file = await answer.blob();
+    else text = await answer.text();
   } catch (error) {
     throw new Problem({ code: 'unreachable', detail: error.message });
   }
   observe(answer.headers.get('Date'));
   if (!answer.ok) throw refusal(answer, text);
+  if (file) return file;
   return text ? JSON.parse(text) : null;
 }
 

@@ -132,6 +132,7 @@ const REFUSALS = {
   hold_paid: () => ({ title: 'You are paying for these already', advice: 'Look under My tickets: it was done in another window.' }),
   unknown_hold: () => ({ title: 'We can not find what you held', advice: 'It ended, or belongs to an earlier visit. You can choose again.' }),
   unknown_order: () => ({ title: 'We can not find that order', advice: 'It may belong to an earlier visit, or to another browser.' }),
+  unknown_ticket: () => ({ title: 'We can not find that ticket', advice: 'It may be owned by someone else by now, or belong to another browser.' }),
   unknown_event: () => ({ title: 'There is no such event', advice: 'Look for it among the events.' }),
   unknown_section: () => ({ title: 'That section does not exist', advice: 'Reload this page and choose again.' }),
   unknown_seat: () => ({ title: 'That seat does not exist', advice: 'Reload this page and choose again.' }),

@@ -14,7 +14,8 @@ import (
 
 // big are the tables that grow with what is sold. No query may read one of them from
 // end to end.
-var big = []string{"orders", "order_history", "claims", "payments", "tickets", "sections"}
+var big = []string{"orders", "order_history", "claims", "payments", "tickets", "sections",
+	"refunds", "ticket_history", "checkins", "transfers", "contacts", "deliveries"}
 
 const (
 	bigEvents = 200
@@ -26,18 +27,28 @@ func (b *book) fill() {
 	b.t.Helper()
 	of := fmt.Sprintf(`FROM generate_series(1, %d) AS e, LATERAL generate_series(1, %d) AS o`, bigEvents, bigOrders)
 	const event, order = `'event-' || e`, `'ord_event-' || e || '_1_' || o`
-	for _, statement := range []string{
-		`INSERT INTO events (id, definition) SELECT ` + event + `, definition FROM events, generate_series(1, ` + fmt.Sprint(bigEvents) + `) AS e`,
-		`INSERT INTO sections SELECT DISTINCT ` + event + `, 'floor-' || o % 100, 10 ` + of,
-		`INSERT INTO orders SELECT ` + order + `, ` + event + `, 'buy_' || o * 7 % 20000 + e, 'claimed', '', '[]', 1, 'EUR', 'tok', now(), now() ` + of,
-		`INSERT INTO claims SELECT ` + event + `, ` + order + `, 'floor-' || o % 100, 'A-' || o, 1 ` + of,
-		`INSERT INTO payments SELECT ` + event + `, ` + order + `, 'ch', 'settled', '', 1, 'EUR', now(), now() ` + of,
-		`INSERT INTO tickets (event, order_id, number, section, seat, issued_at, owner) SELECT ` + event + `, ` + order + `, 1, 'floor-' || o % 100, 'A-' || o, now(), 'buy_' || o ` + of,
-		`VACUUM ANALYZE`,
-	} {
-		if _, err := b.pool.Exec(b.t.Context(), statement); err != nil {
-			b.t.Fatalf("%s: %v", statement, err)
-		}
+	const buyer, tall = `'buy_' || (o * 7 % 20000 + e)`, `o * 1000 + e`
+	b.corrupt( // the rows alone: nothing follows from them
+		`INSERT INTO events (id, definition) SELECT `+event+`, definition FROM events, generate_series(1, `+fmt.Sprint(bigEvents)+`) AS e`,
+		`INSERT INTO sections SELECT DISTINCT `+event+`, 'floor-' || o % 100, 10 `+of,
+		`INSERT INTO orders SELECT `+order+`, `+event+`, `+buyer+`, 'ticketed', '', '[]', 1, 'EUR', 'tok', now(), now() `+of,
+		`INSERT INTO order_history (order_id, from_state, to_state, reason, at) SELECT `+order+`, 'accepted', 'claimed', '', now() `+of,
+		`INSERT INTO claims SELECT `+event+`, `+order+`, 'floor-' || o % 100, 'A-' || o, 1 `+of,
+		`INSERT INTO payments SELECT `+event+`, `+order+`, 'ch', 'settled', '', 1, 'EUR', now(), now() `+of,
+		`INSERT INTO refunds (id, event, order_id, payment, asked_by, key, asked, tickets, amount, currency, reason, state, next_at, asked_at, ended_at, told_at)
+			SELECT 'ref_' || `+tall+`, `+event+`, `+order+`, 'ch', 'operator', 'k', '{}', '{}', 1, 'EUR', '', 'made', now(), now(), now(), now() `+of,
+		`INSERT INTO tickets (event, order_id, number, section, seat, owner, issued_at)
+			SELECT `+event+`, `+order+`, 1, 'floor-' || o % 100, 'A-' || o, `+buyer+`, now() `+of,
+		`INSERT INTO ticket_history (event, order_id, number, state, owner, serial) SELECT `+event+`, `+order+`, 1, 'valid', `+buyer+`, 2 `+of,
+		`INSERT INTO checkins SELECT `+event+`, `+order+`, 1, 1, 'north', 'k' || o, now() `+of,
+		`INSERT INTO transfers (token_hash, event, order_id, number, serial, state, from_owner, to_owner, offered_at, expires_at, ended_at)
+			SELECT sha256((`+order+`)::bytea), `+event+`, `+order+`, 1, 1, 'accepted', `+buyer+`, 'buy_x', now(), now() + interval '1 day', now() `+of,
+		`INSERT INTO contacts SELECT 'buy_' || `+tall+`, 'a@b.c' `+of,
+		`INSERT INTO deliveries (order_id, told, lane, buyer, reason, at, state, attempts, ended_at)
+			SELECT `+order+`, 'ticketed', 'email', `+buyer+`, '', now(), 'sent', 1, now() `+of,
+	)
+	if _, err := b.pool.Exec(b.t.Context(), `VACUUM ANALYZE`); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
@@ -68,10 +79,12 @@ func TestNoQueryReadsABigTableFromEndToEnd(t *testing.T) {
 	if len(found) < 40 {
 		t.Errorf("only %d statements found", len(found))
 	}
-	for at, statement := range found {
-		plan := explain(t, conn, statement)
-		for _, table := range plan.scanned(big) {
-			t.Errorf("%s reads %s from end to end:\n%s\n%s", at, table, statement, plan.text)
+	for at, texts := range found {
+		for _, statement := range texts {
+			plan := explain(t, conn, statement)
+			for _, table := range plan.scanned(big) {
+				t.Errorf("%s reads %s from end to end:\n%s\n%s", at, table, statement, plan.text)
+			}
 		}
 	}
 	// And the check can fail.
@@ -109,9 +122,12 @@ func explain(t *testing.T, conn *pgx.Conn, statement string) *plan {
 	if err := conn.Deallocate(t.Context(), "explained"); err != nil {
 		t.Fatal(err)
 	}
+	if strings.Contains(string(told), `"Utility Statement"`) { // as LOCK TABLE, which reads nothing
+		return &plan{}
+	}
 	var plans []struct{ Plan node }
 	if err := json.Unmarshal(told, &plans); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v in the plan of %s:\n%s", err, statement, told)
 	}
 	return &plan{string(told), plans[0].Plan}
 }
@@ -120,7 +136,7 @@ func explain(t *testing.T, conn *pgx.Conn, statement string) *plan {
 func (p *plan) scanned(big []string) (tables []string) {
 	var look func(node)
 	look = func(n node) {
-		if n.Type == "Seq Scan" && slices.Contains(big, n.Relation) {
+		if strings.HasSuffix(n.Type, "Seq Scan") && slices.Contains(big, n.Relation) {
 			tables = append(tables, n.Relation)
 		}
 		for _, inner := range n.Plans {

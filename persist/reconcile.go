@@ -15,7 +15,7 @@ import (
 
 const (
 	// orphanClaims are the claims of an event whose order is unknown, or has ended without them.
-	orphanClaims = `SELECT c.order_id, c.section FROM claims c LEFT JOIN orders o ON o.id = c.order_id
+	orphanClaims = `SELECT c.order_id, c.section FROM claims c LEFT JOIN orders o ON o.id = c.order_id AND o.event = $1
 		WHERE c.event = $1 AND (o.id IS NULL OR o.state NOT IN ('claimed', 'paid', 'ticketed')) GROUP BY c.order_id, c.section ORDER BY 1, 2 LIMIT $2`
 	// wrongCounters are sections whose counter isn't what their claims add up to.
 	wrongCounters = `SELECT s.section FROM sections s

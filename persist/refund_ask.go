@@ -73,7 +73,7 @@ func (s *Store) AskRefund(ctx context.Context, order onsale.OrderID, key string,
 // askedBefore finds the refund that was asked for under a key; nil if none was.
 func askedBefore(ctx context.Context, tx pgx.Tx, order onsale.OrderID, key string, asked []byte) (*onsale.RefundEntry, error) {
 	var same bool
-	err := tx.QueryRow(ctx, `SELECT asked = $3::jsonb FROM refunds WHERE order_id = $1 AND key = $2`, string(order), key, asked).Scan(&same)
+	err := tx.QueryRow(ctx, `SELECT asked = $3::jsonb FROM refunds WHERE order_id = $1 AND key = $2 AND key <> ''`, string(order), key, asked).Scan(&same)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, nil //nolint:nilnil // none was asked for, which is no error
@@ -82,7 +82,7 @@ func askedBefore(ctx context.Context, tx pgx.Tx, order onsale.OrderID, key strin
 	case !same:
 		return nil, onsale.Refuse(onsale.CodeKeyReused, "another refund was asked for under this Idempotency-Key: use a new one")
 	}
-	rows, err := tx.Query(ctx, refundColumns+`WHERE order_id = $1 AND key = $2`, string(order), key)
+	rows, err := tx.Query(ctx, refundColumns+`WHERE order_id = $1 AND key = $2 AND key <> ''`, string(order), key)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func (s *Store) StockView(ctx context.Context, id onsale.EventID) (*StockView, e
 		if view.Orders, err = readClaimants(ctx, tx, id); err != nil {
 			return err
 		}
-		rows, err = tx.Query(ctx, orderColumnsRead+`WHERE id IN (SELECT order_id FROM refunds WHERE event = $1) AND state = 'refunded' ORDER BY id`, string(id))
+		rows, err = tx.Query(ctx, orderColumnsRead+`WHERE event = $1 AND state = 'refunded' AND id IN (SELECT order_id FROM refunds WHERE event = $1) ORDER BY id`, string(id))
 		if err != nil {
 			return err
 		}

@@ -87,8 +87,8 @@ func (s *Store) Tickets(ctx context.Context, order onsale.OrderID) ([]onsale.Tic
 	if !ok {
 		return nil, unknownOrder()
 	}
-	return s.readTickets(ctx, "read the tickets of "+string(order),
-		ticketColumnsRead+`WHERE event = $1 AND order_id = $2 ORDER BY number`, string(event), string(order))
+	return s.readTickets(ctx, ticketColumnsRead+`WHERE event = $1 AND order_id = $2 ORDER BY number`,
+		"read the tickets of "+string(order), string(event), string(order))
 }
 
 // Ticket returns a ticket of a buyer's, or refuses with CodeUnknownTicket.
@@ -97,7 +97,7 @@ func (s *Store) Ticket(ctx context.Context, id onsale.TicketID, owner onsale.Buy
 	if !ok {
 		return nil, unknownTicket()
 	}
-	tickets, err := s.readTickets(ctx, "read ticket "+string(id), readTicket, row.event, row.order, row.number)
+	tickets, err := s.readTickets(ctx, readTicket, "read ticket "+string(id), row.event, row.order, row.number)
 	if err != nil {
 		return nil, err
 	}
@@ -118,9 +118,9 @@ func (s *Store) TicketsOf(ctx context.Context, owner onsale.BuyerID, limit int, 
 		return nil, "", err
 	}
 	// One more than the page tells whether there is a next one.
-	tickets, err = s.readTickets(ctx, "list the tickets of a buyer", ticketColumnsRead+
+	tickets, err = s.readTickets(ctx, ticketColumnsRead+
 		`WHERE owner = $1 AND ($2::timestamptz IS NULL OR issued_at <= $2 AND (issued_at < $2 OR (order_id, number) > ($3, $4)))
-		ORDER BY issued_at DESC, order_id, number LIMIT $5`, string(owner), after.issued, after.row.order, after.row.number, limit+1)
+		ORDER BY issued_at DESC, order_id, number LIMIT $5`, "list the tickets of a buyer", string(owner), after.issued, after.row.order, after.row.number, limit+1)
 	if err == nil && len(tickets) > limit {
 		tickets = tickets[:limit]
 		next = formatTicketCursor(&tickets[limit-1])
@@ -128,10 +128,10 @@ func (s *Store) TicketsOf(ctx context.Context, owner onsale.BuyerID, limit int, 
 	return tickets, next, err
 }
 
-func (s *Store) readTickets(ctx context.Context, doing, query string, args ...any) ([]onsale.Ticket, error) {
+func (s *Store) readTickets(ctx context.Context, statement, doing string, args ...any) ([]onsale.Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, query, args...)
+	rows, err := s.pool.Query(ctx, statement, args...)
 	if err != nil {
 		return nil, failed(doing, err)
 	}

@@ -70,7 +70,7 @@ func TestWhateverHappensToRedisNobodyIsOversoldKafka(t *testing.T) {
 		{name: "scripts forgotten", silent: true, strike: func(s *storm) { s.tell("SCRIPT", "FLUSH") }},
 		{name: "out of memory", strike: func(s *storm) { s.tell("CONFIG", "SET", "maxmemory", "1") },
 			mend: func(s *storm) { s.tell("CONFIG", "SET", "maxmemory", "0") }},
-		{name: "read only", strike: func(s *storm) { s.tell("REPLICAOF", "127.0.0.1", "1") },
+		{name: "demoted for a while", loses: true, strike: func(s *storm) { s.tell("REPLICAOF", "127.0.0.1", "1") },
 			mend: func(s *storm) { s.tell("REPLICAOF", "NO", "ONE") }},
 		{name: "frozen", strike: func(s *storm) { s.signal(syscall.SIGSTOP) }, mend: func(s *storm) { s.signal(syscall.SIGCONT) }},
 	} {

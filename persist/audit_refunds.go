@@ -70,8 +70,12 @@ func checkPaidBack(b *books, f *findings, id onsale.OrderID) {
 }
 
 // checkBarred holds an order's tickets to its refunds: what is paid back admits nobody,
-// what is about to be admits nobody meanwhile, and nothing else is barred.
+// what is about to be admits nobody meanwhile, and nothing else is barred. Those of a
+// refunded order are all void, which checkTickets sees to.
 func checkBarred(b *books, f *findings, id onsale.OrderID) {
+	if o := b.byID[id]; o != nil && o.State == onsale.OrderRefunded {
+		return
+	}
 	want := map[onsale.TicketID]onsale.TicketState{}
 	for _, r := range b.refunds[id] {
 		for _, n := range r.Tickets {

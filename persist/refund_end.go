@@ -166,6 +166,11 @@ func (e *ending) close(ctx context.Context) error {
 	if !e.settles {
 		return nil
 	}
+	if r.askedBy == askedByOperator { // whoever has the provider pay does it in their name
+		if err := introduce(As(ctx, onsale.ActorOperator), e.tx); err != nil {
+			return err
+		}
+	}
 	e.order.State, e.order.Reason, e.order.UpdatedAt = onsale.OrderRefunded, r.Reason, e.now.UTC()
 	_, err := e.tx.Exec(ctx, `UPDATE orders SET state = 'refunded', reason = $2, updated_at = $3 WHERE id = $1`, order, r.Reason, e.now)
 	return err

@@ -59,6 +59,9 @@ func TestWholeRefundEndsTheOrderAndGivesEverythingBack(t *testing.T) {
 			t.Fatalf("%+v", news)
 		}
 	}
+	if moves, err := b.History(t.Context(), p.Order); err != nil || moves[len(moves)-1].Actor != onsale.ActorOperator || moves[len(moves)-1].Reason != "cancelled" {
+		t.Errorf("its history is %+v, %v", moves, err)
+	}
 	if s := b.ticketStates(p); s != "vo vo vo vo vo" {
 		t.Errorf("tickets are %s", s)
 	}

@@ -108,7 +108,7 @@ func TestADemoKilledInMidStormLosesNoAcceptedOrderKafka(t *testing.T) {
 	url := demo.until(t, `^serving (http://\S+)`)[1]
 	w := newWitnesses(t, url, demo.until(t, `this event .*/#/events/(\S+)`)[1])
 	wait := w.buyUntilEnd(t.Context())
-	demo.until(t, `^storm .*sold [1-9]\d`)
+	demo.until(t, `^(storm|settling) .*sold [1-9]\d`)
 	eventually(t, "enough purchases are accepted", func() bool { return w.count() >= enoughTold })
 	if err := demo.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)

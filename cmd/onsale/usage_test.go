@@ -87,6 +87,7 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"an order without an id":     {[]string{"order", "show"}, "--help"},
 		"an order that is none":      {[]string{"order", "refund", "nonsense"}, "no order's id"},
 		"a bench of nobody":          {[]string{"bench", "rush", "--users", "-1"}, "users"},
+		"a settlement of nothing":    {[]string{"bench", "settle", "--orders", "-1"}, "orders"},
 		"faults of no broker":        {[]string{"bench", "faults", "--kafka", "rabbit"}, "--kafka"},
 	} {
 		t.Run(promise, func(t *testing.T) {

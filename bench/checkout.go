@@ -18,11 +18,9 @@ import (
 type CheckoutsConfig struct {
 	Rounds      int           // that count; default 5
 	Lasting     time.Duration // of a round; default 3 s
-	Connections int           // default 64
+	Connections int           // of the crowd; default 256
 	Status      io.Writer     // hears how it goes on; default: nobody
 }
-
-const defaultBuyingConnections = 64
 
 // CheckoutsReport is what Checkouts found.
 type CheckoutsReport struct {
@@ -47,9 +45,6 @@ type buying struct {
 func Checkouts(ctx context.Context, cfg CheckoutsConfig) (report *CheckoutsReport, err error) {
 	if cfg.Status == nil {
 		cfg.Status = io.Discard
-	}
-	if cfg.Connections == 0 {
-		cfg.Connections = defaultBuyingConnections
 	}
 	holding := HoldsConfig(cfg).withDefaults()
 	r := &holdsRun{cfg: holding, cpu: contest.Figures{}}

@@ -20,6 +20,8 @@ const (
 	whole = 0
 	// acceptTogether is how many purchases are produced at once.
 	acceptTogether = 5_000
+	// settlers is how many share the work, as those of several processes do.
+	settlers = 2
 	// patience is how long the pipeline may stand still before the bench gives up.
 	patience = 60 * time.Second
 )
@@ -55,11 +57,13 @@ func (r *run) openLine(ctx context.Context, orders, batch int) (l *line, err err
 	}
 	log := slog.New(slog.DiscardHandler)
 	l.tail = kafka.NewTail(kafka.TailConfig{Broker: l.broker, Topic: onsale.TopicOrders, Handle: l.hear, Log: log})
-	l.chain.Parts = []lifecycle.Part{
-		l.tail,
-		persist.NewSettler(persist.SettlerConfig{Store: r.house.store, Broker: l.broker, Producer: l.producer, MaxBatch: batch, Log: log}),
-		payment.NewWorker(payment.WorkerConfig{Broker: l.broker, Producer: l.producer, Provider: atOnce{}, MaxBatch: batch, Log: log}),
+	l.chain.Parts = []lifecycle.Part{l.tail}
+	for range settlers {
+		l.chain.Parts = append(l.chain.Parts,
+			persist.NewSettler(persist.SettlerConfig{Store: r.house.store, Broker: l.broker, Producer: l.producer, MaxBatch: batch, Log: log}))
 	}
+	l.chain.Parts = append(l.chain.Parts,
+		payment.NewWorker(payment.WorkerConfig{Broker: l.broker, Producer: l.producer, Provider: atOnce{}, MaxBatch: batch, Log: log}))
 	return l, nil
 }
 

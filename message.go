@@ -38,6 +38,7 @@ type Charge struct {
 	Currency     string    `json:"currency"`
 	PaymentToken string    `json:"payment_token"`
 	At           time.Time `json:"at"`
+	AskedAt      time.Time `json:"asked_at,omitzero"` // when the provider was first asked; zero: not that anybody knows
 }
 
 // ChargeOutcome is what became of a charge for certain.

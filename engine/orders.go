@@ -77,8 +77,12 @@ func (s *Shop) order(r *request) (*onsale.Order, error) {
 	}
 	if err != nil || (hold.State != onsale.HoldPinned && hold.AcceptedAt.IsZero()) {
 		// It may have been claimed since Postgres was asked.
-		if order, err := s.Store.Order(r.context(), id); err == nil && order.Buyer == r.buyer {
+		order, err := s.Store.Order(r.context(), id)
+		if err == nil && order.Buyer == r.buyer {
 			return order, nil
+		}
+		if err != nil && onsale.CodeOf(err) != onsale.CodeUnknownOrder {
+			return nil, err
 		}
 		return nil, errUnknownOrder
 	}

@@ -121,17 +121,18 @@ type admission struct {
 	number        int
 	section, seat string
 	state         onsale.TicketState
+	used          bool // somebody was admitted with it
 }
 
 // admissionsOf reads an order's tickets, locked, by number.
 func admissionsOf(ctx context.Context, tx pgx.Tx, event onsale.EventID, order onsale.OrderID) ([]admission, error) {
-	rows, err := tx.Query(ctx, `SELECT number, section, seat, state FROM tickets WHERE event = $1 AND order_id = $2 ORDER BY number FOR UPDATE`,
+	rows, err := tx.Query(ctx, `SELECT number, section, seat, state, admitted_at IS NOT NULL FROM tickets WHERE event = $1 AND order_id = $2 ORDER BY number FOR UPDATE`,
 		string(event), string(order))
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (a admission, err error) {
-		err = row.Scan(&a.number, &a.section, &a.seat, &a.state)
+		err = row.Scan(&a.number, &a.section, &a.seat, &a.state, &a.used)
 		return a, err
 	})
 }

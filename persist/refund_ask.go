@@ -171,6 +171,12 @@ func refundTerms(layout *onsale.Layout, admissions []admission, left int64, ask 
 			return nil, 0, onsale.Refuse(onsale.CodeBadRequest, fmt.Sprintf("the order has no valid ticket %d: its valid ones are %v", n, valid))
 		}
 	}
+	for _, a := range admissions {
+		if a.used && a.state == onsale.TicketValid && ends(ask, a.number) {
+			// Whoever was admitted is inside: the place can't be sold again.
+			return nil, 0, notRefundable(fmt.Sprintf("ticket %d was used: pay money back alone, as an amount", a.number))
+		}
+	}
 	switch {
 	case ask.Amount != nil && *ask.Amount >= left:
 		return nil, 0, notRefundable(fmt.Sprintf("%d are left to pay back: an amount alone must be less; for all of it refund the whole", left))
@@ -184,6 +190,11 @@ func refundTerms(layout *onsale.Layout, admissions []admission, left int64, ask 
 		return nil, 0, notRefundable(fmt.Sprintf("%d are left to pay back, and these tickets cost %d: give an amount, or refund the whole", left, price))
 	}
 	return ask.Tickets, price, nil
+}
+
+// ends reports whether a refund ends an admission.
+func ends(ask onsale.RefundRequest, number int) bool {
+	return ask.Amount == nil && (len(ask.Tickets) == 0 || slices.Contains(ask.Tickets, number))
 }
 
 func insertRefund(ctx context.Context, tx pgx.Tx, r *refundRow, key string, asked []byte) error {

@@ -124,6 +124,20 @@ func TestRefundOfMoneyAloneLeavesTheTickets(t *testing.T) {
 	}
 }
 
+func TestThePlaceOfWhoeverWasAdmittedIsNotSoldAgain(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	p := b.sold(floor(2))
+	if _, err := b.CheckIn(t.Context(), Scan{Code: b.ticket(p, 1).Code, Event: "gala", Gate: "A"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.AskRefund(t.Context(), p.Order, "whole", onsale.RefundRequest{})
+	b.wantRefused("the whole", onsale.CodeNotRefundable, err)
+	_, err = b.AskRefund(t.Context(), p.Order, "used", onsale.RefundRequest{Tickets: []int{1}})
+	b.wantRefused("the one that was used", onsale.CodeNotRefundable, err)
+	b.askRefund(p, "unused", onsale.RefundRequest{Tickets: []int{2}})
+}
+
 func TestRefusedRefundLeavesTheTicketsValid(t *testing.T) {
 	b := newBook(t)
 	p := b.sold(stalls("A-1"), floor(1))

@@ -35,9 +35,11 @@ func (u *undecided) attempt(ctx context.Context, d *decision) (onsale.ChargeResu
 	case <-ctx.Done():
 		return onsale.ChargeResult{}, ctx.Err()
 	}
-	if time.Since(d.charge.At) > u.giveUp {
+	// However long it has waited, behind others or a breaker: that is no reason to call it off.
+	if d.asked && time.Since(d.charge.AskedAt) > u.giveUp {
 		return u.callOff(ctx, d.charge, onsale.DeclinedTimeout)
 	}
+	began := time.Now()
 	crashpoint.Reach(crashpoint.BeforeCharge)
 	result, err := u.ask(ctx, d.charge, u.provider.Charge)
 	switch {
@@ -47,7 +49,7 @@ func (u *undecided) attempt(ctx context.Context, d *decision) (onsale.ChargeResu
 	case errors.Is(err, ErrNotAsked) && !d.asked:
 		return onsale.ChargeResult{}, err // there is nothing to look up
 	}
-	d.asked = true
+	d.noteAsked(began)
 	u.counters.unknown.Inc()
 	asking, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()

@@ -113,6 +113,20 @@ func TestUndecidedForTooLongIsVoidedOrFoundCaptured(t *testing.T) {
 	}
 }
 
+func TestAChargeThatOnlyWaitedIsAskedForAndNotCalledOff(t *testing.T) {
+	p := &script{void: void, charge: func(_ context.Context, c onsale.Charge, _ int) (onsale.ChargeResult, error) { return capture(c), nil }}
+	inBubble(t, p, func(t *testing.T, w *Worker, k *topics) { // which gives up after an hour
+		claimed, asked := charges(2)[0], charges(2)[1]
+		claimed.At = time.Now().Add(-3 * time.Hour)
+		asked.AskedAt = time.Now().Add(-3 * time.Hour) // before an outage, say
+		for _, c := range []onsale.Charge{claimed, asked} {
+			if r := decideAll(t, w, k, c); r.Outcome != onsale.ChargeCaptured || p.voids != 0 {
+				t.Errorf("%+v after %d voids", r, p.voids)
+			}
+		}
+	})
+}
+
 func TestCapturedWithoutACurrencyIsUnknown(t *testing.T) {
 	p := &script{charge: func(_ context.Context, c onsale.Charge, attempt int) (onsale.ChargeResult, error) {
 		r := capture(c)
@@ -236,7 +250,7 @@ func TestChargeThatIsNotAskedForIsNotLookedUp(t *testing.T) {
 		if _, err := w.undecided.attempt(t.Context(), d); !errors.Is(err, ErrNotAsked) || p.lookUps != 0 {
 			t.Errorf("%v after %d look-ups", err, p.lookUps)
 		}
-		d.asked = true // it may have been charged: that can be known all the same
+		d.noteAsked(time.Now()) // it may have been charged: that can be known all the same
 		if _, err := w.undecided.attempt(t.Context(), d); !errors.Is(err, ErrNotAsked) || p.lookUps != 1 {
 			t.Errorf("%v after %d look-ups", err, p.lookUps)
 		}

@@ -44,7 +44,7 @@ type undecided struct {
 	provider Provider
 	producer producer
 	counters counters
-	giveUp   time.Duration // since Charge.At
+	giveUp   time.Duration // since Charge.AskedAt
 
 	slots   chan struct{}  // a token for each attempt under way
 	started chan *decision // from join to run
@@ -55,7 +55,7 @@ type undecided struct {
 
 // decision is one order on its way to a definite answer.
 type decision struct {
-	charge onsale.Charge
+	charge onsale.Charge // AskedAt under mu; only decide's goroutine changes it
 	done   chan struct{} // closed when told, or given up
 	asked  bool          // of decide's goroutine: the provider may have heard of it
 
@@ -153,15 +153,25 @@ func (u *undecided) end(d *decision, err error) {
 	close(d.done)
 }
 
+// noteAsked notes that the provider was asked, and may have acted.
+func (d *decision) noteAsked(at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = true
+	if d.charge.AskedAt.IsZero() {
+		d.charge.AskedAt = at.UTC()
+	}
+}
+
 func (d *decision) undecidedBecause(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cause = err
 }
 
-// state returns whether the result is in Kafka and, if not, the last reason.
-func (d *decision) state() (told bool, cause error) {
+// state returns the charge, whether its result is in Kafka and, if not, the last reason.
+func (d *decision) state() (charge onsale.Charge, told bool, cause error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.told, d.cause
+	return d.charge, d.told, d.cause
 }

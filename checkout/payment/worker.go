@@ -187,12 +187,12 @@ func (w *Worker) putBack(ctx context.Context, decisions []*decision) error {
 	var reason error // of one of them, for the log
 	seen := make(map[onsale.OrderID]bool, len(decisions))
 	for _, d := range decisions {
-		told, cause := d.state()
-		if told || seen[d.charge.Order] {
+		charge, told, cause := d.state()
+		if told || seen[charge.Order] {
 			continue
 		}
-		seen[d.charge.Order], reason = true, cause
-		late = append(late, kafka.Message{Topic: onsale.TopicCharges, Key: string(d.charge.Order), Value: d.charge})
+		seen[charge.Order], reason = true, cause
+		late = append(late, kafka.Message{Topic: onsale.TopicCharges, Key: string(charge.Order), Value: charge})
 	}
 	if len(late) == 0 {
 		return nil

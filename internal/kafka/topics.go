@@ -25,6 +25,9 @@ const (
 	// be lost without losing a record, or be away without stopping the sale.
 	safeReplicas = 3
 	safeAcks     = "2"
+	// stageRetention is for how long a record waits to be handled, in ms: 90 days. What a cluster
+	// deletes unread, by its own shorter default, would look as if it had been handled.
+	stageRetention = "7776000000"
 	// clusterReplicas leaves the number of copies to the cluster.
 	clusterReplicas = -1
 )
@@ -32,7 +35,7 @@ const (
 // EnsureTopics creates the topics that don't exist yet, each with its dead-letter
 // topic. In a cluster of three brokers or more every record is acknowledged with
 // two copies of three; in a smaller one the cluster's own defaults say how many.
-// Dead letters are kept for ever. Topics that exist are left as they are.
+// What a stage has to do is kept for 90 days, whatever its size; dead letters for ever. Topics that exist are left as they are.
 func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
 	cl, err := b.client()
 	if err != nil {
@@ -47,7 +50,7 @@ func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
 	}
 	stages := []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults}
 	for _, t := range stages {
-		if err := d.create(ctx, b.Topic(t), partitions, "", ""); err != nil {
+		if err := d.create(ctx, b.Topic(t), partitions, "retention.ms", stageRetention); err != nil {
 			return err
 		}
 	}
@@ -119,6 +122,7 @@ func durabilityOf(ctx context.Context, cl *kgo.Client) (durability, error) {
 // create creates a topic with one setting of its own, or none if its name is "".
 func (d durability) create(ctx context.Context, topic string, partitions int32, name, value string) error {
 	configs := maps.Clone(d.configs)
+	configs["retention.bytes"] = text("-1")
 	if name != "" {
 		configs[name] = text(value)
 	}

@@ -148,6 +148,7 @@ func TestWhatTheMailServerAnswersDecidesOnTheMail(t *testing.T) {
 	}{
 		"greylisted":                       {at("RCPT", "450 4.2.0 <"+address+"> come back later"), failure{}, 0},
 		"nobody of that name":              {at("RCPT", "550 5.1.1 <"+address+"> unknown"), failure{final: true}, 0},
+		"it does not relay for us":         {at("RCPT", "550 5.7.1 relaying denied"), failure{down: true}, 0},
 		"content refused":                  {at("END", "554 5.6.0 no"), failure{final: true}, 0},
 		"content put off":                  {at("END", "451 4.3.0 disk full"), failure{}, 0},
 		"data put off":                     {at("DATA", "451 4.3.0 not now"), failure{}, 0},

@@ -163,6 +163,8 @@ func judgeReply(err error) error {
 	switch {
 	case code == 421, code == 530, code == 534, code == 535, code == 538, refused.Reason == mail.ErrSMTPMailFrom:
 		f.down = true // it closes, wants another sign-in, or doesn't take our own address
+	case strings.HasPrefix(refused.EnhancedStatusCode(), "5.7."):
+		f.down = true // policy: it doesn't relay for us, which someone can mend. Source: RFC 3463
 	case code >= 500:
 		f.final = true // it will not take this mail
 	}

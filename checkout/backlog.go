@@ -130,16 +130,8 @@ func (b *Backlog) Start(ctx context.Context) error {
 	}
 	b.meter = meter
 	b.group.Go(ctx, func(ctx context.Context) {
-		tick := time.NewTicker(backlogEvery)
-		defer tick.Stop()
-		for {
-			b.read(ctx)
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-		}
+		b.read(ctx)
+		lifecycle.Every(ctx, backlogEvery, b.read)
 	})
 	return nil
 }

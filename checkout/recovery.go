@@ -62,18 +62,11 @@ func NewRecovery(cfg RecoveryConfig) *Recovery {
 // Start begins to look, every recoverEvery.
 func (r *Recovery) Start(ctx context.Context) error {
 	r.group.Go(ctx, func(ctx context.Context) {
-		tick := time.NewTicker(r.every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if err := r.round(ctx); err != nil && ctx.Err() == nil {
-					r.cfg.Log.Warn("recovery of pins failed; it is tried again", "error", err)
-				}
+		lifecycle.Every(ctx, r.every, func(ctx context.Context) {
+			if err := r.round(ctx); err != nil && ctx.Err() == nil {
+				r.cfg.Log.Warn("recovery of pins failed; it is tried again", "error", err)
 			}
-		}
+		})
 	})
 	return nil
 }

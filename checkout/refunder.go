@@ -93,18 +93,11 @@ func NewRefunder(cfg RefunderConfig) *Refunder {
 // Start begins to look for refunds.
 func (r *Refunder) Start(ctx context.Context) error {
 	r.group.Go(ctx, func(ctx context.Context) {
-		tick := time.NewTicker(r.every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if err := r.round(ctx); err != nil && ctx.Err() == nil {
-					r.cfg.Log.Warn("refunds can't be looked for; it is tried again", "error", err)
-				}
+		lifecycle.Every(ctx, r.every, func(ctx context.Context) {
+			if err := r.round(ctx); err != nil && ctx.Err() == nil {
+				r.cfg.Log.Warn("refunds can't be looked for; it is tried again", "error", err)
 			}
-		}
+		})
 	})
 	return nil
 }

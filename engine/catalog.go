@@ -51,18 +51,11 @@ func (c *Catalog) Start(ctx context.Context) error {
 		return err
 	}
 	c.group.Go(ctx, func(ctx context.Context) {
-		tick := time.NewTicker(catalogRefresh)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
-					c.log.Warn("events not read; the known ones stay", "error", err)
-				}
+		lifecycle.Every(ctx, catalogRefresh, func(ctx context.Context) {
+			if err := c.Refresh(ctx); err != nil && ctx.Err() == nil {
+				c.log.Warn("events not read; the known ones stay", "error", err)
 			}
-		}
+		})
 	})
 	return nil
 }

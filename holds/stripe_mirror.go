@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"onsale"
+	"onsale/internal/lifecycle"
 )
 
 // deliverEvery is how often a process looks whether stock is under way between stripes
@@ -171,20 +172,13 @@ func (w *whole) short(r *Request) error {
 
 // deliver sees to it that what is under way between stripes arrives, whoever has sent it.
 func (w *whole) deliver(ctx context.Context, m *Mirrors) {
-	tick := time.NewTicker(deliverEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	lifecycle.Every(ctx, deliverEvery, func(context.Context) {
 		for _, section := range w.missing() {
 			if err := w.desk.deliverAll(w.layout, section); err != nil {
 				m.log.Debug("stock under way not delivered; it is tried again", "event", w.layout.Event.ID, "error", err)
 			}
 		}
-	}
+	})
 }
 
 // missing are the sections of which the stripes together have less than there is.

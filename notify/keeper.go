@@ -35,17 +35,13 @@ func (k *keeper) Start(ctx context.Context) error {
 func (k *keeper) Stop(ctx context.Context) error { return k.group.Stop(ctx) }
 
 func (k *keeper) run(ctx context.Context) {
-	tick := time.NewTicker(keepPeriod)
-	defer tick.Stop()
-	for {
-		if err := k.keep(ctx); err != nil && ctx.Err() == nil {
-			k.log.Warn("can't look through the deliveries; it is tried again", "error", err)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
+	k.look(ctx)
+	lifecycle.Every(ctx, keepPeriod, k.look)
+}
+
+func (k *keeper) look(ctx context.Context) {
+	if err := k.keep(ctx); err != nil && ctx.Err() == nil {
+		k.log.Warn("can't look through the deliveries; it is tried again", "error", err)
 	}
 }
 

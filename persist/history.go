@@ -91,22 +91,18 @@ func NewHistorian(store *Store, log *slog.Logger) *Historian {
 // Start begins to look: now, and every historianEvery.
 func (h *Historian) Start(ctx context.Context) error {
 	h.group.Go(ctx, func(ctx context.Context) {
-		tick := time.NewTicker(historianEvery)
-		defer tick.Stop()
-		for {
-			if made, err := h.store.makeMonths(ctx); err != nil && ctx.Err() == nil {
-				h.log.Warn("the next months of the history could not be made; it is tried again", "error", err)
-			} else if made > 0 {
-				h.log.Info("months of the history made", "months", made)
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-		}
+		h.look(ctx)
+		lifecycle.Every(ctx, historianEvery, h.look)
 	})
 	return nil
+}
+
+func (h *Historian) look(ctx context.Context) {
+	if made, err := h.store.makeMonths(ctx); err != nil && ctx.Err() == nil {
+		h.log.Warn("the next months of the history could not be made; it is tried again", "error", err)
+	} else if made > 0 {
+		h.log.Info("months of the history made", "months", made)
+	}
 }
 
 // Stop ends a look under way and returns.

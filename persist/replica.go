@@ -102,9 +102,7 @@ func (rs *replicas) close() {
 
 // keep checks a replica for as long as the store is open.
 func (rs *replicas) keep(ctx context.Context, r *replica) {
-	tick := time.NewTicker(replicaEvery)
-	defer tick.Stop()
-	for {
+	look := func(ctx context.Context) {
 		err := rs.check(ctx, r)
 		if err != nil {
 			r.asOf.Store(0)
@@ -112,12 +110,9 @@ func (rs *replicas) keep(ctx context.Context, r *replica) {
 		if fresh := r.fresh(); fresh != r.used.Swap(fresh) && ctx.Err() == nil {
 			rs.log.Warn("reads from a Postgres replica changed", "replica", r.name, "used", fresh, "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 	}
+	look(ctx)
+	lifecycle.Every(ctx, replicaEvery, look)
 }
 
 var (

@@ -1,0 +1,24 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+)
+
+// Every calls f each time the period has passed, until ctx ends, and returns then. While a call
+// takes longer than the period no other one begins; the next follows at once.
+func Every(ctx context.Context, period time.Duration, f func(ctx context.Context)) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if ctx.Err() != nil { // both may be so: then it has ended
+				return
+			}
+			f(ctx)
+		}
+	}
+}

@@ -40,10 +40,28 @@ func (s *Shop) createHold(r *request) error {
 	return nil
 }
 
+// plainForm is what a body in the plainest words asks of the event; nil if it has other words, or
+// asks for what can't be.
+func (s *Shop) plainForm(l *onsale.Layout, body []byte) *holds.Form {
+	if form := s.forms.find(l, body); form != nil {
+		return form
+	}
+	lines, ok := scanAsks(body)
+	if !ok {
+		return nil
+	}
+	asks, err := l.CheckAsks(lines)
+	if err != nil {
+		return nil
+	}
+	form := holds.NewForm(asks)
+	s.forms.keep(l, body, form)
+	return form
+}
+
 // form is what the request's body asks of the event.
 func (s *Shop) form(r *request, l *onsale.Layout) (*holds.Form, error) {
-	body := r.ctx.PostBody()
-	if form := s.forms.find(l, body); form != nil {
+	if form := s.plainForm(l, r.ctx.PostBody()); form != nil {
 		return form, nil
 	}
 	lines, err := r.readAsks()
@@ -54,9 +72,7 @@ func (s *Shop) form(r *request, l *onsale.Layout) (*holds.Form, error) {
 	if err != nil {
 		return nil, err
 	}
-	form := holds.NewForm(asks)
-	s.forms.keep(l, body, form)
-	return form, nil
+	return holds.NewForm(asks), nil
 }
 
 // heldEvent returns the layout of the event that a hold's id names.

@@ -135,6 +135,13 @@ func (c *Catalog) Layout(_ context.Context, id onsale.EventID) (*onsale.Layout, 
 	return nil, onsale.Refuse(onsale.CodeUnknownEvent, "no such event; GET /v1/events lists them")
 }
 
+// Known returns a known event's layout, else nil.
+func (c *Catalog) Known(id []byte) *onsale.Layout {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.layouts[onsale.EventID(id)]
+}
+
 // All returns every event's layout, in the store's order.
 func (c *Catalog) All() []*onsale.Layout {
 	c.mu.RLock()

@@ -100,7 +100,8 @@ func (l *listener) Close() (err error) {
 // changed is told what became of a connection. Each ends once: closed, or taken
 // over by the feed, which bounds its own.
 func (l *listener) changed(c net.Conn, state fasthttp.ConnState) {
-	if _, looped := c.(*reactor.Conn); looped { // the reactor tells of these
+	if looped, ok := c.(*reactor.Conn); ok { // its end is told by the reactor
+		looped.Between(state == fasthttp.StateIdle)
 		return
 	}
 	if state == fasthttp.StateClosed || state == fasthttp.StateHijacked {

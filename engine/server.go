@@ -67,8 +67,10 @@ type Server struct {
 	ready   readiness
 	seconds *histogram.Family
 	panics  *metrics.Counter
+	quicks  *metrics.Counter // answers of quick.go
 
 	unknown, unreadable, pages, panicked *tally // of what is no route
+	holds, checkouts                     *tally // of the routes that quick.go answers too
 
 	group  lifecycle.Group
 	exited chan error
@@ -78,7 +80,6 @@ type Server struct {
 
 	listener  *listener        // set by Start
 	reactor   *reactor.Reactor // set by Start; nil where there is none
-	holds     *tally           // of POST /v1/events/{event}/holds
 	exchanges sync.Pool        // of *exchange: in nobody's hands
 	draining  atomic.Bool      // Stop has begun: connections end with their answer
 }
@@ -90,14 +91,15 @@ func NewServer(cfg Config) *Server {
 	}
 	s := &Server{cfg: cfg, ready: readiness{ask: cfg.Ready}, exited: make(chan error, 1),
 		seconds: histogram.NewFamily(cfg.Metrics, "onsale_http_request_seconds", "route"),
-		panics:  cfg.Metrics.GetOrCreateCounter("onsale_panics_total")}
+		panics:  cfg.Metrics.GetOrCreateCounter("onsale_panics_total"),
+		quicks:  cfg.Metrics.GetOrCreateCounter("onsale_http_quick_answers_total")}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.unknown, s.unreadable = s.tally("unknown"), s.tally("unreadable")
 	s.pages, s.panicked = s.tally("pages"), s.tally("panicked")
 	s.router = newRouter(s.routes(), s.tally)
-	s.holds = s.tally("POST /v1/events/{event}/holds")
+	s.holds, s.checkouts = s.tally("POST /v1/events/{event}/holds"), s.tally("POST /v1/holds/{hold}/checkout")
 	s.http = &fasthttp.Server{
-		Handler: s.serve, Name: "onsale", Concurrency: defaultMaxConns,
+		Handler: s.serve, Concurrency: defaultMaxConns,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ReadBufferSize: readBufferSize, HeaderReceived: boundBody,
 		NoDefaultDate: true, NoDefaultContentType: true, NoDefaultServerHeader: true,
@@ -124,7 +126,7 @@ func (s *Server) serveOn(ctx context.Context, inner net.Listener) {
 	if tcp, ok := inner.(*net.TCPListener); ok {
 		if looped, err := reactor.Listen(tcp); err == nil {
 			s.reactor, err = reactor.New(reactor.Config{
-				Quick: s.quick, Serve: s.http.ServeConn, Closed: func() { s.listener.left() }, Idle: idleTimeout, Patience: writeTimeout,
+				Quick: s.quick, Serve: s.http.ServeConn, Closed: func() { s.listener.left() }, Idle: idleTimeout, First: s.http.ReadTimeout, Patience: writeTimeout,
 			})
 			if err == nil {
 				inner, serve = looped, s.takeAll

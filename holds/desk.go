@@ -250,15 +250,21 @@ func (d *Desk) Look(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buy
 }
 
 func (d *Desk) recordOf(ctx context.Context, l *onsale.Layout, id onsale.HoldID, name string, buyer onsale.BuyerID, args ...string) (onsale.Hold, error) {
-	text, err := d.byOwner(ctx, l, id, name, buyer, args...)
-	if err != nil {
-		return onsale.Hold{}, err
+	return holdOf(l, id)(d.byOwner(ctx, l, id, name, buyer, args...))
+}
+
+// holdOf reads a hold's record, if there is one.
+func holdOf(l *onsale.Layout, id onsale.HoldID) func(text string, err error) (onsale.Hold, error) {
+	return func(text string, err error) (onsale.Hold, error) {
+		if err != nil {
+			return onsale.Hold{}, err
+		}
+		rec, err := parseRecord(text)
+		if err != nil {
+			return onsale.Hold{}, err
+		}
+		return rec.hold(id, l)
 	}
-	rec, err := parseRecord(text)
-	if err != nil {
-		return onsale.Hold{}, err
-	}
-	return rec.hold(id, l)
 }
 
 // byOwner asks something that only the hold's buyer may ask.
@@ -268,16 +274,23 @@ func (d *Desk) byOwner(ctx context.Context, l *onsale.Layout, id onsale.HoldID, 
 	if !ok {
 		return "", errUnknownHold
 	}
-	reply := ""
+	reply, old := "", false
 	err := d.inEpoch(ctx, b, func(epoch onsale.Epoch) (err error) {
+		old = issued < epoch
 		reply, err = d.ask(b, newOperation(name, id, buyer, args...))
-		if err == nil && issued < epoch && reply == "unknown" {
-			reply = "ended x" // what an old epoch issued is void, unless a rebuild kept it
-		}
 		return err
 	})
 	if err != nil {
 		return "", err
+	}
+	return ownersAnswer(name, reply, old)
+}
+
+// ownersAnswer puts what Redis has answered to a hold's owner into words. old tells that the hold
+// was issued in an earlier epoch.
+func ownersAnswer(name, reply string, old bool) (string, error) {
+	if old && reply == "unknown" {
+		reply = "ended x" // what an old epoch issued is void, unless a rebuild kept it
 	}
 	word, rest, _ := strings.Cut(reply, " ")
 	switch word {

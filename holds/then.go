@@ -3,6 +3,7 @@ package holds
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"onsale"
@@ -43,6 +44,30 @@ func (d *Desk) HoldThen(l *onsale.Layout, r Request, then func(onsale.Hold, erro
 
 func (d *Desk) later(l *onsale.Layout, r Request, then func(onsale.Hold, error)) {
 	d.wg.Go(func() { then(d.Hold(context.Background(), l, r)) })
+}
+
+// PinThen is Pin for who can't wait; see HoldThen.
+func (d *Desk) PinThen(l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID, generation uint64, then func(onsale.Hold, error)) {
+	_, issued, ok := id.Parse()
+	if !ok {
+		then(onsale.Hold{}, errUnknownHold)
+		return
+	}
+	b := d.home(l, buyer)
+	epoch := onsale.Epoch(b.epoch.Load())
+	op := &operation{name: "pin", hold: id, buyer: buyer, args: []string{strconv.FormatUint(generation, 10)}, came: time.Now(), then: func(out outcome) {
+		switch {
+		case out.err == nil:
+			then(holdOf(l, id)(ownersAnswer("pin", out.reply, issued < epoch)))
+		case ofAnotherEpoch(out.err):
+			d.wg.Go(func() { then(d.Pin(context.Background(), l, id, buyer, generation)) })
+		default:
+			then(onsale.Hold{}, inWords(out.err))
+		}
+	}}
+	if err := b.submit(op); err != nil {
+		then(onsale.Hold{}, err)
+	}
 }
 
 // ofAnotherEpoch reports whether a call was refused because Redis is in another epoch.

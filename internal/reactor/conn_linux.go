@@ -26,23 +26,23 @@ const (
 
 // Conn is a connection of a reactor. As a net.Conn it is Serve's.
 type Conn struct {
-	reactor   *Reactor // set once by Take
-	fd        int
-	remote    netip.AddrPort
-	idleSince atomic.Int64  // Unix time in ns
-	wakened   chan struct{} // rings when the socket may have become ready; made when first served
+	reactor *Reactor // set once by Take
+	fd      int
+	remote  netip.AddrPort
+	endsAt  atomic.Int64  // Unix time in ns: if it still waits then
+	wakened chan struct{} // rings when the socket may have become ready; made when first served
 
 	mu   sync.Mutex
 	hand hand // under mu
 	more bool // under mu: there may be something to read that no event will tell of
 
 	// Of Serve's goroutine.
-	early             []byte    // what the loop has read, before what the socket has
-	answered, yielded bool      // something was written since the last byte came; the end was told for want of a request
-	kept              bool      // it was asked for by NetConn: it will not come back
-	readBy, writeBy   time.Time // deadlines; zero: none
-	taken             net.Conn  // what it is after NetConn, for Go's own poller; nil: still ours
-	file              *os.File  // owns the descriptor once NetConn has tried; nil before
+	early            []byte    // what the loop has read, before what the socket has
+	between, yielded bool      // Serve waits for a request's first byte; it was told that none came
+	kept             bool      // it was asked for by NetConn: it will not come back
+	readBy, writeBy  time.Time // deadlines; zero: none
+	taken            net.Conn  // what it is after NetConn, for Go's own poller; nil: still ours
+	file             *os.File  // owns the descriptor once NetConn has tried; nil before
 }
 
 var errWouldWait = errors.New("the socket is not ready")
@@ -86,7 +86,12 @@ func (c *Conn) step(buffer []byte) {
 	}
 	c.early = bytes.Clone(buffer[:n])
 	c.pass()
-	r.served.Go(func() { _ = r.cfg.Serve(c) }) // what went wrong is the client's
+	r.served.Go(func() {
+		_ = r.cfg.Serve(c) // what went wrong is the client's
+		if c.yielded && !c.kept {
+			c.park()
+		}
+	})
 }
 
 // pass gives the connection to a goroutine that may wait for it.
@@ -96,12 +101,12 @@ func (c *Conn) pass() {
 	if c.wakened == nil {
 		c.wakened = make(chan struct{}, 1)
 	}
-	c.hand, c.answered, c.yielded = serves, false, false
+	c.hand, c.between, c.yielded = serves, false, false
 }
 
 // park lets the connection wait for its next request.
 func (c *Conn) park() {
-	c.idleSince.Store(time.Now().UnixNano())
+	c.endsAt.Store(time.Now().Add(c.reactor.cfg.Idle).UnixNano())
 	c.mu.Lock()
 	again := c.more
 	c.more = false
@@ -175,6 +180,10 @@ func (c *Conn) Reply(answer []byte) {
 	})
 }
 
+// Between is to be told by Serve when it has answered a request and waits for the next one, and
+// when that has begun. Who never tells keeps the connection until it ends.
+func (c *Conn) Between(requests bool) { c.between = requests }
+
 // Read implements net.Conn. Between two requests it returns io.EOF instead of waiting: then the
 // connection waits on the loop.
 func (c *Conn) Read(to []byte) (int, error) {
@@ -186,7 +195,6 @@ func (c *Conn) Read(to []byte) (int, error) {
 		if c.early = c.early[n:]; len(c.early) == 0 {
 			c.early = nil
 		}
-		c.answered = false
 		return n, nil
 	}
 	for {
@@ -198,7 +206,7 @@ func (c *Conn) Read(to []byte) (int, error) {
 		c.mu.Unlock()
 		n, err := read(c.fd, to)
 		switch {
-		case errors.Is(err, errWouldWait) && c.answered && !c.kept:
+		case errors.Is(err, errWouldWait) && c.between && !c.kept:
 			c.yielded = true
 			return 0, io.EOF
 		case errors.Is(err, errWouldWait):
@@ -210,21 +218,16 @@ func (c *Conn) Read(to []byte) (int, error) {
 		case n == 0 && len(to) > 0:
 			return 0, io.EOF
 		default:
-			c.answered = false
 			return n, nil
 		}
 	}
 }
-
-// interim begins an answer after which the request goes on.
-var interim = []byte("HTTP/1.1 1")
 
 // Write implements net.Conn.
 func (c *Conn) Write(from []byte) (int, error) {
 	if c.taken != nil {
 		return c.taken.Write(from)
 	}
-	c.answered = !bytes.HasPrefix(from, interim)
 	done := 0
 	for done < len(from) {
 		n, err := write(c.fd, from[done:])
@@ -259,14 +262,13 @@ func (c *Conn) wait(deadline time.Time) bool {
 	}
 }
 
-// Close implements net.Conn. When Serve closes it for want of a request, it waits on the loop.
+// Close implements net.Conn. When Serve closes it for want of a request, it waits on the loop,
+// as soon as Serve has returned.
 func (c *Conn) Close() error {
 	switch {
 	case c.taken != nil:
 		return c.taken.Close()
-	case c.yielded && !c.kept:
-		c.park()
-	default:
+	case !c.yielded || c.kept:
 		c.end()
 	}
 	return nil

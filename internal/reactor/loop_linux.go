@@ -18,6 +18,8 @@ const (
 	eventsMost = 256
 	// sweepEvery is how often the loop looks for connections that have waited too long.
 	sweepEvery = time.Second
+	// forceTime is how long those who have a connection may take to find that it was ended.
+	forceTime = 500 * time.Millisecond
 )
 
 // Reactor has the connections. Safe for concurrent use.
@@ -29,6 +31,7 @@ type Reactor struct {
 	stopping atomic.Bool
 	sleeping atomic.Bool   // the loop is about to wait, or waits
 	ended    chan struct{} // closed when the loop has ended
+	close    func() error  // the two descriptors; once
 	served   sync.WaitGroup
 	request  Request // the loop's: what it offers Quick
 
@@ -45,13 +48,15 @@ func New(cfg Config) (*Reactor, error) {
 		return nil, fmt.Errorf("reactor: create an epoll: %w", err)
 	}
 	alarm, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err == nil {
-		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, alarm, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(alarm)})
-	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("reactor: create an eventfd: %w", err), unix.Close(epoll))
 	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(alarm)}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, alarm, &event); err != nil {
+		return nil, errors.Join(fmt.Errorf("reactor: watch an eventfd: %w", err), unix.Close(alarm), unix.Close(epoll))
+	}
 	r := &Reactor{cfg: cfg, epoll: epoll, alarm: alarm, ended: make(chan struct{}), conns: map[int]*Conn{}}
+	r.close = sync.OnceValue(func() error { return errors.Join(unix.Close(alarm), unix.Close(epoll)) })
 	go r.run() // Stop waits for ended
 	return r, nil
 }
@@ -64,7 +69,7 @@ func (r *Reactor) Take(c net.Conn) {
 		return
 	}
 	own.reactor = r
-	own.idleSince.Store(time.Now().UnixNano())
+	own.endsAt.Store(time.Now().Add(r.cfg.First).UnixNano())
 	r.mu.Lock()
 	r.conns[own.fd] = own
 	r.mu.Unlock()
@@ -75,10 +80,11 @@ func (r *Reactor) Take(c net.Conn) {
 }
 
 // Stop ends what waits for a request, lets what is under way end, and closes by force what is
-// left when ctx ends.
+// left when ctx ends. Stopping again is no error. Errors: of connections that are in use even so.
 func (r *Reactor) Stop(ctx context.Context) error {
-	r.stopping.Store(true)
-	r.wake()
+	if r.stopping.CompareAndSwap(false, true) {
+		r.wake()
+	}
 	select {
 	case <-r.ended:
 	case <-ctx.Done():
@@ -87,10 +93,16 @@ func (r *Reactor) Stop(ctx context.Context) error {
 			_ = unix.Shutdown(fd, unix.SHUT_RDWR) // whoever has it finds it ended
 		}
 		r.mu.Unlock()
-		<-r.ended
+		select {
+		case <-r.ended:
+		case <-time.After(forceTime):
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return fmt.Errorf("reactor: %d connections are still in use: %w", len(r.conns), ctx.Err())
+		}
 	}
 	r.served.Wait()
-	return errors.Join(unix.Close(r.alarm), unix.Close(r.epoll))
+	return r.close()
 }
 
 // run is the loop. It ends when the reactor is stopped and the last connection has ended.
@@ -144,11 +156,10 @@ func (r *Reactor) ready(events []unix.EpollEvent, to []*Conn) []*Conn {
 // sweep ends the connections that have waited for too long, or all that wait if the reactor
 // stops. It returns how many are left.
 func (r *Reactor) sweep(now time.Time) int {
-	oldest := now.Add(-r.cfg.Idle).UnixNano()
 	var old []*Conn
 	r.mu.Lock()
 	for _, c := range r.conns {
-		if r.stopping.Load() || c.idleSince.Load() < oldest {
+		if r.stopping.Load() || c.endsAt.Load() <= now.UnixNano() {
 			old = append(old, c)
 		}
 	}
@@ -173,7 +184,7 @@ func (r *Reactor) readAgain(c *Conn) {
 
 func (r *Reactor) wake() {
 	one := [8]byte{1}
-	_, _ = unix.Write(r.alarm, one[:]) // full means that it rings already
+	_, _ = unix.Write(r.alarm, one[:]) // full means that it rings already, and no loop that there is none to wake
 }
 
 // forget removes a connection that has ended or was taken over.

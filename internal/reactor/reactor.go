@@ -28,12 +28,14 @@ type Config struct {
 	// now or later, by anyone. The request is good until it returns.
 	Quick func(c *Conn, q *Request) bool
 	// Serve answers everything else, as fasthttp's ServeConn does: it ends by closing the connection,
-	// unless another takes it over.
+	// unless another takes it over. It tells Conn.Between when it waits for the next request.
 	Serve func(c net.Conn) error
 	// Closed is told of each connection that has ended, and is nobody else's either; may be nil.
 	Closed func()
 	// Idle is how long a connection may wait for its next request. Required.
 	Idle time.Duration
+	// First is how long it may wait for its first one. Required.
+	First time.Duration
 	// Patience is how long a client may take to read a quick answer. Required.
 	Patience time.Duration
 }

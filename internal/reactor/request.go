@@ -19,12 +19,14 @@ var (
 	key           = []byte("idempotency-key")
 	length        = []byte("content-length")
 	host          = []byte("host")
+	connection    = []byte("connection")
+	keepAlive     = []byte("keep-alive")
 )
 
 // unusual are headers that change what a request or its connection means: a request that has
 // one of them is not of the strict form.
 var unusual = [][]byte{
-	[]byte("transfer-encoding"), []byte("content-encoding"), []byte("connection"), []byte("upgrade"),
+	[]byte("transfer-encoding"), []byte("content-encoding"), []byte("upgrade"),
 	[]byte("expect"), []byte("te"), []byte("trailer"), []byte("keep-alive"), []byte("proxy-connection"),
 	[]byte("x-http-method-override"),
 }
@@ -82,7 +84,7 @@ func (q *Request) Parse(in []byte) bool {
 func plainPath(path []byte) bool {
 	for i, c := range path {
 		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		case letterOrDigit(c), c == '-', c == '_':
 		case c == '/':
 			if i > 0 && path[i-1] == '/' {
 				return false
@@ -92,6 +94,26 @@ func plainPath(path []byte) bool {
 		}
 	}
 	return true
+}
+
+// plainHost reports whether a host is a name or an IPv4 address, and perhaps a port.
+func plainHost(host []byte) bool {
+	name, port, ported := bytes.Cut(host, []byte{':'})
+	for _, c := range name {
+		if !letterOrDigit(c) && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	for _, c := range port {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(name) > 0 && ported == (len(port) > 0) && len(port) <= 5
+}
+
+func letterOrDigit(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
 // header cuts one off: its name and its value, without blanks around it.
@@ -123,7 +145,11 @@ func (q *Request) note(name, value []byte, size, hosts *int) bool {
 	case len(host):
 		if bytes.EqualFold(name, host) {
 			*hosts++
-			return *hosts == 1 && len(value) > 0
+			return *hosts == 1 && plainHost(value)
+		}
+	case len(connection):
+		if bytes.EqualFold(name, connection) {
+			return bytes.EqualFold(value, keepAlive) // browsers say so; it changes nothing
 		}
 	case len(authorization):
 		if bytes.EqualFold(name, authorization) {
@@ -163,7 +189,7 @@ func (q *Request) note(name, value []byte, size, hosts *int) bool {
 // tokens are the bytes of a header's name. Source: RFC 9110, section 5.6.2.
 var tokens = func() (set [256]bool) {
 	for c := range set {
-		set[c] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), byte(c)) >= 0
+		set[c] = letterOrDigit(byte(c)) || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), byte(c)) >= 0
 	}
 	return set
 }()

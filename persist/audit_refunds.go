@@ -102,7 +102,7 @@ func checkBarred(b *books, f *findings, id onsale.OrderID) {
 // queueRefunds reads the event's refunds.
 func (b *books) queueRefunds(q *pgx.Batch, refunds *[]*refundRow) {
 	id := string(b.in.Event)
-	q.Queue(refundColumns+`WHERE event = $1 ORDER BY asked_at, id`, id).Query(func(rows pgx.Rows) (err error) {
+	q.Queue(readRefunds+`WHERE event = $1 ORDER BY asked_at, id`, id).Query(func(rows pgx.Rows) (err error) {
 		*refunds, err = pgx.CollectRows(rows, scanRefund)
 		return err
 	})

@@ -48,8 +48,12 @@ type refundRow struct {
 	toldAt   *time.Time
 }
 
-const refundColumns = `SELECT id, order_id, event, payment, asked_by, tickets, amount, currency, reason, state, reference, refusal,
-	attempts, asked_at, ended_at, told_at FROM refunds `
+const (
+	// refundColumns are what scanRefund takes, in its order.
+	refundColumns = `id, order_id, event, payment, asked_by, tickets, amount, currency, reason, state, reference, refusal,
+		attempts, asked_at, ended_at, told_at`
+	readRefunds = `SELECT ` + refundColumns + ` FROM refunds `
+)
 
 func scanRefund(row pgx.CollectableRow) (*refundRow, error) {
 	var r refundRow
@@ -77,7 +81,7 @@ func (s *Store) Refunds(ctx context.Context, order onsale.OrderID) ([]onsale.Ref
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, refundColumns+`WHERE event = $1 AND order_id = $2 ORDER BY asked_at, id`, string(event), string(order))
+	rows, err := s.pool.Query(ctx, readRefunds+`WHERE event = $1 AND order_id = $2 ORDER BY asked_at, id`, string(event), string(order))
 	if err != nil {
 		return nil, failed("read the refunds of "+string(order), err)
 	}

@@ -84,7 +84,7 @@ func askedBefore(ctx context.Context, tx pgx.Tx, order onsale.OrderID, key strin
 	case !same:
 		return nil, onsale.Refuse(onsale.CodeKeyReused, "another refund was asked for under this Idempotency-Key: use a new one")
 	}
-	rows, err := tx.Query(ctx, refundColumns+`WHERE order_id = $1 AND key = $2 AND key <> ''`, string(order), key)
+	rows, err := tx.Query(ctx, readRefunds+`WHERE order_id = $1 AND key = $2 AND key <> ''`, string(order), key)
 	if err != nil {
 		return nil, err
 	}

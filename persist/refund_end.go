@@ -67,7 +67,7 @@ func (e *ending) lock(ctx context.Context) (err error) {
 	if e.order, err = lockOrder(ctx, e.tx, onsale.OrderID(order)); err != nil {
 		return err
 	}
-	rows, err := e.tx.Query(ctx, refundColumns+`WHERE id = $1 FOR UPDATE`, string(e.result.ID))
+	rows, err := e.tx.Query(ctx, readRefunds+`WHERE id = $1 FOR UPDATE`, string(e.result.ID))
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (s *Store) TakeRefunds(ctx context.Context, most int, lease time.Duration) 
 	defer cancel()
 	rows, err := s.pool.Query(ctx, `UPDATE refunds r SET attempts = attempts + 1, next_at = clock_timestamp() + $2
 		WHERE id IN (SELECT id FROM refunds WHERE told_at IS NULL AND next_at <= clock_timestamp() ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-		RETURNING id, order_id, event, payment, asked_by, tickets, amount, currency, reason, state, reference, refusal, attempts, asked_at, ended_at, told_at`,
+		RETURNING `+refundColumns,
 		most, lease)
 	if err != nil {
 		return nil, failed("take refunds", err)

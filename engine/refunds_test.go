@@ -118,12 +118,13 @@ func TestRefundsAreTheOperatorsAlone(t *testing.T) {
 	h.refused(400, onsale.CodeBadRequest, h.refund(order.ID, "k", `{"ticket":[1]}`)) // misspelt, and not the whole
 	h.refused(400, onsale.CodeBadRequest, h.refund(order.ID, "k", `{"amount":0}`))
 	h.refused(400, onsale.CodeBadRequest, h.refund(order.ID, "k", `{"tickets":[]}`))
+	h.refused(400, onsale.CodeBadRequest, h.refund(order.ID, "k", `{"payment":"of no order"}`))
 	h.refused(404, onsale.CodeUnknownOrder, h.refund(onsale.NewHoldID("concert", 1).Order(), "k", `{}`))
 	h.refused(404, onsale.CodeUnknownOrder, h.operator("GET", "/v1/admin/orders/nonsense/refunds", ""))
 	var first, again onsale.RefundEntry
 	h.want(202, h.refund(order.ID, "k", `{"tickets":[1]}`), &first)
 	h.want(202, h.refund(order.ID, "k", `{"tickets":[1]}`), &again)
-	if first.ID != again.ID || first.State != onsale.RefundStateDue {
+	if first.ID != again.ID || first.State != onsale.RefundStateDue || first.Payment == "" {
 		t.Errorf("%+v and %+v", first, again)
 	}
 	h.refused(422, onsale.CodeKeyReused, h.refund(order.ID, "k", `{}`))

@@ -112,7 +112,7 @@ func (b *books) queueRefunds(q *pgx.Batch, refunds *[]*refundRow) {
 func (b *books) paidBack(p paymentRow) (made, due int64) {
 	for _, r := range b.refunds[p.order] {
 		switch {
-		case r.payment != p.reference:
+		case r.Payment != p.reference:
 		case r.State == onsale.RefundStateMade:
 			made += r.Amount
 		case r.State == onsale.RefundStateDue:

@@ -42,7 +42,6 @@ const (
 type refundRow struct {
 	onsale.RefundEntry
 	event    onsale.EventID
-	payment  string // the reference of the charge that it is of
 	askedBy  string
 	attempts int
 	toldAt   *time.Time
@@ -59,7 +58,7 @@ func scanRefund(row pgx.CollectableRow) (*refundRow, error) {
 	var r refundRow
 	var tickets []int32
 	var ended *time.Time
-	err := row.Scan(&r.ID, &r.Order, &r.event, &r.payment, &r.askedBy, &tickets, &r.Amount, &r.Currency, &r.Reason, &r.State, &r.Reference, &r.Refusal,
+	err := row.Scan(&r.ID, &r.Order, &r.event, &r.Payment, &r.askedBy, &tickets, &r.Amount, &r.Currency, &r.Reason, &r.State, &r.Reference, &r.Refusal,
 		&r.attempts, &r.AskedAt, &ended, &r.toldAt)
 	r.Tickets = make([]int, len(tickets))
 	for i, n := range tickets {

@@ -156,13 +156,13 @@ func (e *ending) close(ctx context.Context) error {
 	event, order := string(r.event), string(r.Order)
 	var paidBack, ticketsLeft bool
 	if err := e.tx.QueryRow(ctx, `SELECT paying_back = amount, EXISTS (SELECT FROM tickets WHERE event = $1 AND order_id = $2 AND state <> 'void')
-		FROM payments WHERE event = $1 AND order_id = $2 AND reference = $3`, event, order, r.payment).Scan(&paidBack, &ticketsLeft); err != nil {
+		FROM payments WHERE event = $1 AND order_id = $2 AND reference = $3`, event, order, r.Payment).Scan(&paidBack, &ticketsLeft); err != nil {
 		return err
 	}
 	if !paidBack || e.settles && ticketsLeft {
 		return nil
 	}
-	if _, err := e.tx.Exec(ctx, `UPDATE payments SET state = 'refunded' WHERE event = $1 AND order_id = $2 AND reference = $3`, event, order, r.payment); err != nil {
+	if _, err := e.tx.Exec(ctx, `UPDATE payments SET state = 'refunded' WHERE event = $1 AND order_id = $2 AND reference = $3`, event, order, r.Payment); err != nil {
 		return err
 	}
 	if !e.settles {

@@ -36,7 +36,7 @@ func (s *Store) TakeRefunds(ctx context.Context, most int, lease time.Duration) 
 
 // due is the refund as its worker needs it.
 func (r *refundRow) due() onsale.DueRefund {
-	d := onsale.DueRefund{Attempts: r.attempts, Refund: onsale.Refund{ID: r.ID, Order: r.Order, Event: r.event, Reference: r.payment,
+	d := onsale.DueRefund{Attempts: r.attempts, Refund: onsale.Refund{ID: r.ID, Order: r.Order, Event: r.event, Reference: r.Payment,
 		Amount: r.Amount, Currency: r.Currency, Reason: r.Reason}}
 	if r.State != onsale.RefundStateDue {
 		d.Result = &onsale.RefundResult{ID: r.ID, Outcome: onsale.RefundOutcome(r.State), Reference: r.Reference, Reason: r.Refusal, At: r.EndedAt}

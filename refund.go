@@ -70,14 +70,17 @@ func isPlain(text string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
-// RefundState is how far a refund has come: due → made, or refused.
+// RefundState is how far a refund has come: due → made, or refused; and what was made may fail.
 type RefundState string
 
-// The states of a refund. The last two are the provider's outcomes.
+// The states of a refund. The two in the middle are the provider's outcomes.
 const (
 	RefundStateDue     RefundState = "due" // the provider is being asked; its tickets admit nobody
 	RefundStateMade    RefundState = RefundState(RefundMade)
 	RefundStateRefused RefundState = RefundState(RefundRefused) // its tickets are valid again
+	// RefundStateFailed is that of a refund that was made, and whose money the bank sent
+	// back later: the buyer has neither it nor the tickets, and a person must see to that.
+	RefundStateFailed RefundState = "failed"
 )
 
 // RefundEntry is a refund as the book has it.
@@ -90,10 +93,10 @@ type RefundEntry struct {
 	Amount    int64       `json:"amount"`  // minor units
 	Currency  string      `json:"currency"`
 	Reason    string      `json:"reason"`
-	Refusal   string      `json:"refusal,omitempty"`   // why the provider refuses
+	Refusal   string      `json:"refusal,omitempty"`   // why the provider refuses, or why it failed
 	Reference string      `json:"reference,omitempty"` // the provider's id of it, once it is made
 	AskedAt   time.Time   `json:"asked_at"`
-	EndedAt   time.Time   `json:"ended_at,omitzero"`
+	EndedAt   time.Time   `json:"ended_at,omitzero"` // when it came to the state that it is in
 }
 
 // DueRefund is a refund on a worker's hands.
@@ -101,6 +104,7 @@ type DueRefund struct {
 	Refund
 	Attempts int           // how often workers have had it, this time included
 	Result   *RefundResult // the provider's answer, if it is in the book already and was only not told; nil: it must be asked
+	Told     bool          // it was made and told long since: the provider is only asked whether it still stands
 }
 
 // Refund asks the provider to pay back money that it captured, the whole of it or a part.
@@ -120,7 +124,7 @@ type RefundOutcome string
 // The outcomes. As of a charge, "don't know" is asked again, never told.
 const (
 	RefundMade    RefundOutcome = "made"
-	RefundRefused RefundOutcome = "refused" // it never will be: more than was captured, or disputed
+	RefundRefused RefundOutcome = "refused" // it never will be: more than was captured, or disputed; or it was, and has failed
 )
 
 // RefundResult is the provider's definite answer.

@@ -142,26 +142,3 @@ func (s *Store) LostCharges(ctx context.Context, event onsale.EventID, age time.
 	})
 	return charges, err
 }
-
-// Unmended counts what is wrong with an event and is for a person to look into, by kind:
-//
-//	order_without_claim   a live order that owns nothing: someone paid for what isn't theirs
-//	charge_without_result an order that was claimed longer ago than overdue
-//	refund_overdue        a refund that was asked for longer ago than overdue, and is due still
-//	refund_refused        a capture that bought nothing, and that the provider won't pay back
-func (s *Store) Unmended(ctx context.Context, event onsale.EventID, overdue time.Duration) (map[string]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	var claimless, unanswered, late, refused int64
-	err := s.pool.QueryRow(ctx, `SELECT
-		(SELECT count(*) FROM orders o WHERE o.event = $1 AND o.state IN `+withClaim+`
-			AND NOT EXISTS (SELECT FROM claims c WHERE c.event = o.event AND c.order_id = o.id)),
-		(SELECT count(*) FROM orders o WHERE o.event = $1 AND o.state = 'claimed' AND o.updated_at < clock_timestamp() - $2::interval),
-		(SELECT count(*) FROM refunds r WHERE r.event = $1 AND r.state = 'due' AND r.asked_at < clock_timestamp() - $2::interval),
-		(SELECT count(*) FROM payments p WHERE p.event = $1 AND p.state = 'refund_due' AND p.paying_back < p.amount)`,
-		string(event), overdue).Scan(&claimless, &unanswered, &late, &refused)
-	if err != nil {
-		return nil, failed("count what is unmended of "+string(event), err)
-	}
-	return map[string]int64{"order_without_claim": claimless, "charge_without_result": unanswered, "refund_overdue": late, "refund_refused": refused}, nil
-}

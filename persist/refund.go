@@ -20,6 +20,8 @@ package persist
 //	after it, before all were told       a refund not told        told again: both take it as often as it comes
 //	before it is done with               a refund not told        the same
 //
+// What was made may fail later (refund_fail.go).
+//
 // Who works on an order's refunds holds the order's row, if there is one, then the
 // payment's, then those of sections, as whoever finalises does.
 

@@ -74,7 +74,7 @@ func (c *Conn) step(buffer []byte) {
 	n, err := read(c.fd, buffer)
 	switch {
 	case errors.Is(err, errWouldWait):
-		c.park()
+		c.rest()
 		return
 	case err != nil || n == 0:
 		c.end()
@@ -107,6 +107,11 @@ func (c *Conn) pass() {
 // park lets the connection wait for its next request.
 func (c *Conn) park() {
 	c.endsAt.Store(time.Now().Add(c.reactor.cfg.Idle).UnixNano())
+	c.rest()
+}
+
+// rest gives the connection back to the loop.
+func (c *Conn) rest() {
 	c.mu.Lock()
 	again := c.more
 	c.more = false

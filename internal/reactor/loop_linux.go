@@ -71,8 +71,15 @@ func (r *Reactor) Take(c net.Conn) {
 	own.reactor = r
 	own.endsAt.Store(time.Now().Add(r.cfg.First).UnixNano())
 	r.mu.Lock()
-	r.conns[own.fd] = own
+	late := r.stopping.Load() // then the loop may have ended
+	if !late {
+		r.conns[own.fd] = own
+	}
 	r.mu.Unlock()
+	if late {
+		own.end()
+		return
+	}
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(own.fd)}
 	if err := unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, own.fd, &event); err != nil {
 		own.end()

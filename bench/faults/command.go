@@ -2,15 +2,10 @@ package faults
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 
 	"github.com/urfave/cli/v3"
 
-	"onsale"
 	"onsale/bench"
-	"onsale/internal/stores"
 )
 
 // Command returns the bench's subcommand "faults". A broken promise comes back as an
@@ -53,31 +48,4 @@ func runFaults(ctx context.Context, c *cli.Command) error {
 	}
 	report, err := Run(ctx, cfg)
 	return bench.Deliver(c, report, err)
-}
-
-// BrokerCommand returns the hidden subcommand that runs the embedded broker as a process
-// of its own, to be killed.
-func BrokerCommand() *cli.Command {
-	return &cli.Command{
-		Name: "broker", Hidden: true, Usage: "run the embedded Kafka alone",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "folder", Usage: "keep everything in this `FOLDER`", Required: true},
-			&cli.StringFlag{Name: "advertise", Usage: "tell clients to come to this `HOST:PORT`"},
-		},
-		Action: func(ctx context.Context, c *cli.Command) error {
-			log := slog.New(slog.NewTextHandler(c.Root().ErrWriter, nil))
-			k := stores.NewKafka(stores.KafkaConfig{Folder: c.String("folder"), Advertise: c.String("advertise"), Log: log})
-			if err := k.Start(ctx); err != nil {
-				return err
-			}
-			fmt.Fprintln(c.Root().Writer, "serving "+k.Seeds()[0])
-			<-ctx.Done()
-			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), onsale.StopTimeout)
-			defer cancel()
-			if err := k.Stop(stopping); err != nil {
-				return errors.Join(errors.New("the broker did not stop in good order"), err)
-			}
-			return nil
-		},
-	}
 }

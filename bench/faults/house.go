@@ -14,6 +14,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"onsale"
+	"onsale/bench"
 	"onsale/internal/lifecycle"
 	"onsale/internal/stores"
 )
@@ -151,7 +152,7 @@ func (h *house) settings(role Target) ([]string, error) {
 func (h *house) broker() (*process, error) {
 	advertised := h.wiring.addr(anybody, Kafka)
 	if h.script == "" {
-		return h.self("kafka", nil, "bench", "broker", "--folder", h.at("kafka"), "--advertise", advertised), nil
+		return h.self("kafka", nil, bench.Broker(h.at("kafka"), advertised)...), nil
 	}
 	script, err := filepath.Abs(h.script)
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 
 	"onsale"
 	"onsale/holds"
+	"onsale/internal/crashpoint"
 	"onsale/internal/kafka"
 	"onsale/internal/lifecycle"
 )
@@ -175,6 +176,7 @@ func (r *Refunder) end(ctx context.Context, d onsale.DueRefund) error {
 	if err := r.tell(ending, news); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.BeforeRefundIsTold)
 	return r.cfg.Book.RefundTold(ending, d.ID)
 }
 
@@ -188,6 +190,7 @@ func (r *Refunder) answer(ctx context.Context, d onsale.DueRefund) (onsale.Refun
 	}
 	asking, cancel := context.WithTimeout(ctx, refundAskTime)
 	defer cancel()
+	crashpoint.Reach(crashpoint.BeforePayingBack)
 	result, err := r.cfg.Provider.Refund(asking, d.Refund)
 	switch {
 	case err != nil:
@@ -195,6 +198,7 @@ func (r *Refunder) answer(ctx context.Context, d onsale.DueRefund) (onsale.Refun
 	case result.ID != d.ID || result.Outcome != onsale.RefundMade && result.Outcome != onsale.RefundRefused:
 		return result, fmt.Errorf("the provider answers %q of refund %q", result.Outcome, result.ID)
 	}
+	crashpoint.Reach(crashpoint.AfterPayingBack)
 	return result, nil
 }
 

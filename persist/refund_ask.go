@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 )
 
 // AskRefund notes that an operator wants money of an order paid back, and blocks the
@@ -67,6 +68,7 @@ func (s *Store) AskRefund(ctx context.Context, order onsale.OrderID, key string,
 	if err != nil {
 		return nil, err
 	}
+	crashpoint.Reach(crashpoint.AfterRefundCommit)
 	return entry, nil
 }
 

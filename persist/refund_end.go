@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 )
 
 // EndRefund writes what the provider answered. Made, the tickets are void and their
@@ -38,6 +39,7 @@ func (s *Store) EndRefund(ctx context.Context, result onsale.RefundResult) (news
 	if err != nil {
 		return nil, err
 	}
+	crashpoint.Reach(crashpoint.AfterPaidBackCommit)
 	return news, nil
 }
 

@@ -52,11 +52,10 @@ bench-faults: build ## a few short storms while processes are killed, paused and
 	build/onsale bench faults --runs 1 --duration 20s --kafka apache --json build/bench/faults-kafka.json $(ARGS)
 
 .PHONY: faults
-faults: build ## the same for an hour: 40 storms, and 10 on Apache Kafka (ARGS="--seed N" for others)
+faults: build ## the same for an hour and a half: 40 storms, 10 more on Apache Kafka, and their sum (ARGS="--seed N" for others)
 	@deploy/install redis postgres
-	build/onsale bench faults --runs 40 --json build/bench/faults-long.json $(ARGS)
 	@deploy/kafka/fetch >/dev/null
-	build/onsale bench faults --runs 10 --kafka apache --json build/bench/faults-kafka-long.json $(ARGS)
+	build/onsale bench faults --runs 40 --apache-runs 10 --hits 5 --json build/bench/faults-long.json $(ARGS)
 
 .PHONY: bench-settle
 bench-settle: build ## orders a second from Kafka to tickets, in batches and singly; the report is build/bench/settle.json

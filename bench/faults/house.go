@@ -38,8 +38,8 @@ type house struct {
 }
 
 // open starts a house in a folder that is made for it.
-func open(ctx context.Context, cfg Config) (_ *house, err error) {
-	h := &house{binary: cfg.Binary, script: cfg.KafkaScript, admin: rand.Text(), secret: rand.Text() + rand.Text(), wiring: newWiring()}
+func open(ctx context.Context, cfg Config, script string) (_ *house, err error) {
+	h := &house{binary: cfg.Binary, script: script, admin: rand.Text(), secret: rand.Text() + rand.Text(), wiring: newWiring()}
 	if h.folder, err = os.MkdirTemp(cfg.Folder, "onsale-faults-"); err != nil {
 		return nil, fmt.Errorf("make a folder for the house: %w", err)
 	}

@@ -14,7 +14,8 @@ import (
 type campaign struct {
 	cfg   Config
 	tally *tally
-	house *house // nil: none is open
+	storm func(ctx context.Context, leg leg, seed uint64) (*outcome, error) // once, except in tests
+	house *house                                                            // nil: none is open
 }
 
 // Run makes the runs and returns what came of them: those on the embedded broker, or on
@@ -33,7 +34,7 @@ func Run(ctx context.Context, cfg Config) (*bench.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &campaign{cfg: cfg, tally: newTally(cfg)}
+	c := newCampaign(cfg)
 	seed := cfg.Seed
 	for _, leg := range cfg.legs() {
 		for range leg.runs {
@@ -49,6 +50,12 @@ func Run(ctx context.Context, cfg Config) (*bench.Report, error) {
 	}
 	report := c.tally.report()
 	return report, errors.Join(err, report.Err())
+}
+
+func newCampaign(cfg Config) *campaign {
+	c := &campaign{cfg: cfg, tally: newTally(cfg)}
+	c.storm = c.once
+	return c
 }
 
 // leg is a number of runs on one broker.
@@ -74,14 +81,14 @@ func (c Config) legs() []leg {
 // run makes a run, and a second one if the first was too slow.
 func (c *campaign) run(ctx context.Context, leg leg, seed uint64) error {
 	for again := range 2 {
-		o, err := c.once(ctx, leg, seed)
+		o, err := c.storm(ctx, leg, seed)
 		if err != nil {
 			return err
 		}
-		o.again = again > 0
+		o.broker, o.again = leg.broker, again > 0
 		o.superseded = !o.again && o.slow() && len(o.broken()) == 0
 		o.tell(c.cfg.Status)
-		c.tally.add(o, c.house.folder)
+		c.tally.add(o, c.folder())
 		if !o.clean() {
 			if err := c.leave(ctx, !o.superseded); err != nil {
 				return err
@@ -103,11 +110,15 @@ func (c *campaign) once(ctx context.Context, leg leg, seed uint64) (*outcome, er
 		}
 		c.house = h
 	}
-	o, err := c.house.run(ctx, c.cfg, seed)
-	if err == nil {
-		o.broker = leg.broker
+	return c.house.run(ctx, c.cfg, seed)
+}
+
+// folder is where the open house keeps everything.
+func (c *campaign) folder() string {
+	if c.house == nil {
+		return ""
 	}
-	return o, err
+	return c.house.folder
 }
 
 // leave closes the house, if one is open. What its processes said stays if it is to be kept.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -131,6 +132,9 @@ func (h *house) startRoles(ctx context.Context) error {
 	return nil
 }
 
+// paymentTimeout is after how long a charge that is undecided is called off: within endWait.
+const paymentTimeout = time.Minute
+
 const anyPort = "127.0.0.1:0"
 
 // settings are a role's, with every store at the other end of a cable of its own. In
@@ -141,11 +145,15 @@ func (h *house) settings(role Target) ([]string, error) {
 	if err := errors.Join(errRedis, errPostgres); err != nil {
 		return nil, err
 	}
-	return []string{
+	settings := []string{
 		"ONSALE_REDIS=" + redis, "ONSALE_POSTGRES=" + postgres, "ONSALE_KAFKA=" + h.wiring.addr(anybody, Kafka),
 		"ONSALE_PAYMENTS=http://" + h.wiring.addr(role, Payment),
 		"ONSALE_SECRET=" + h.secret, "ONSALE_WEBHOOK_SECRET=" + h.secret, "ONSALE_ADMIN_TOKEN=" + h.admin,
-	}, nil
+	}
+	if role == Settle { // as little patience as may be set: what a fault leaves undecided is called off
+		settings = append(settings, "ONSALE_PAYMENT_TIMEOUT="+paymentTimeout.String())
+	}
+	return settings, nil
 }
 
 // broker is Kafka's process. Clients are told to come to its cable, not to itself.

@@ -28,6 +28,7 @@ const (
 	paysInvalid     = 0.02  // the provider refuses it for good, so that it is called off
 	paysBackBadly   = 0.005 // each of the four ways
 	isPaidBack      = 0.12  // of the ticketed orders
+	triesAgain      = 0.50  // of those who are declined: for the same admissions, with another card
 	asksBackTwice   = 0.25  // of the refunds
 	smallChange     = 100   // the most that is paid back as money alone, in minor units
 	latePoll        = 500 * time.Millisecond
@@ -95,6 +96,26 @@ func (b *buyer) askRefund(ctx context.Context, order onsale.OrderID, lines []ons
 		a.asked = append(a.asked, asked)
 		a.mu.Unlock()
 	}
+}
+
+// buyAgain is what a buyer does whose card was declined: they hold the same again, if it
+// is there still, and pay with another card. If the first is captured after all, nothing
+// of what it was for is free.
+func (b *buyer) buyAgain(ctx context.Context, lines []onsale.Line) {
+	b.triesAgain, b.payment = false, paymentPrefix+"ok"
+	b.think()
+	hold, err := b.hold(ctx, lines)
+	switch onsale.CodeOf(err) {
+	case onsale.CodeSeatTaken, onsale.CodeSoldOut:
+		b.rush.m.refused.Add(1)
+		return
+	}
+	if err != nil {
+		b.giveUp(ctx, "holding again", err)
+		return
+	}
+	b.think()
+	b.buy(ctx, hold)
 }
 
 func refundsOf(order onsale.OrderID) string { return "/v1/admin/orders/" + string(order) + "/refunds" }

@@ -140,6 +140,9 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 	if told == onsale.OrderTicketed && b.readsTickets {
 		b.fetchTickets(ctx, order.ID, hold.Lines)
 	}
+	if told == onsale.OrderDeclined && b.triesAgain {
+		b.buyAgain(ctx, hold.Lines)
+	}
 	if told == onsale.OrderTicketed && b.isPaidBack {
 		b.askRefund(ctx, order.ID, hold.Lines)
 	}

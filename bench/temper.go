@@ -49,6 +49,7 @@ type temper struct {
 	readsTickets bool
 	payment      string     // the provider's token
 	isPaidBack   bool       // if the rush has an aftermath
+	triesAgain   bool       // with another card, when the first is declined; as above
 	rng          *rand.Rand // for the buyer's own goroutine alone
 	think        time.Duration
 }
@@ -69,6 +70,7 @@ func newTemper(cfg RushConfig, buyer int) *temper {
 	t.payment = paymentPrefix + drawPayment(rng.Float64(), cfg)
 	if cfg.Aftermath {
 		t.isPaidBack = rng.Float64() < isPaidBack || strings.HasPrefix(t.payment, paymentPrefix+refundingPrefix)
+		t.triesAgain = rng.Float64() < triesAgain
 	}
 	return t
 }

@@ -59,7 +59,7 @@ func (o *outcome) void() string {
 }
 
 // comeAfter are the figures of what few purchases come to; no run may lack it.
-var comeAfter = []string{"refunds_made", "late_ticketed"}
+var comeAfter = []string{"refunds_made", "late_ticketed", "late_paid_back"}
 
 // slow reports whether there was no storm when the first fault came: for want of power, or
 // of anything to buy.

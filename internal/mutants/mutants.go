@@ -93,8 +93,8 @@ var mutants = []mutant{
 	{
 		name: "a charge is done with though Kafka has not taken its result",
 		file: "checkout/payment/undecided.go",
-		old:  "d.told, d.cause = err == nil, err",
-		now:  "d.told, d.cause = true, err",
+		old:  "err = u.tell(context.WithoutCancel(ctx), result)",
+		now:  "_ = u.tell(context.WithoutCancel(ctx), result)",
 		test: "TestBatchIsDoneOnlyWhenKafkaHasItsResults", in: "checkout/payment",
 	},
 	{
@@ -161,11 +161,11 @@ var mutants = []mutant{
 		test: "TestARedisThatCameBackWithOldDataGrantsNothing", in: "holds",
 	},
 	{
-		name: "an old epoch's confirmation is taken",
+		name: "what is asked in an old epoch is granted",
 		file: "holds/lua/book.lua",
 		old:  "if head[1] ~= ARGV[1] then return",
 		now:  "if not head[1] then return",
-		test: "TestRebuildKeepsWhatIsClaimedAndFencesTheOldEpoch", in: "holds",
+		test: "TestAProcessThatHasNotHeardOfAnEpochGrantsNothingInTheOldOne", in: "holds",
 	},
 	{
 		name: "more is paid back than was captured",
@@ -200,6 +200,6 @@ var mutants = []mutant{
 		file: "checkout/refunder.go",
 		old:  "if err := r.tell(ending, news); err != nil {",
 		now:  "if err := r.tell(ending, news); false {",
-		test: "TestRefundIsToldInTheEndWhereverItsWorkerDies", in: "checkout",
+		test: "TestRefundWaitsForStockThatIsBeingLaid", in: "checkout",
 	},
 }

@@ -72,7 +72,7 @@ func (b *buyer) askRefund(ctx context.Context, order onsale.OrderID, lines []ons
 	n := onsale.Quantity(lines)
 	switch b.rng.IntN(3) {
 	case 0:
-		ask.Amount = new(int64(1 + b.rng.Int64N(smallChange)))
+		ask.Amount = new(1 + b.rng.Int64N(smallChange))
 	case 1:
 		ask.Tickets = []int{1 + b.rng.IntN(n)}
 	}

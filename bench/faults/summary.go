@@ -145,7 +145,7 @@ func (t *tally) summary(faults int) string {
 	for _, c := range slices.SortedFunc(slices.Values(deck), compareCards) {
 		fmt.Fprintf(w, "%s %s\t%d\n", c.kind, c.target, t.fired[c])
 	}
-	fmt.Fprint(w, "\ndied at\ttimes\n")
+	fmt.Fprintf(w, "\ndied at\ttimes\n")
 	for _, p := range crashpoint.Points {
 		fmt.Fprintf(w, "%s\t%d\n", p, t.hit[p])
 	}

@@ -125,7 +125,7 @@ func green(ctx context.Context, chosen []mutant) error {
 }
 
 // red runs the mutant's test with the mistake. It returns nil if the test has noticed.
-func (m mutant) red(ctx context.Context) error {
+func (m mutant) red(ctx context.Context) (err error) {
 	text, err := m.mutated()
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (m mutant) red(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
 	overlay, err := overlaid(folder, m.file, text)
 	if err != nil {
 		return err

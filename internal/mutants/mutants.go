@@ -30,8 +30,8 @@ var mutants = []mutant{
 	{
 		name: "the offset is committed before the work is done",
 		file: "internal/kafka/consumer.go",
-		old:  "\tfor {\n\t\terr := c.cfg.Handle(work, batch)",
-		now:  "\tc.commit(work, batch)\n\tfor {\n\t\terr := c.cfg.Handle(work, batch)",
+		old:  "c.cfg.Handle(work, batch)",
+		now:  "func() error { c.commit(work, batch); return c.cfg.Handle(work, batch) }()",
 		test: "TestSettlerThatIsStoppedBeforePostgresAnswersLosesNothingOnKafka", in: "persist",
 	},
 	{
@@ -114,7 +114,7 @@ var mutants = []mutant{
 	{
 		name: "a declined order keeps its claims",
 		file: "persist/finalise.go",
-		old:  "\t\tq.Queue(dropClaims, events, ids)\n",
+		old:  "q.Queue(dropClaims, events, ids)\n",
 		now:  "",
 		test: "TestDeclinedOrderGivesItsInventoryBack", in: "persist",
 	},

@@ -52,7 +52,7 @@ bench-faults: build ## a few short storms while processes are killed, paused and
 	build/onsale bench faults --runs 1 --duration 20s --kafka apache --json build/bench/faults-kafka.json $(ARGS)
 
 .PHONY: faults
-faults: build ## the same for an hour and a half: 40 storms, 10 more on Apache Kafka, and their sum (ARGS="--seed N" for others)
+faults: build ## the same for two hours: 40 storms, 10 more on Apache Kafka, and their sum (ARGS="--seed N" for others)
 	@deploy/install redis postgres
 	@deploy/kafka/fetch >/dev/null
 	build/onsale bench faults --runs 40 --apache-runs 10 --hits 5 --json build/bench/faults-long.json $(ARGS)

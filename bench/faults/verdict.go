@@ -51,14 +51,18 @@ func (o *outcome) void() string {
 		return text
 	}
 	for _, name := range comeAfter {
-		if o.storm.Figures[name].Value == 0 {
+		if o.storm.Figures["accepted"].Value >= manyOrders && o.storm.Figures[name].Value == 0 {
 			return fmt.Sprintf("%s is 0: a storm without any proves nothing of them", name)
 		}
 	}
 	return ""
 }
 
-// comeAfter are the figures of what few purchases come to; no run may lack it.
+// manyOrders is how many orders a run must have had for some of them to have come to
+// whatever an order can.
+const manyOrders = 500
+
+// comeAfter are the figures of what few purchases come to; no run of many orders may lack it.
 var comeAfter = []string{"refunds_made", "late_ticketed", "late_paid_back"}
 
 // slow reports whether there was no storm when the first fault came: for want of power, or

@@ -52,11 +52,10 @@ bench-faults: build ## a few short storms while processes are killed, paused and
 	build/onsale bench faults --runs 1 --duration 20s --kafka apache --json build/bench/faults-kafka.json $(ARGS)
 
 .PHONY: faults
-faults: build ## the same for an hour: 40 storms, and 10 on Apache Kafka (ARGS="--seed N" for others)
+faults: build ## the same for two hours: 40 storms, 10 more on Apache Kafka, and their sum (ARGS="--seed N" for others)
 	@deploy/install redis postgres
-	build/onsale bench faults --runs 40 --json build/bench/faults-long.json $(ARGS)
 	@deploy/kafka/fetch >/dev/null
-	build/onsale bench faults --runs 10 --kafka apache --json build/bench/faults-kafka-long.json $(ARGS)
+	build/onsale bench faults --runs 40 --apache-runs 10 --hits 5 --json build/bench/faults-long.json $(ARGS)
 
 .PHONY: bench-settle
 bench-settle: build ## orders a second from Kafka to tickets, in batches and singly; the report is build/bench/settle.json
@@ -75,19 +74,26 @@ test-kafka: ## run the pipeline's tests on Apache Kafka instead of the embedded 
 	@deploy/install gcc redis postgres pgbouncer
 	CGO_ENABLED=1 deploy/kafka/with go test $(KAFKA_FLAGS) $(KAFKA_PACKAGES)
 
+.PHONY: mutants
+mutants: ## break the purchase pipeline on purpose, one mistake at a time: a test must notice each (ARGS="-run RE" for some)
+	@deploy/install redis postgres
+	go run ./internal/mutants $(ARGS)
+
 .PHONY: check
-check: check-format check-vet lint check-sizes check-tree check-modules check-api check-compose check-shell ## check everything that is not a test
+check: check-format check-vet lint check-mutants check-sizes check-tree check-modules check-api check-compose check-shell ## check everything that is not a test
 	@echo "make check: all is well"
 
 .PHONY: lint
 lint: ## lint the Go code, and hold it to the import table of DESIGN.md
 	@deploy/check/lint
 
-.PHONY: check-format check-vet check-sizes check-tree check-modules check-api check-compose check-shell
+.PHONY: check-format check-vet check-mutants check-sizes check-tree check-modules check-api check-compose check-shell
 check-format:
 	@gofmt -l $$(git ls-files -co --exclude-standard -- '*.go') | { ! grep . || { echo "make check: run gofmt -w on these" >&2; exit 1; }; }
 check-vet:
 	@go vet ./...
+check-mutants: # that each mistake can still be made: "make mutants" makes them
+	@go run ./internal/mutants -check
 check-sizes:
 	@deploy/check/sizes
 check-tree:

@@ -18,7 +18,7 @@ func Command(more ...*cli.Command) *cli.Command {
 	return &cli.Command{
 		Name:     "bench",
 		Usage:    "storm a running Onsale and check that it kept its promises",
-		Commands: append([]*cli.Command{rushCommand(), holdsCommand(), peerCommand()}, more...),
+		Commands: append([]*cli.Command{rushCommand(), holdsCommand(), peerCommand(), brokerCommand()}, more...),
 	}
 }
 
@@ -120,7 +120,7 @@ func Deliver(c *cli.Command, report *Report, err error) error {
 // peerCommand runs what Onsale is measured against, as a process of its own.
 func peerCommand() *cli.Command {
 	return &cli.Command{
-		Name: "peer", Hidden: true, Usage: "serve as something that Onsale is measured against: noop, rows or kafka",
+		Name: "peer", Hidden: true, Usage: "serve as something that Onsale is measured against: noop or rows",
 		Action: func(ctx context.Context, c *cli.Command) error {
 			ready := func(url string) error {
 				_, err := fmt.Fprintln(c.Root().Writer, "serving "+url)
@@ -129,8 +129,6 @@ func peerCommand() *cli.Command {
 			switch c.Args().First() {
 			case "noop":
 				return peers.Serve(ctx, peers.Noop, ready)
-			case "kafka":
-				return peers.Kafka(ctx, c.Args().Get(1), ready)
 			case "rows":
 				rows, err := peers.NewRows(ctx)
 				if err != nil {
@@ -138,7 +136,7 @@ func peerCommand() *cli.Command {
 				}
 				return errors.Join(peers.Serve(ctx, rows.Handle, ready), rows.Close())
 			}
-			return wrong("peer: %q is not one: say noop, rows or kafka", c.Args().First())
+			return wrong("peer: %q is not one: say noop or rows", c.Args().First())
 		},
 	}
 }

@@ -31,6 +31,7 @@ type RushConfig struct {
 	// What a rush on a house that breaks has besides. Its buyers are the same.
 	Watchers    int                         // feeds that stay open when their buyers have left; default: all
 	SlowPayment time.Duration               // how long the provider takes for the cards it is slow with; default 50 ms
+	Aftermath   bool                        // refunds, late payments and charges that are called off; the provider must be the simulator; late is SlowPayment after the decline
 	Forgetful   bool                        // Redis may lose what is only held: its key may then hold anew, in a later epoch
 	GoOn        func() bool                 // asked, when all have arrived, whether one more shall, at the mean pace; as many again at most; default: no
 	Heal        func(context.Context) error // called when the last buyer has left, before anything is checked; default: nothing

@@ -36,6 +36,7 @@ type fake struct {
 	taken    int         // how many more holds are answered 409
 	asked    []time.Time // when holds were asked for
 	keys     []string    // and under which keys
+	refunds  fakeRefunds
 	settling sync.WaitGroup
 }
 
@@ -45,12 +46,14 @@ type breakage struct {
 	holdsAnewPerRequest, grantsOtherSeats, neverExpires, repeatsTickets          bool
 	missesChange, stallsFeed, skipsDelta, dropsFeed, sendsNonsense               bool
 	refusesPayment                                                               bool
+	forgetsRefunds, neverRefunds, refundsAnew, refundsAndKeeps, keepsLateMoney   bool
 	audit                                                                        []onsale.Violation
 }
 
 func newFake(t *testing.T, breaks breakage) *fake {
 	f := &fake{breaks: breaks, epoch: 1, holds: map[onsale.HoldID]*onsale.Hold{},
-		orders: map[onsale.OrderID]*onsale.Order{}, clients: map[*fakeClient]bool{}}
+		orders: map[onsale.OrderID]*onsale.Order{}, clients: map[*fakeClient]bool{},
+		refunds: fakeRefunds{map[string]*onsale.RefundEntry{}, map[onsale.OrderID][]*onsale.RefundEntry{}}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/sessions", f.createSession)
 	mux.HandleFunc("POST /v1/admin/events", f.createEvent)
@@ -66,6 +69,8 @@ func newFake(t *testing.T, breaks breakage) *fake {
 	mux.HandleFunc("POST /v1/holds/{hold}/checkout", f.checkout)
 	mux.HandleFunc("GET /v1/orders/{order}", f.getOrder)
 	mux.HandleFunc("GET /v1/orders/{order}/tickets", f.tickets)
+	mux.HandleFunc("POST /v1/admin/orders/{order}/refunds", f.askRefund)
+	mux.HandleFunc("GET /v1/admin/orders/{order}/refunds", f.listRefunds)
 	f.Server = httptest.NewServer(mux)
 	t.Cleanup(func() {
 		f.mu.Lock()
@@ -282,15 +287,18 @@ func (f *fake) checkout(w http.ResponseWriter, r *http.Request) {
 	}
 	f.orders[order.ID] = order
 	if !f.breaks.neverSettles {
-		f.settling.Go(func() { f.settle(h, order, strings.HasSuffix(ask.PaymentToken, "decline")) })
+		f.settling.Go(func() { f.settle(h, order, ask.PaymentToken) })
 	}
 }
 
-func (f *fake) settle(h *onsale.Hold, order *onsale.Order, declined bool) {
+func (f *fake) settle(h *onsale.Hold, order *onsale.Order, token string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	order.State, h.State = onsale.OrderTicketed, onsale.HoldSold
-	if declined {
+	if late := isLate(token); late || strings.HasSuffix(token, "decline") {
+		if late {
+			f.payLate(order)
+		}
 		order.State, h.State = onsale.OrderDeclined, onsale.HoldReleased
 	}
 	f.change(h, h.State)

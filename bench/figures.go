@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -136,6 +137,9 @@ func (r *rush) figures() map[string]Figure {
 		"feed_reopened":    count(m.reopened.Load(), unitFeeds),
 		"feed_dropped":     count(m.dropped.Load(), unitFeeds),
 		"feeds_checked":    count(m.feedsChecked.Load(), unitFeeds),
+	}
+	if r.cfg.Aftermath {
+		maps.Copy(figures, r.aftermath.figures())
 	}
 	for _, s := range steps {
 		q := s.latency(m).quantiles()

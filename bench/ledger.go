@@ -33,6 +33,7 @@ type promise struct {
 	lines    []onsale.Line
 	asked    time.Time         // when it was first sent
 	accepted bool              // answered 202; otherwise nobody said what was done
+	paidLate bool              // by a card that is captured after it was declined
 	told     onsale.OrderState // the end that the buyer was told of; "" if they never were
 }
 

@@ -123,7 +123,7 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 		return
 	case err != nil:
 		b.giveUp(ctx, "checking out", err)
-		b.rush.ledger.promised(promise{order: hold.ID.Order(), token: b.token, lines: hold.Lines, asked: asked})
+		b.rush.ledger.promised(promise{order: hold.ID.Order(), token: b.token, lines: hold.Lines, asked: asked, paidLate: isLate(b.payment)})
 		return
 	}
 	accepted := time.Now()
@@ -135,10 +135,16 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 		b.feed.reopen()
 	}
 	told := b.awaitEnd(ctx, order.ID, accepted)
-	b.rush.ledger.promised(promise{order: order.ID, token: b.token, lines: hold.Lines, asked: asked, accepted: true, told: told})
+	b.rush.ledger.promised(promise{order: order.ID, token: b.token, lines: hold.Lines, asked: asked, paidLate: isLate(b.payment), accepted: true, told: told})
 	b.rush.m.ended(told, onsale.Quantity(hold.Lines))
 	if told == onsale.OrderTicketed && b.readsTickets {
 		b.fetchTickets(ctx, order.ID, hold.Lines)
+	}
+	if told == onsale.OrderDeclined && b.triesAgain {
+		b.buyAgain(ctx, hold.Lines)
+	}
+	if told == onsale.OrderTicketed && b.isPaidBack {
+		b.askRefund(ctx, order.ID, hold.Lines)
 	}
 }
 

@@ -23,6 +23,10 @@ type Report struct {
 	OK       bool               `json:"ok"`             // promises were put to the test, and none was broken
 	Void     string             `json:"void,omitempty"` // why nothing was put to the test; "" if it was
 
+	// Summary, if there is one, is for the person who looks on, in place of all figures. It
+	// isn't in the JSON.
+	Summary string `json:"-"`
+
 	// Notes are for the person who looks on: the first errors, spelled out. They aren't
 	// in the JSON.
 	Notes []string `json:"-"`

@@ -6,7 +6,8 @@
 // when each buyer arrives and temper.go what they are like; buyer.go and purchase.go are
 // a buyer's life, who looks at a watch.go, chooses (choose.go) and asks the api.go. What
 // they are told stands in ledger.go, how long it took in measure.go. At the end truth.go
-// and feeds.go hold the ledger against what is true, and figures.go makes the report.go.
+// and feeds.go hold the ledger against what is true, and figures.go makes the report.go. What
+// comes after a sale, refunds and late payments, is in aftermath.go.
 package bench
 
 import (
@@ -24,13 +25,14 @@ import (
 
 // rush is one run: its crowd, what it measures and what it remembers.
 type rush struct {
-	cfg    RushConfig
-	api    *api
-	dialer *dialer
-	m      measured
-	ledger *ledger
-	layout *onsale.Layout // of the event; set by prepare, before there are buyers
-	ours   bool           // the event was made for this rush alone, and is there; set by prepare
+	cfg       RushConfig
+	api       *api
+	dialer    *dialer
+	m         measured
+	ledger    *ledger
+	aftermath *aftermath     // of use if cfg.Aftermath
+	layout    *onsale.Layout // of the event; set by prepare, before there are buyers
+	ours      bool           // the event was made for this rush alone, and is there; set by prepare
 
 	phase    atomic.Value         // a Phase
 	stormed  time.Duration        // how long it took until the last buyer had left; set when they have
@@ -63,7 +65,7 @@ func Rush(ctx context.Context, cfg RushConfig) (*Report, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	r := &rush{cfg: cfg, ledger: newLedger(), opened: time.Now()}
+	r := &rush{cfg: cfg, ledger: newLedger(), aftermath: newAftermath(), opened: time.Now()}
 	var err error
 	if r.api, err = newAPI(cfg.Target, &r.m); err != nil {
 		return nil, err
@@ -167,7 +169,7 @@ func (r *rush) visit(ctx context.Context, b *buyer, arrival time.Time) {
 
 // buyer returns the n-th buyer, whose first step is due now.
 func (r *rush) buyer(n int) *buyer {
-	return &buyer{temper: newTemper(r.cfg.Seed, n, r.cfg.Think, r.cfg.SlowPayment), rush: r, due: time.Now()}
+	return &buyer{temper: newTemper(r.cfg, n), rush: r, due: time.Now()}
 }
 
 // watch opens a feed, which stays open until it is left or the rush is over: people look on

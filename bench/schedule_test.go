@@ -41,8 +41,9 @@ func TestArrivalsAreFixedByTheSeedAndSpreadEvenly(t *testing.T) {
 func TestTemperIsFixedByTheSeedAndTheBuyer(t *testing.T) {
 	const n = 20_000
 	share := map[string]int{}
+	cfg := RushConfig{Seed: 5, Think: time.Second}.WithDefaults()
 	for i := range n {
-		a, b := newTemper(5, i, time.Second, defaultSlowPayment), newTemper(5, i, time.Second, defaultSlowPayment)
+		a, b := newTemper(cfg, i), newTemper(cfg, i)
 		if a.pause() != b.pause() || a.kind != b.kind || a.quantity != b.quantity || a.payment != b.payment || a.ending != b.ending {
 			t.Fatalf("buyer %d differs from themselves", i)
 		}
@@ -146,7 +147,7 @@ func TestBuyerAsksOnlyForWhatTheFeedShowsAsAvailable(t *testing.T) {
 			}
 			view.Sections = append(view.Sections, shown)
 		}
-		lines := choose(newTemper(1, rapid.IntRange(0, 1000).Draw(t, "buyer"), 0, 0), layout, view)
+		lines := choose(newTemper(RushConfig{Seed: 1}, rapid.IntRange(0, 1000).Draw(t, "buyer")), layout, view)
 		if (lines == nil) != (left == 0) {
 			t.Fatalf("asks for %v of %d that are left", lines, left)
 		}

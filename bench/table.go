@@ -53,8 +53,17 @@ func (r *Report) Table(w io.Writer) error {
 	return nil
 }
 
-// plainTable writes the figures and the ratios as they are.
+// plainTable writes the summary, or the figures and the ratios as they are.
 func (r *Report) plainTable(w io.Writer) error {
+	if r.Summary != "" {
+		var b strings.Builder
+		b.WriteString(r.Summary + "\n")
+		r.verdict(&b)
+		if _, err := io.WriteString(w, b.String()); err != nil {
+			return fmt.Errorf("writing the summary: %w", err)
+		}
+		return nil
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
 		fmt.Fprintf(t, "%s\t%s %s\n", name, short(r.Figures[name].Value), r.Figures[name].Unit)

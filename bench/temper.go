@@ -3,6 +3,7 @@ package bench
 import (
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"onsale"
@@ -47,13 +48,15 @@ type temper struct {
 	reopensFeed  bool
 	readsTickets bool
 	payment      string     // the provider's token
+	isPaidBack   bool       // if the rush has an aftermath
+	triesAgain   bool       // with another card, when the first is declined; as above
 	rng          *rand.Rand // for the buyer's own goroutine alone
 	think        time.Duration
 }
 
-func newTemper(seed uint64, buyer int, think, slow time.Duration) *temper {
-	rng := rand.New(rand.NewPCG(seed, uint64(buyer)))
-	t := &temper{kind: onsale.Reserved, quantity: 1 + rng.IntN(mostPlaces), rng: rng, think: think}
+func newTemper(cfg RushConfig, buyer int) *temper {
+	rng := rand.New(rand.NewPCG(cfg.Seed, uint64(buyer)))
+	t := &temper{kind: onsale.Reserved, quantity: 1 + rng.IntN(mostPlaces), rng: rng, think: cfg.Think}
 	if rng.Float64() < likesGeneral {
 		t.kind = onsale.General
 	}
@@ -64,16 +67,28 @@ func newTemper(seed uint64, buyer int, think, slow time.Duration) *temper {
 	t.doubleClicks = rng.Float64() < doubleClicks
 	t.reopensFeed = rng.Float64() < reopensFeed
 	t.readsTickets = rng.Float64() < readsTickets
-	t.payment = paymentPrefix + drawPayment(rng.Float64(), slow)
+	t.payment = paymentPrefix + drawPayment(rng.Float64(), cfg)
+	if cfg.Aftermath {
+		t.isPaidBack = rng.Float64() < isPaidBack || strings.HasPrefix(t.payment, paymentPrefix+refundingPrefix)
+		t.triesAgain = rng.Float64() < triesAgain
+	}
 	return t
 }
 
-// drawPayment chooses a card for p, uniform in [0, 1). One that the provider is slow with takes so long.
-func drawPayment(p float64, slow time.Duration) string {
-	for _, card := range []struct {
-		name  string
-		share float64
-	}{{"decline", paysDeclined}, {"delay_" + strconv.FormatInt(slow.Milliseconds(), 10), paysDelayed}, {"broken", paysBroken}, {"twice", paysTwice}, {"timeout", paysSilently}} {
+// card is what a payment token does, and the share of the buyers who have one.
+type card struct {
+	name  string
+	share float64
+}
+
+// drawPayment chooses a card for p, uniform in [0, 1).
+func drawPayment(p float64, cfg RushConfig) string {
+	cards := []card{{"decline", paysDeclined}, {"delay_" + strconv.FormatInt(cfg.SlowPayment.Milliseconds(), 10), paysDelayed},
+		{"broken", paysBroken}, {"twice", paysTwice}, {"timeout", paysSilently}}
+	if cfg.Aftermath {
+		cards = append(cards, backCards(cfg.SlowPayment)...)
+	}
+	for _, card := range cards {
 		if p < card.share {
 			return card.name
 		}

@@ -40,18 +40,23 @@ func (r *rush) judge(ctx context.Context) (*onsale.AuditReport, error) {
 		return nil, err
 	}
 	r.enter(PhaseAuditing)
-	wait := min(int(r.cfg.ResultTimeout/time.Second), longestAuditWait)
-	audit := new(onsale.AuditReport)
-	err := r.buyer(-1).insist(ctx, request{
-		method: "GET", token: r.cfg.AdminToken,
-		path: "/v1/admin/events/" + string(r.layout.Event.ID) + "/audit?wait=" + strconv.Itoa(wait),
-		wait: time.Duration(wait)*time.Second + auditTime,
-	}, nil, audit)
+	if r.cfg.Aftermath { // when all orders have ended, late payments may still be on their way
+		if _, err := r.audit(ctx); err != nil {
+			return nil, err
+		}
+		if err := r.awaitLate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	audit, err := r.audit(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("auditing: %w", err)
+		return nil, err
 	}
 	orders, err := r.checkPromises(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.checkRefunds(ctx, orders); err != nil {
 		return nil, err
 	}
 	oversold := r.ledger.checkAdmissions(r.layout, orders)
@@ -64,6 +69,21 @@ func (r *rush) judge(ctx context.Context) (*onsale.AuditReport, error) {
 	}
 	audit.Oversold, audit.LostOrders = max(audit.Oversold, oversold), max(audit.LostOrders, lost)
 	audit.Violations = append(audit.Violations, r.ledger.found()...)
+	return audit, nil
+}
+
+// audit is the server's own, when the event is at rest.
+func (r *rush) audit(ctx context.Context) (*onsale.AuditReport, error) {
+	wait := min(int(r.cfg.ResultTimeout/time.Second), longestAuditWait)
+	audit := new(onsale.AuditReport)
+	err := r.buyer(-1).insist(ctx, request{
+		method: "GET", token: r.cfg.AdminToken,
+		path: "/v1/admin/events/" + string(r.layout.Event.ID) + "/audit?wait=" + strconv.Itoa(wait),
+		wait: time.Duration(wait)*time.Second + auditTime,
+	}, nil, audit)
+	if err != nil {
+		return nil, fmt.Errorf("auditing: %w", err)
+	}
 	return audit, nil
 }
 
@@ -134,7 +154,7 @@ func (r *rush) checkPromises(ctx context.Context) ([]onsale.Order, error) {
 		if err != nil {
 			return fmt.Errorf("looking at order %s: %w", p.order, err)
 		}
-		return nil
+		return client.leaveOut(ctx, &orders[i], p.token)
 	})
 	return orders, err
 }
@@ -153,6 +173,7 @@ func (l *ledger) checkEnds(orders []onsale.Order) (lost int64) {
 		case !o.State.Final():
 			lost++
 			l.violate(onsale.InvariantOrders, string(p.order), "was answered 202 and is %s still", o.State)
+		case p.paidLate && p.told == onsale.OrderDeclined && o.State == onsale.OrderTicketed:
 		case p.told != "" && p.told != o.State && !p.told.CanBecome(o.State):
 			l.violate(onsale.InvariantOrders, string(p.order), "its buyer was told that it is %s, and it is %s", p.told, o.State)
 		}

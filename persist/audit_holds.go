@@ -109,7 +109,8 @@ func checkSeatHeld(b *books, f *findings, key seatKey, owners []*onsale.HeldReco
 }
 
 // checkBuyers holds the count against each buyer's limit to be what their holds add
-// up to, and within the limit.
+// up to, and within the limit. The limit is for who holds: a late payment is honoured though
+// its buyer has bought others since it was declined.
 func checkBuyers(b *books, f *findings) {
 	view := b.in.View
 	has := map[onsale.BuyerID]int64{}
@@ -141,9 +142,10 @@ func checkBuyers(b *books, f *findings) {
 			buyers[buyer] = 0
 		}
 	}
-	limit := int64(b.layout.Event.MaxPerBuyer)
+	late := b.paidLate()
 	for _, buyer := range slices.Sorted(maps.Keys(buyers)) {
 		counted, holds := buyers[buyer], has[buyer]
+		limit := int64(b.layout.Event.MaxPerBuyer) + late[buyer]
 		switch {
 		case counted < holds || (exact && counted != holds):
 			f.add(onsale.InvariantHolds, "buyer "+string(buyer), fmt.Sprintf("%d admissions are counted against the limit, the holds have %d", counted, holds))
@@ -151,6 +153,17 @@ func checkBuyers(b *books, f *findings) {
 			f.add(onsale.InvariantHolds, "buyer "+string(buyer), fmt.Sprintf("they have %d admissions, the limit is %d", counted, limit))
 		}
 	}
+}
+
+// paidLate is how many admissions each buyer has by late payments.
+func (b *books) paidLate() map[onsale.BuyerID]int64 {
+	late := map[onsale.BuyerID]int64{}
+	for _, o := range b.orders {
+		if o.State == onsale.OrderTicketed && o.Reason == onsale.ReasonLatePayment {
+			late[o.Buyer] += int64(onsale.Quantity(b.owned(o)))
+		}
+	}
+	return late
 }
 
 // occupies reports whether a hold has inventory in Redis.

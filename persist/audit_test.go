@@ -47,6 +47,33 @@ func TestAuditDuringASaleTakesWhatIsUnderWayForThat(t *testing.T) {
 	}
 }
 
+func TestAuditLetsALatePaymentExceedTheLimitOfItsBuyer(t *testing.T) {
+	w := newWorld(t)
+	more := w.purchase(floor(6)) // all that one buyer may hold, bought after the decline
+	more.Buyer = w.refused.Buyer
+	w.claim(more)
+	w.finalise(captured(more))
+	w.finalise(captured(w.refused)) // after all
+	w.hold(more, onsale.HoldSold)
+	w.move(w.refused, onsale.HoldSold)
+	w.in.View.Buyers[w.refused.Buyer]++
+	*w.entry(w.refused) = onsale.LedgerEntry{Order: w.refused.Order, Reference: captured(w.refused).Reference, Outcome: onsale.ChargeCaptured,
+		Amount: w.refused.Amount, Currency: "EUR", Captures: 1}
+	w.in.Ledger = append(w.in.Ledger, onsale.LedgerEntry{Order: more.Order, Reference: captured(more).Reference, Outcome: onsale.ChargeCaptured,
+		Amount: more.Amount, Currency: "EUR", Captures: 1})
+	w.fold()
+	if r := w.report(); !r.OK() {
+		t.Error(r.Err())
+	}
+	another := w.purchase(stalls("B-1"))
+	another.Buyer = w.refused.Buyer
+	w.hold(another, onsale.HoldHeld)
+	w.fold()
+	if r := w.report(); r.OK() {
+		t.Error("it may exceed the limit by anything")
+	}
+}
+
 func TestAuditCountsWhatAStageGaveUpAsLostEvenDuringASale(t *testing.T) {
 	w := newWorld(t)
 	w.bury(w.seated, onsale.TopicResults, "double_charge") // ticketed all the same

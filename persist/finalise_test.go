@@ -231,3 +231,23 @@ func TestEachAnswerHasItsVerdict(t *testing.T) {
 		}
 	}
 }
+
+func TestNewsAreToldOnlyOfWhatIsCommitted(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	p := b.purchase(stalls("A-1"))
+	b.claim(p)
+	// A constraint that is checked at COMMIT, and never holds.
+	for _, statement := range []string{
+		`CREATE FUNCTION refuse_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$`,
+		`CREATE CONSTRAINT TRIGGER refuse_commit AFTER INSERT ON tickets DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_commit()`,
+	} {
+		if _, err := b.pool.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	news, strays, err := b.Finalise(t.Context(), []onsale.ChargeResult{captured(p)})
+	if err == nil || news != nil || strays != nil || b.state(p.Order) != onsale.OrderClaimed {
+		t.Errorf("%+v, %+v, %v; the order is %s", news, strays, err, b.state(p.Order))
+	}
+}

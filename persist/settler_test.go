@@ -222,6 +222,9 @@ func TestSettlerThatIsStoppedBeforePostgresAnswersLosesNothingOnKafka(t *testing
 		return err == nil && lag == 1
 	})
 	stop()
+	if n := len(l.records(onsale.TopicCharges)); n != 0 {
+		t.Errorf("%d charges of what nobody has claimed", n)
+	}
 	l.run(l.settler(b.Store))
 	eventually(t, "the purchase is claimed", func() bool { return len(l.records(onsale.TopicCharges)) == 1 })
 	if n := len(l.records(onsale.TopicPurchases + onsale.DeadLetterSuffix)); n != 0 {

@@ -5,15 +5,16 @@
 // a front, a feed and a settling process, each a process of its own (process.go), and
 // between them cables that can be cut (wiring.go). The storm is bench's rush: its buyers,
 // who know nothing of this. What goes wrong, and when, is fixed by the seed (schedule.go)
-// and carried out by a lane a target (lanes.go, strike.go). When all is healed, and every
+// and carried out by a lane a target (lanes.go, strike.go). Buyers pay late, and an operator
+// pays some of them back, meanwhile. When all is healed, and every
 // 202 has had its time to end, the rush holds what its buyers were told, the feeds, and
 // the server's own audit of Redis, Postgres, Kafka and the payment ledger against each
-// other. What comes of a run is judged in verdict.go.
+// other. What comes of a run is judged in verdict.go; many runs are a
+// campaign (campaign.go), whose sum is in summary.go.
 package faults
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,10 +28,13 @@ import (
 // Config says how often and how long to storm. The zero value of a field means its default.
 type Config struct {
 	Runs        int           // with consecutive seeds; default 1
+	ApacheRuns  int           // so many more after them, on Apache Kafka; default none
+	Apache      bool          // those of Runs, too; default: on the embedded broker
 	Duration    time.Duration // buyers arrive in each run; default 30 s
 	Seed        uint64        // of the first run; default 1
 	Rate        float64       // buyers a second; default 90
-	KafkaScript string        // starts Apache Kafka, as deploy/kafka/run; default: the embedded broker
+	KafkaScript string        // starts Apache Kafka, as deploy/kafka/run; no default
+	Hits        int           // how often each crash point must have been hit in all runs, or they prove too little; default 0
 	Folder      string        // where a folder is made for the house; default: the system's for temporary files
 	Binary      string        // onsale; default: this very program
 	Status      io.Writer     // is told how it goes; default: nobody
@@ -86,14 +90,16 @@ func (c Config) WithDefaults() (Config, error) {
 // validate returns a *bench.ConfigError that names the first setting to mend.
 func (c Config) validate() error {
 	switch {
-	case c.Runs < 1 || c.Runs > mostRuns:
-		return wrong("runs: %d must be from 1 to %d", c.Runs, mostRuns)
+	case c.Runs < 1 || c.Runs > mostRuns || c.ApacheRuns < 0 || c.ApacheRuns > mostRuns:
+		return wrong("runs: %d must be from 1 to %d, and %d on Apache Kafka from 0", c.Runs, mostRuns, c.ApacheRuns)
+	case c.Hits < 0:
+		return wrong("hits: %d must not be negative", c.Hits)
 	case c.Duration < shortestRun || c.Duration > longestRun:
 		return wrong("duration: %v must be from %v to %v", c.Duration, shortestRun, longestRun)
 	case c.Rate < 1 || c.Rate > mostRate:
 		return wrong("rate: %v must be from 1 to %d buyers a second", c.Rate, mostRate)
 	}
-	if c.KafkaScript != "" {
+	if c.Apache || c.ApacheRuns > 0 {
 		if _, err := os.Stat(c.KafkaScript); err != nil {
 			return wrong("kafka: Apache Kafka is started by %s, which isn't there: give its path with --kafka-script", c.KafkaScript)
 		}
@@ -103,53 +109,6 @@ func (c Config) validate() error {
 
 func wrong(format string, args ...any) error {
 	return &bench.ConfigError{Text: fmt.Sprintf(format, args...)}
-}
-
-// Run makes the runs, one after the other, and returns what came of them. A house is
-// kept for the next run only if nothing was found in it; one that something was found in
-// stays on disk, and the report says where.
-//
-// The error is an *onsale.AuditError if a promise was broken, bench.ErrVoid if a run put
-// none to the test, both next to the report. Any other error means that a run couldn't be
-// made, or its result not be checked; there is a report of those before it.
-func Run(ctx context.Context, cfg Config) (*bench.Report, error) {
-	cfg, err := cfg.WithDefaults()
-	if err == nil {
-		err = cfg.validate()
-	}
-	if err != nil {
-		return nil, err
-	}
-	t := newTally(cfg)
-	var h *house
-	for n := range cfg.Runs {
-		if h == nil {
-			if h, err = open(ctx, cfg); err != nil {
-				break
-			}
-		}
-		var o *outcome
-		if o, err = h.run(ctx, cfg, cfg.Seed+uint64(n)); err != nil {
-			break
-		}
-		t.add(o, h.folder)
-		if !o.clean() {
-			err, h = h.close(ctx), nil
-			if err != nil {
-				break
-			}
-		}
-	}
-	if h != nil {
-		err = errors.Join(err, h.close(ctx))
-		if err == nil || ctx.Err() != nil { // who interrupts a run wants nothing of it
-			err = errors.Join(err, h.remove())
-		} else {
-			fmt.Fprintf(cfg.Status, "what the processes said is in %s\n", h.folder)
-		}
-	}
-	report := t.report()
-	return report, errors.Join(err, report.Err())
 }
 
 // run makes one run in a house.
@@ -201,7 +160,6 @@ func (h *house) run(ctx context.Context, cfg Config, seed uint64) (*outcome, err
 		return nil, fmt.Errorf("the run with seed %d: %w", seed, err)
 	}
 	o.storm = report
-	o.tell(cfg.Status)
 	return o, nil
 }
 
@@ -212,7 +170,7 @@ func (h *house) rush(cfg Config, seed uint64) bench.RushConfig {
 		Target: "http://" + h.wiring.addr(buyers, Front), FeedTarget: "http://" + h.wiring.addr(buyers, Feed),
 		AdminToken: h.admin, Create: event(cfg, seed),
 		ResultTimeout: endWait, FeedTimeout: feedsWait, Watchers: watchers,
-		SlowPayment: holdTimeOf(seed) + time.Second, Forgetful: true,
+		SlowPayment: holdTimeOf(seed) + time.Second, Aftermath: true, Forgetful: true,
 	}
 }
 

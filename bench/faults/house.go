@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 
 	"onsale"
+	"onsale/bench"
 	"onsale/internal/lifecycle"
 	"onsale/internal/stores"
 )
@@ -37,8 +39,8 @@ type house struct {
 }
 
 // open starts a house in a folder that is made for it.
-func open(ctx context.Context, cfg Config) (_ *house, err error) {
-	h := &house{binary: cfg.Binary, script: cfg.KafkaScript, admin: rand.Text(), secret: rand.Text() + rand.Text(), wiring: newWiring()}
+func open(ctx context.Context, cfg Config, script string) (_ *house, err error) {
+	h := &house{binary: cfg.Binary, script: script, admin: rand.Text(), secret: rand.Text() + rand.Text(), wiring: newWiring()}
 	if h.folder, err = os.MkdirTemp(cfg.Folder, "onsale-faults-"); err != nil {
 		return nil, fmt.Errorf("make a folder for the house: %w", err)
 	}
@@ -130,6 +132,9 @@ func (h *house) startRoles(ctx context.Context) error {
 	return nil
 }
 
+// paymentTimeout is after how long a charge that is undecided is called off: within endWait.
+const paymentTimeout = time.Minute
+
 const anyPort = "127.0.0.1:0"
 
 // settings are a role's, with every store at the other end of a cable of its own. In
@@ -140,18 +145,22 @@ func (h *house) settings(role Target) ([]string, error) {
 	if err := errors.Join(errRedis, errPostgres); err != nil {
 		return nil, err
 	}
-	return []string{
+	settings := []string{
 		"ONSALE_REDIS=" + redis, "ONSALE_POSTGRES=" + postgres, "ONSALE_KAFKA=" + h.wiring.addr(anybody, Kafka),
 		"ONSALE_PAYMENTS=http://" + h.wiring.addr(role, Payment),
 		"ONSALE_SECRET=" + h.secret, "ONSALE_WEBHOOK_SECRET=" + h.secret, "ONSALE_ADMIN_TOKEN=" + h.admin,
-	}, nil
+	}
+	if role == Settle { // as little patience as may be set: what a fault leaves undecided is called off
+		settings = append(settings, "ONSALE_PAYMENT_TIMEOUT="+paymentTimeout.String())
+	}
+	return settings, nil
 }
 
 // broker is Kafka's process. Clients are told to come to its cable, not to itself.
 func (h *house) broker() (*process, error) {
 	advertised := h.wiring.addr(anybody, Kafka)
 	if h.script == "" {
-		return h.self("kafka", nil, "bench", "broker", "--folder", h.at("kafka"), "--advertise", advertised), nil
+		return h.self("kafka", nil, bench.Broker(h.at("kafka"), advertised)...), nil
 	}
 	script, err := filepath.Abs(h.script)
 	if err != nil {

@@ -74,7 +74,7 @@ const (
 	calm         = 4 * time.Second // before the first fault: the storm shows that it is one
 	quietEnd     = 3 * time.Second // before the last buyer arrives: the last faults meet buyers, too
 	faultEvery   = 7 * time.Second // one of the deck
-	crashEvery   = 15 * time.Second
+	crashEvery   = 10 * time.Second
 	together     = 1.0 / 3 // of the faults begin with the one before
 	mostPasses   = 3       // of a crash point, before it is deadly
 	longestPause = 30 * time.Second
@@ -126,7 +126,7 @@ func Plan(seed uint64, duration, holdTime time.Duration) []Fault {
 	}
 	crashes := uint64(max(1, duration/crashEvery))
 	for i := range crashes {
-		p := crashpoint.OfPurchases[(seed*crashes+i)%uint64(len(crashpoint.OfPurchases))]
+		p := crashpoint.Points[(seed*crashes+i)%uint64(len(crashpoint.Points))]
 		// Early: a point is reached by purchases, and those end with the storm.
 		faults = append(faults, Fault{Kind: Crash, Target: home(p), At: at(rng.Float64() / 2), Point: p, Nth: 1 + rng.IntN(mostPasses)})
 	}

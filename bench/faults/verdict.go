@@ -3,13 +3,11 @@ package faults
 import (
 	"fmt"
 	"io"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"onsale"
 	"onsale/bench"
-	"onsale/internal/crashpoint"
 )
 
 // fewestOperations is how many operations a second must have been accepted before the
@@ -25,6 +23,11 @@ type outcome struct {
 	ended  []string                       // processes that ended though nobody had ended them
 	storm  *bench.Report
 	took   time.Duration
+
+	// What the campaign says of the run.
+	broker     string // that it was made on
+	again      bool   // it is the repetition of one that was too slow
+	superseded bool   // it was too slow, and is made again: it counts for nothing
 }
 
 // rateBefore is how many operations a second were accepted before the first fault.
@@ -41,11 +44,30 @@ func (o *outcome) void() string {
 	if o.storm.Void != "" {
 		return o.storm.Void
 	}
-	if rate := o.rateBefore(); rate < fewestOperations {
-		return fmt.Sprintf("only %.0f operations a second were accepted before the first fault: %d are needed", rate, fewestOperations)
+	if o.slow() {
+		return fmt.Sprintf("only %.0f operations a second were accepted before the first fault: %d are needed", o.rateBefore(), fewestOperations)
 	}
-	return unfired(o.plan, o.done)
+	if text := unfired(o.plan, o.done); text != "" {
+		return text
+	}
+	for _, name := range comeAfter {
+		if o.storm.Figures["accepted"].Value >= manyOrders && o.storm.Figures[name].Value == 0 {
+			return fmt.Sprintf("%s is 0: a storm without any proves nothing of them", name)
+		}
+	}
+	return ""
 }
+
+// manyOrders is how many orders a run must have had for some of them to have come to
+// whatever an order can.
+const manyOrders = 500
+
+// comeAfter are the figures of what few purchases come to; no run of many orders may lack it.
+var comeAfter = []string{"refunds_made", "late_ticketed", "late_paid_back"}
+
+// slow reports whether there was no storm when the first fault came: for want of power, or
+// of anything to buy.
+func (o *outcome) slow() bool { return o.storm.Void == "" && o.rateBefore() < fewestOperations }
 
 // broken are the promises that the run found broken. A process that ends by itself is
 // none of the seven, and yet nothing that anybody was promised.
@@ -73,104 +95,14 @@ func (o *outcome) tell(w io.Writer) {
 	if n := len(o.broken()); n > 0 {
 		verdict = fmt.Sprintf("BROKEN promises: %d", n)
 	}
-	fmt.Fprintf(w, "run with seed %d: %d faults, %.0f operations (%.0f/s before the first fault), %.0f accepted, %.0f sold, in %.0fs: %s\n",
-		o.seed, len(o.done), o.operations(), o.rateBefore(), o.storm.Figures["accepted"].Value, o.storm.Figures["sold"].Value, o.took.Seconds(), verdict)
+	figure := func(name string) float64 { return o.storm.Figures[name].Value }
+	fmt.Fprintf(w, "run with seed %d: %d faults, %.0f operations (%.0f/s before the first fault), %.0f accepted, %.0f sold, %.0f refunds, %.0f paid late, in %.0fs: %s\n",
+		o.seed, len(o.done), o.operations(), o.rateBefore(), figure("accepted"), figure("sold"), figure("refunds_made"),
+		figure("late_ticketed")+figure("late_paid_back"), o.took.Seconds(), verdict)
 	for _, u := range o.storm.Audit.Unchecked {
 		fmt.Fprintf(w, "  not checked: %s\n", u)
 	}
 	for _, v := range o.broken() {
 		fmt.Fprintf(w, "  %s\n", v)
 	}
-}
-
-// runReport is what the JSON says of a run, in the parameter "runs".
-type runReport struct {
-	Seed       uint64             `json:"seed"`
-	Void       string             `json:"void,omitempty"`
-	Kept       string             `json:"kept,omitempty"` // the folder of the house, if it was kept to be looked into
-	RateBefore float64            `json:"operations_per_second_before"`
-	Operations float64            `json:"operations"`
-	Accepted   float64            `json:"accepted"`
-	Violations int                `json:"violations"`
-	Unchecked  []onsale.Unchecked `json:"unchecked,omitempty"`
-	Faults     []happened         `json:"faults"`
-}
-
-// tally adds the runs up.
-type tally struct {
-	cfg   Config
-	runs  []runReport
-	fired map[string]int // by figure
-	sum   *bench.Report
-}
-
-func newTally(cfg Config) *tally {
-	t := &tally{cfg: cfg, fired: map[string]int{}}
-	broker := "embedded"
-	if cfg.KafkaScript != "" {
-		broker = "apache"
-	}
-	t.sum = bench.NewReport("faults", map[string]any{
-		"seed": cfg.Seed, "duration_seconds": cfg.Duration.Seconds(), "rate": cfg.Rate, "kafka": broker,
-	})
-	for _, p := range crashpoint.Points { // those that were not hit are in it too
-		t.fired[hitFigure(p)] = 0
-	}
-	return t
-}
-
-func hitFigure(p crashpoint.Point) string {
-	return "hit_" + strings.ToLower(strings.NewReplacer(" ", "_", "-", "_").Replace(string(p)))
-}
-
-func (t *tally) add(o *outcome, folder string) {
-	r := runReport{Seed: o.seed, Void: o.void(), RateBefore: o.rateBefore(), Operations: o.operations(),
-		Accepted: o.storm.Figures["accepted"].Value, Violations: len(o.broken()), Unchecked: o.storm.Audit.Unchecked, Faults: o.done}
-	if !o.clean() {
-		r.Kept = folder
-		fmt.Fprintf(t.cfg.Status, "  what the processes said is in %s\n", folder)
-	}
-	t.runs = append(t.runs, r)
-	for _, f := range o.done {
-		switch {
-		case f.Failed != "":
-		case f.Kind == Crash:
-			t.fired[hitFigure(f.Point)]++
-		default:
-			t.fired[fmt.Sprintf("fired_%s_%s", f.Kind, f.Target)]++
-		}
-	}
-	audit, found := &t.sum.Audit, o.storm.Audit
-	audit.Oversold += found.Oversold
-	audit.LostOrders += found.LostOrders
-	audit.DoubleCharges += found.DoubleCharges
-	for _, v := range o.broken() {
-		v.History = append(v.History, fmt.Sprintf("in the run with seed %d", o.seed))
-		audit.Violations = append(audit.Violations, v)
-	}
-	for _, name := range []string{"held", "accepted", "sold", "declined", "rejected", "feeds_checked"} {
-		figure := o.storm.Figures[name]
-		figure.Value += t.sum.Figures[name].Value
-		t.sum.Figures[name] = figure
-	}
-	if r.Void != "" && t.sum.Void == "" {
-		t.sum.Void = fmt.Sprintf("the run with seed %d: %s", o.seed, r.Void)
-	}
-}
-
-// report is what came of all runs.
-func (t *tally) report() *bench.Report {
-	faults := 0
-	for name, n := range t.fired {
-		t.sum.Figures[name] = bench.Figure{Value: float64(n), Unit: "faults"}
-		faults += n
-	}
-	t.sum.Figures["faults"] = bench.Figure{Value: float64(faults), Unit: "faults"}
-	t.sum.Figures["runs"] = bench.Figure{Value: float64(len(t.runs)), Unit: "runs"}
-	t.sum.Params["runs"] = t.runs
-	if len(t.runs) == 0 && t.sum.Void == "" {
-		t.sum.Void = "no run was made"
-	}
-	t.sum.OK = t.sum.Err() == nil
-	return t.sum
 }

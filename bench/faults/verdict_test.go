@@ -22,6 +22,9 @@ func kept() *outcome {
 	}
 	o.storm.Figures["held"] = bench.Figure{Value: 900, Unit: "holds"}
 	o.storm.Figures["accepted"] = bench.Figure{Value: 800, Unit: "orders"}
+	for _, name := range comeAfter {
+		o.storm.Figures[name] = bench.Figure{Value: 9, Unit: "orders"}
+	}
 	o.before.Store(&bench.Progress{Elapsed: calm, Held: 300, Accepted: 200})
 	return o
 }
@@ -126,7 +129,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		"runs below 1":       {Runs: -1},
 		"too short":          {Duration: time.Second},
 		"too fast":           {Rate: 1e9},
-		"a script not there": {KafkaScript: filepath.Join(t.TempDir(), "run")},
+		"a script not there": {Apache: true, KafkaScript: filepath.Join(t.TempDir(), "run")},
 	} {
 		var asked *bench.ConfigError
 		if report, err := Run(t.Context(), cfg); report != nil || !errors.As(err, &asked) {

@@ -44,7 +44,7 @@ func openHouse(ctx context.Context, status io.Writer) (h *house, err error) {
 	if err := h.postgres.Start(ctx); err != nil {
 		return h, err
 	}
-	if h.kafka, err = bench.StartServer(ctx, "Kafka", status, nil, "bench", "peer", "kafka", filepath.Join(h.folder, "kafka")); err != nil {
+	if h.kafka, err = bench.StartServer(ctx, "Kafka", status, nil, bench.Broker(filepath.Join(h.folder, "kafka"), "")...); err != nil {
 		return h, err
 	}
 	if err := persist.Migrate(ctx, h.postgres.URL()); err != nil {

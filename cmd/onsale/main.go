@@ -84,7 +84,7 @@ func command() *cli.Command {
 			orderCommand(),
 			deadLettersCommand(),
 			ticketCommand(),
-			bench.Command(benchengine.Command(), benchsettle.Command(), faults.Command(), faults.BrokerCommand()),
+			bench.Command(benchengine.Command(), benchsettle.Command(), faults.Command()),
 			notifyCommand(),
 			storesCommand(),
 			paysimCommand(),

@@ -14,7 +14,7 @@ func paysimCommand() *cli.Command {
 	cfg := simulator.Config{}
 	return &cli.Command{
 		Name: "paysim", Usage: "the payment simulator: a provider that misbehaves like a real one",
-		Description: "Tokens decide a charge: tok_ok, tok_decline, tok_delay_MS, tok_timeout, tok_twice, tok_error, tok_broken, tok_invalid,\n" +
+		Description: "Tokens decide a charge: tok_ok, tok_decline, tok_late_MS, tok_delay_MS, tok_timeout, tok_twice, tok_error, tok_broken, tok_invalid,\n" +
 			"and its refunds: tok_refund_timeout, tok_refund_error, tok_refund_broken, tok_refund_refused.\n" +
 			"PUT /v1/behaviour sets probabilities for all others while it runs.",
 		Flags: append(s.flags("webhook-secret"),

@@ -22,6 +22,7 @@ const maxDelay = time.Minute
 //
 //	tok_ok          is captured and answered
 //	tok_decline     is declined
+//	tok_late_<ms>   is declined, and captured so many milliseconds later all the same
 //	tok_delay_<ms>  is captured after so many milliseconds
 //	tok_timeout     is captured and never answered; asked again, it is answered
 //	tok_twice       is captured and answered, and its webhook comes twice
@@ -94,6 +95,11 @@ func (b Behaviour) fate(order onsale.OrderID, token string, failures int) fate {
 	switch {
 	case token == "tok_ok" || strings.HasPrefix(token, "tok_refund_"):
 	case token == "tok_decline":
+		return declined("card_declined")
+	case strings.HasPrefix(token, latePrefix):
+		if _, late := lateBy(token); !late {
+			return declined("invalid_token")
+		}
 		return declined("card_declined")
 	case isDelay:
 		n, err := strconv.ParseUint(ms, 10, 32)

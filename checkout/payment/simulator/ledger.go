@@ -34,6 +34,9 @@ type ledger struct {
 	events map[onsale.EventID][]onsale.OrderID // under mu; in the order of their first line
 
 	refunds map[onsale.RefundID]refundEntry // under mu
+
+	late   map[onsale.OrderID]time.Time // under mu; declined, and to be captured then
+	silent map[onsale.OrderID]struct{}  // under mu; captured late, and not told yet
 }
 
 // entry is what is on record of one order.
@@ -62,6 +65,8 @@ type line struct {
 	Reason    string                `json:"reason,omitempty"` // why it was declined, or the refund refused
 	At        time.Time             `json:"at"`
 
+	Told bool `json:"told,omitempty"` // says only that the notice of a late payment was taken
+
 	Refund        onsale.RefundID       `json:"refund,omitempty"`
 	RefundRequest payment.RefundRequest `json:"refund_request,omitzero"`
 }
@@ -71,6 +76,7 @@ type line struct {
 func openLedger(path string) (*ledger, error) {
 	l := &ledger{
 		orders: map[onsale.OrderID]*entry{}, events: map[onsale.EventID][]onsale.OrderID{}, refunds: map[onsale.RefundID]refundEntry{},
+		late: map[onsale.OrderID]time.Time{}, silent: map[onsale.OrderID]struct{}{},
 	}
 	if path == "" {
 		return l, nil
@@ -179,6 +185,10 @@ func (l *ledger) apply(ln line) {
 		l.applyRefund(ln)
 		return
 	}
+	if ln.Told {
+		delete(l.silent, ln.Order)
+		return
+	}
 	e, ok := l.orders[ln.Order]
 	if !ok {
 		e = &entry{
@@ -197,10 +207,13 @@ func (l *ledger) apply(ln line) {
 		}
 	case e.result.Outcome == onsale.ChargeAuthorised: // its reference stays the one that was told
 		e.result.Outcome, e.result.Reason, e.result.At = ln.Outcome, ln.Reason, ln.At
+	case e.result.Outcome == onsale.ChargeDeclined: // and paid late, under a reference of its own
+		e.result.Outcome, e.result.Reference, e.result.Reason, e.result.At = ln.Outcome, ln.Reference, ln.Reason, ln.At
 	}
 	if ln.Outcome == onsale.ChargeCaptured {
 		e.captures++
 	}
+	l.applyLate(ln)
 }
 
 func (l *ledger) applyRefund(ln line) {

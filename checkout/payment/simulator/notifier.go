@@ -20,7 +20,7 @@ import (
 )
 
 // Bounds of the notifier. A notice is a courtesy: whoever misses one asks. So what
-// doesn't fit is dropped, never waited for.
+// doesn't fit is dropped, never waited for. (Nobody asks after a late payment: late.go.)
 const (
 	maxNotices    = 4096 // waiting for delivery
 	notifiers     = 4    // deliveries at once
@@ -67,13 +67,16 @@ func (n *notifier) stop(ctx context.Context) error {
 }
 
 // send queues the notice of a charge's outcome.
-func (n *notifier) send(r onsale.ChargeResult) {
-	n.queue(payment.Webhook{
+func (n *notifier) send(r onsale.ChargeResult) { n.queue(noticeOf(r)) }
+
+// noticeOf is what is told of an outcome.
+func noticeOf(r onsale.ChargeResult) payment.Webhook {
+	return payment.Webhook{
 		// Made of the charge's own id, so that each repeat has the same.
 		ID:    "ntc_" + strings.TrimPrefix(r.Reference, "chg_"),
 		Order: r.Order, Outcome: r.Outcome, Reference: r.Reference,
 		Amount: r.Amount, Currency: r.Currency, Reason: r.Reason, At: r.At,
-	})
+	}
 }
 
 // sendRefund queues the notice of a refund that has failed.

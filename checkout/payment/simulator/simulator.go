@@ -16,6 +16,8 @@
 //	PUT  /v1/behaviour                misbehave otherwise from now on
 //	GET  /livez
 //
+// What was declined and is captured all the same is in late.go.
+//
 // A request passes the files charge.go or refund.go (what it is), keys.go (one at a
 // time for each order), behaviour.go and misbehave.go (what shall go wrong), ledger.go
 // (durable) and notifier.go (webhook).
@@ -120,6 +122,9 @@ func (s *Simulator) Start(ctx context.Context) error {
 	}
 	s.ledger, s.listener = ledger, listener
 	s.notifier.start(ctx)
+	s.captureLate(ctx) // what is overdue, before anybody is answered that it was declined
+	s.serving.Go(ctx, func(ctx context.Context) { lifecycle.Every(ctx, lateEvery, s.captureLate) })
+	s.serving.Go(ctx, func(ctx context.Context) { lifecycle.Every(ctx, lateEvery, s.tellAllLate) })
 	s.serving.Go(ctx, func(context.Context) {
 		if err := s.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.log.Error("payment simulator no longer serves", "error", err)

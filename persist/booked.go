@@ -4,12 +4,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"onsale"
 )
-
-type commandTag = pgconn.CommandTag
 
 // bookedOrder is an order as settlement works with it: with what its charge needs.
 type bookedOrder struct {

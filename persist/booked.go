@@ -47,7 +47,11 @@ func collectBooked(rows pgx.Rows, into map[onsale.OrderID]*bookedOrder) error {
 
 func scanBooked(row pgx.CollectableRow) (*bookedOrder, error) {
 	var o bookedOrder
-	err := row.Scan(&o.ID, &o.Event, &o.Buyer, &o.State, &o.Reason, &o.Lines, &o.Amount, &o.Currency, &o.paymentToken, &o.AcceptedAt, &o.UpdatedAt)
+	var lines string
+	err := row.Scan(&o.ID, &o.Event, &o.Buyer, &o.State, &o.Reason, &lines, &o.Amount, &o.Currency, &o.paymentToken, &o.AcceptedAt, &o.UpdatedAt)
+	if err == nil {
+		o.Lines, err = onsale.ParseLines(lines)
+	}
 	o.Hold, o.AcceptedAt, o.UpdatedAt = o.ID.Hold(), o.AcceptedAt.UTC(), o.UpdatedAt.UTC()
 	return &o, err
 }

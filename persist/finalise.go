@@ -38,7 +38,7 @@ const (
 			AS u (event, order_id, reference, state, reason, amount, currency, captured_at)`
 	// A payment that is already on record keeps its state: it may be refunded by now.
 	insertOddPayments = insertPayments + ` ORDER BY u.event, u.order_id, u.reference ON CONFLICT (event, order_id, reference) DO NOTHING`
-	insertTickets = `INSERT INTO tickets (event, order_id, number, section, seat, owner, issued_at)
+	insertTickets     = `INSERT INTO tickets (event, order_id, number, section, seat, owner, issued_at)
 		SELECT u.*, $7 FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[])
 			AS u (event, order_id, number, section, seat, owner)`
 )
@@ -119,7 +119,7 @@ type closing struct {
 	ticketed []*bookedOrder
 	declined []*bookedOrder
 	dropped  map[place]int64
-	again    reclaiming // what late payments claim; nothing unless reclaim is at it
+	again    reclaiming     // what late payments claim; nothing unless reclaim is at it
 	payments paymentColumns // that settle, of orders that had none
 	odd      paymentColumns // all others
 	tickets  ticketColumns

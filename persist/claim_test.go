@@ -189,7 +189,7 @@ func TestPostgresRefusesAnOversaleWhateverTheCodeDoes(t *testing.T) {
 		"another past":   `UPDATE order_history SET at = now()`,
 		"no past":        `DELETE FROM order_history`,
 		"emptied":        `TRUNCATE order_history`,
-		"illegal move":   `UPDATE orders SET state = 'ticketed'`,
+		"illegal move":   `UPDATE orders SET state = 'refunded'`,
 		"changed terms":  `UPDATE orders SET state = 'paid', amount = 0`,
 		"illegal birth":  `INSERT INTO orders SELECT 'ord_gala_y', event, buyer, 'ticketed', reason, lines, amount, currency, payment_token, accepted_at, updated_at FROM orders`,
 		"not an order":   `INSERT INTO orders SELECT 'y', event, buyer, state, reason, lines, amount, currency, payment_token, accepted_at, updated_at FROM orders`,

@@ -1,9 +1,13 @@
 package persist
 
-// Finalising is one transaction a batch: lock the orders, in one order for
-// everybody, and read what has been captured for them; judge each answer; write
-// what the verdicts say. An order never stays paid: it is paid and ticketed in the
-// same transaction, and both are in its history.
+// Finalising is one transaction a batch: read the orders, judge each answer, write what
+// the verdicts say. An order never stays paid: it is paid and ticketed in one statement,
+// and both are in its history.
+//
+// The first run is for the answers that nearly all are: it locks nothing, and its moves are
+// of what is still claimed. Whoever is overtaken, or has an answer that fits no claimed order
+// and so its money to record, is undone and run again: thorough, with the orders locked, in
+// one order for everybody, and all that was captured for them read.
 
 import (
 	"cmp"
@@ -14,6 +18,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"onsale"
 	"onsale/internal/crashpoint"
@@ -24,10 +29,10 @@ const (
 		JOIN unnest($1::text[], $2::text[]) AS u (event, id) ON p.event = u.event AND p.order_id = u.id`
 
 	// A stride: the history says paid, and then ticketed.
-	ticketOrders = `UPDATE orders SET state = 'ticketed', updated_at = $2 WHERE id = ANY ($1::text[])`
+	ticketOrders = `UPDATE orders SET state = 'ticketed', updated_at = $2 WHERE id = ANY ($1::text[]) AND state = 'claimed'`
 
 	declineOrders = `UPDATE orders o SET state = 'declined', reason = u.reason, updated_at = $3
-		FROM unnest($1::text[], $2::text[]) AS u (id, reason) WHERE o.id = u.id`
+		FROM unnest($1::text[], $2::text[]) AS u (id, reason) WHERE o.id = u.id AND o.state = 'claimed'`
 	dropClaims = `DELETE FROM claims c USING unnest($1::text[], $2::text[]) AS u (event, id)
 		WHERE c.event = u.event AND c.order_id = u.id`
 	subtractClaimed = `UPDATE sections s SET claimed = s.claimed - u.quantity
@@ -69,10 +74,10 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 		}
 	}
 	var late []int
-	thorough := false // the first run looks for payments only of those that are likely to have one
+	thorough := false
 	err = s.inTx(ctx, "finalise a batch", pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		c := newClosing()
-		if err := c.lock(ctx, tx, events, ids, thorough); err != nil {
+		if err := c.read(ctx, tx, events, ids, thorough); err != nil {
 			return err
 		}
 		for i := range results {
@@ -80,7 +85,7 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 		}
 		if len(c.odd.orders) > 0 && !thorough {
 			thorough = true
-			return errOvertaken // what is odd is judged with everything in sight
+			return errOvertaken // what is odd is judged with everything in sight, and nothing moving
 		}
 		thorough = true
 		c.issue()
@@ -134,13 +139,19 @@ func newClosing() *closing {
 	}
 }
 
-// lock locks the orders, and reads which payments of them are on record. One that is claimed
-// has none, but for a stray from before its order. So those are only looked for by who is
-// thorough: for who is not, the payment's primary key refuses what has been overlooked.
-func (c *closing) lock(ctx context.Context, tx pgx.Tx, events, ids []string, thorough bool) error {
+// read reads the orders, and which payments of them are on record. Who is thorough locks them;
+// who is not finds out by the moves, which are only made of what is still claimed. An order that
+// is has no payment, but for a stray from before it. So of those only who is thorough looks: for
+// who is not, the payment's primary key refuses what has been overlooked.
+func (c *closing) read(ctx context.Context, tx pgx.Tx, events, ids []string, thorough bool) error {
 	var q pgx.Batch
 	q.Queue(planForAny)
-	q.Queue(lockBooked, ids).Query(func(rows pgx.Rows) error { return collectBooked(rows, c.orders) })
+	collect := func(rows pgx.Rows) error { return collectBooked(rows, c.orders) }
+	if thorough {
+		q.Queue(lockBooked, ids).Query(collect)
+	} else {
+		q.Queue(readBooked, ids).Query(collect)
+	}
 	q.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&c.now) })
 	if err := send(ctx, tx, &q); err != nil {
 		return err
@@ -231,38 +242,60 @@ func (c *closing) news(ids []string) []onsale.OrderNews {
 
 func (c *closing) write(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
-	if p := &c.payments; len(p.orders) > 0 {
-		q.Queue(insertPayments, p.events, p.orders, p.references, p.states, p.reasons, p.amounts, p.currencies, p.captured, c.now)
-	}
+	c.again.queue(&q, c.now)
+	c.queueTicketed(&q)
 	if p := &c.odd; len(p.orders) > 0 {
 		q.Queue(insertOddPayments, p.events, p.orders, p.references, p.states, p.reasons, p.amounts, p.currencies, p.captured, c.now)
 		p.payBack(&q, c.now)
 	}
-	c.again.queue(&q, c.now)
-	if len(c.ticketed) > 0 {
-		ids := make([]string, len(c.ticketed))
-		for i, o := range c.ticketed {
-			ids[i] = string(o.ID)
-		}
-		q.Queue(ticketOrders, ids, c.now)
-		t := &c.tickets
-		q.Queue(insertTickets, t.events, t.orders, t.numbers, t.sections, t.seats, t.owners, c.now)
-	}
-	if len(c.declined) > 0 {
-		var events, ids, reasons []string
-		for _, o := range c.declined {
-			events, ids, reasons = append(events, string(o.Event)), append(ids, string(o.ID)), append(reasons, o.Reason)
-		}
-		sections := sectionsOf(c.dropped)
-		q.Queue(lockSections, sections.events, sections.sections)
-		q.Queue(declineOrders, ids, reasons, c.now)
-		q.Queue(dropClaims, events, ids)
-		q.Queue(subtractClaimed, sections.events, sections.sections, sections.quantities)
-	}
+	c.queueDeclined(&q)
 	if q.Len() == 0 {
 		return nil
 	}
 	return send(ctx, tx, &q)
+}
+
+// queueTicketed moves the orders first, one way round for everybody: of two settlers with the
+// same answers one waits there.
+func (c *closing) queueTicketed(q *pgx.Batch) {
+	if len(c.ticketed) == 0 {
+		return
+	}
+	ids := make([]string, len(c.ticketed))
+	for i, o := range c.ticketed {
+		ids[i] = string(o.ID)
+	}
+	q.Queue(ticketOrders, ids, c.now).Exec(allOf(len(ids)))
+	p, t := &c.payments, &c.tickets
+	if len(p.orders) > 0 {
+		q.Queue(insertPayments, p.events, p.orders, p.references, p.states, p.reasons, p.amounts, p.currencies, p.captured, c.now)
+	}
+	q.Queue(insertTickets, t.events, t.orders, t.numbers, t.sections, t.seats, t.owners, c.now)
+}
+
+func (c *closing) queueDeclined(q *pgx.Batch) {
+	if len(c.declined) == 0 {
+		return
+	}
+	var events, ids, reasons []string
+	for _, o := range c.declined {
+		events, ids, reasons = append(events, string(o.Event)), append(ids, string(o.ID)), append(reasons, o.Reason)
+	}
+	sections := sectionsOf(c.dropped)
+	q.Queue(lockSections, sections.events, sections.sections)
+	q.Queue(declineOrders, ids, reasons, c.now).Exec(allOf(len(ids)))
+	q.Queue(dropClaims, events, ids)
+	q.Queue(subtractClaimed, sections.events, sections.sections, sections.quantities)
+}
+
+// allOf has a statement that doesn't change so many rows be overtaken: someone else has moved one.
+func allOf(rows int) func(pgconn.CommandTag) error {
+	return func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != int64(rows) {
+			return errOvertaken
+		}
+		return nil
+	}
 }
 
 // paymentColumns are rows of payments.

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"onsale"
 	"onsale/checkout"
 	"onsale/holds"
@@ -29,15 +27,7 @@ func (s *Shop) createHold(r *request) error {
 	if err != nil {
 		return err
 	}
-	answer := &r.ctx.Response
-	body, err := appendHold(answer.SwapBody(nil)[:0], &hold) // into the connection's own buffer
-	if err != nil {
-		return err
-	}
-	answer.SwapBody(body)
-	answer.Header.Set(fasthttp.HeaderLocation, "/v1/holds/"+string(hold.ID))
-	r.describe(http.StatusCreated)
-	return nil
+	return r.createdPlain(http.StatusCreated, "/v1/holds/"+string(hold.ID), &hold)
 }
 
 // plainForm is what a body in the plainest words asks of the event; nil if it has other words, or
@@ -165,7 +155,7 @@ func (s *Shop) checkout(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.created(http.StatusAccepted, "/v1/orders/"+string(order.ID), order)
+	return r.createdPlain(http.StatusAccepted, "/v1/orders/"+string(order.ID), &order)
 }
 
 // paymentWebhook takes the provider's answer to a charge, when it comes by itself.

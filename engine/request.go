@@ -86,6 +86,22 @@ func (r *request) created(status int, location string, body any) error {
 	return r.reply(status, body)
 }
 
+// createdPlain is created for a body that writes itself, into the connection's own buffer: a rush
+// is answered so.
+func (r *request) createdPlain(status int, location string, body interface {
+	AppendJSON(to []byte) ([]byte, error)
+}) error {
+	answer := &r.ctx.Response
+	text, err := body.AppendJSON(answer.SwapBody(nil)[:0])
+	if err != nil {
+		return err
+	}
+	answer.SwapBody(text)
+	answer.Header.Set(fasthttp.HeaderLocation, location)
+	r.describe(status)
+	return nil
+}
+
 func (r *request) noContent() error {
 	r.ctx.SetStatusCode(http.StatusNoContent)
 	return nil

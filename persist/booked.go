@@ -4,12 +4,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"onsale"
 )
-
-type commandTag = pgconn.CommandTag
 
 // bookedOrder is an order as settlement works with it: with what its charge needs.
 type bookedOrder struct {
@@ -54,7 +51,11 @@ func collectBooked(rows pgx.Rows, into map[onsale.OrderID]*bookedOrder) error {
 
 func scanBooked(row pgx.CollectableRow) (*bookedOrder, error) {
 	var o bookedOrder
-	err := row.Scan(&o.ID, &o.Event, &o.Buyer, &o.State, &o.Reason, &o.Lines, &o.Amount, &o.Currency, &o.paymentToken, &o.AcceptedAt, &o.UpdatedAt)
+	var lines string
+	err := row.Scan(&o.ID, &o.Event, &o.Buyer, &o.State, &o.Reason, &lines, &o.Amount, &o.Currency, &o.paymentToken, &o.AcceptedAt, &o.UpdatedAt)
+	if err == nil {
+		o.Lines, err = onsale.ParseLines(lines)
+	}
 	o.Hold, o.AcceptedAt, o.UpdatedAt = o.ID.Hold(), o.AcceptedAt.UTC(), o.UpdatedAt.UTC()
 	return &o, err
 }

@@ -5,7 +5,6 @@ package persist
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -53,7 +52,7 @@ type orderColumns struct {
 }
 
 func (c *orderColumns) add(p *onsale.Purchase, state onsale.OrderState, reason string) error {
-	lines, err := json.Marshal(p.Lines)
+	lines, err := onsale.AppendLines(nil, p.Lines)
 	if err != nil {
 		return fmt.Errorf("encode the lines of %s: %w", p.Order, err)
 	}

@@ -1,9 +1,13 @@
 package persist
 
-// Finalising is one transaction a batch: lock the orders, in one order for
-// everybody, and read what has been captured for them; judge each answer; write
-// what the verdicts say. An order never stays paid: it is paid and ticketed in the
-// same transaction, and both are in its history.
+// Finalising is one transaction a batch: read the orders, judge each answer, write what
+// the verdicts say. An order never stays paid: it is paid and ticketed in one statement,
+// and both are in its history.
+//
+// The first run is for the answers that nearly all are: it locks nothing, and its moves are
+// of what is still claimed. Whoever is overtaken, or has an answer that fits no claimed order
+// and so its money to record, is undone and run again: thorough, with the orders locked, in
+// one order for everybody, and all that was captured for them read.
 
 import (
 	"cmp"
@@ -14,6 +18,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"onsale"
 	"onsale/internal/crashpoint"
@@ -23,21 +28,22 @@ const (
 	readPayments = `SELECT p.order_id, p.reference, p.state FROM payments p
 		JOIN unnest($1::text[], $2::text[]) AS u (event, id) ON p.event = u.event AND p.order_id = u.id`
 
-	moveOrders = `UPDATE orders SET state = $2, updated_at = $3 WHERE id = ANY ($1::text[])`
+	// A stride: the history says paid, and then ticketed.
+	ticketOrders = `UPDATE orders SET state = 'ticketed', updated_at = $2 WHERE id = ANY ($1::text[]) AND state = 'claimed'`
 
 	declineOrders = `UPDATE orders o SET state = 'declined', reason = u.reason, updated_at = $3
-		FROM unnest($1::text[], $2::text[]) AS u (id, reason) WHERE o.id = u.id`
+		FROM unnest($1::text[], $2::text[]) AS u (id, reason) WHERE o.id = u.id AND o.state = 'claimed'`
 	dropClaims = `DELETE FROM claims c USING unnest($1::text[], $2::text[]) AS u (event, id)
 		WHERE c.event = u.event AND c.order_id = u.id`
 	subtractClaimed = `UPDATE sections s SET claimed = s.claimed - u.quantity
 		FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (event, section, quantity)
 		WHERE s.event = u.event AND s.section = u.section`
-	// A stray payment that is already on record keeps its state: it may be refunded by now.
 	insertPayments = `INSERT INTO payments (event, order_id, reference, state, reason, amount, currency, captured_at, recorded_at)
 		SELECT u.*, $9 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::timestamptz[])
-			AS u (event, order_id, reference, state, reason, amount, currency, captured_at)
-		ORDER BY u.event, u.order_id, u.reference ON CONFLICT (event, order_id, reference) DO NOTHING`
-	insertTickets = `INSERT INTO tickets (event, order_id, number, section, seat, owner, issued_at)
+			AS u (event, order_id, reference, state, reason, amount, currency, captured_at)`
+	// A payment that is already on record keeps its state: it may be refunded by now.
+	insertOddPayments = insertPayments + ` ORDER BY u.event, u.order_id, u.reference ON CONFLICT (event, order_id, reference) DO NOTHING`
+	insertTickets     = `INSERT INTO tickets (event, order_id, number, section, seat, owner, issued_at)
 		SELECT u.*, $7 FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[])
 			AS u (event, order_id, number, section, seat, owner)`
 )
@@ -68,14 +74,20 @@ func (s *Store) Finalise(ctx context.Context, results []onsale.ChargeResult) (ne
 		}
 	}
 	var late []int
+	thorough := false
 	err = s.inTx(ctx, "finalise a batch", pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		c := newClosing()
-		if err := c.lock(ctx, tx, events, ids); err != nil {
+		if err := c.read(ctx, tx, events, ids, thorough); err != nil {
 			return err
 		}
 		for i := range results {
 			c.apply(i, &results[i])
 		}
+		if len(c.odd.orders) > 0 && !thorough {
+			thorough = true
+			return errOvertaken // what is odd is judged with everything in sight, and nothing moving
+		}
+		thorough = true
 		c.issue()
 		news, strays, late = c.news(ids), c.strays, c.late
 		if err := c.write(ctx, tx); err != nil {
@@ -112,8 +124,9 @@ type closing struct {
 	ticketed []*bookedOrder
 	declined []*bookedOrder
 	dropped  map[place]int64
-	again    reclaiming // what late payments claim; nothing unless reclaim is at it
-	payments paymentColumns
+	again    reclaiming     // what late payments claim; nothing unless reclaim is at it
+	payments paymentColumns // that settle, of orders that had none
+	odd      paymentColumns // all others
 	tickets  ticketColumns
 }
 
@@ -126,22 +139,50 @@ func newClosing() *closing {
 	}
 }
 
-func (c *closing) lock(ctx context.Context, tx pgx.Tx, events, ids []string) error {
+// read reads the orders, and which payments of them are on record. Who is thorough locks them;
+// who is not finds out by the moves, which are only made of what is still claimed. An order that
+// is has no payment, but for a stray from before it. So of those only who is thorough looks: for
+// who is not, the payment's primary key refuses what has been overlooked.
+func (c *closing) read(ctx context.Context, tx pgx.Tx, events, ids []string, thorough bool) error {
 	var q pgx.Batch
 	q.Queue(planForAny)
-	q.Queue(lockBooked, ids).Query(func(rows pgx.Rows) error { return collectBooked(rows, c.orders) })
-	q.Queue(readPayments, events, ids).Query(func(rows pgx.Rows) error {
-		var order, reference, state string
-		_, err := pgx.ForEachRow(rows, []any{&order, &reference, &state}, func() error {
-			c.record(onsale.OrderID(order), reference, state)
-			return nil
-		})
-		return err
-	})
+	collect := func(rows pgx.Rows) error { return collectBooked(rows, c.orders) }
+	if thorough {
+		q.Queue(lockBooked, ids).Query(collect)
+	} else {
+		q.Queue(readBooked, ids).Query(collect)
+	}
 	q.Queue(readClock).QueryRow(func(row pgx.Row) error { return row.Scan(&c.now) })
-	err := send(ctx, tx, &q)
+	if err := send(ctx, tx, &q); err != nil {
+		return err
+	}
 	c.now = c.now.UTC()
+	if !thorough {
+		events, ids = c.notClaimed(events, ids)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, readPayments, events, ids)
+	if err != nil {
+		return err
+	}
+	var order, reference, state string
+	_, err = pgx.ForEachRow(rows, []any{&order, &reference, &state}, func() error {
+		c.record(onsale.OrderID(order), reference, state)
+		return nil
+	})
 	return err
+}
+
+// notClaimed are those of the orders, with their events, that are not claimed, or not in the book.
+func (c *closing) notClaimed(events, ids []string) (theirEvents, others []string) {
+	for i, id := range ids {
+		if o := c.orders[onsale.OrderID(id)]; o == nil || o.State != onsale.OrderClaimed {
+			theirEvents, others = append(theirEvents, events[i]), append(others, id)
+		}
+	}
+	return theirEvents, others
 }
 
 // apply judges one answer and notes what follows. Later answers of the same batch
@@ -160,7 +201,11 @@ func (c *closing) apply(i int, r *onsale.ChargeResult) {
 		c.strays = append(c.strays, Stray{Index: i, Reason: v.stray})
 	}
 	if v.payment != "" {
-		c.payments.add(r, v.payment, v.stray)
+		payments := &c.odd
+		if v.payment == paymentSettled && c.captured[r.Order][r.Reference] == "" {
+			payments = &c.payments
+		}
+		payments.add(r, v.payment, v.stray)
 		c.record(r.Order, r.Reference, v.payment)
 	}
 	if v.tell {
@@ -197,36 +242,60 @@ func (c *closing) news(ids []string) []onsale.OrderNews {
 
 func (c *closing) write(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
-	if p := &c.payments; len(p.orders) > 0 {
-		q.Queue(insertPayments, p.events, p.orders, p.references, p.states, p.reasons, p.amounts, p.currencies, p.captured, c.now)
+	c.again.queue(&q, c.now)
+	c.queueTicketed(&q)
+	if p := &c.odd; len(p.orders) > 0 {
+		q.Queue(insertOddPayments, p.events, p.orders, p.references, p.states, p.reasons, p.amounts, p.currencies, p.captured, c.now)
 		p.payBack(&q, c.now)
 	}
-	c.again.queue(&q, c.now)
-	if len(c.ticketed) > 0 {
-		ids := make([]string, len(c.ticketed))
-		for i, o := range c.ticketed {
-			ids[i] = string(o.ID)
-		}
-		q.Queue(moveOrders, ids, string(onsale.OrderPaid), c.now)
-		q.Queue(moveOrders, ids, string(onsale.OrderTicketed), c.now)
-		t := &c.tickets
-		q.Queue(insertTickets, t.events, t.orders, t.numbers, t.sections, t.seats, t.owners, c.now)
-	}
-	if len(c.declined) > 0 {
-		var events, ids, reasons []string
-		for _, o := range c.declined {
-			events, ids, reasons = append(events, string(o.Event)), append(ids, string(o.ID)), append(reasons, o.Reason)
-		}
-		sections := sectionsOf(c.dropped)
-		q.Queue(lockSections, sections.events, sections.sections)
-		q.Queue(declineOrders, ids, reasons, c.now)
-		q.Queue(dropClaims, events, ids)
-		q.Queue(subtractClaimed, sections.events, sections.sections, sections.quantities)
-	}
+	c.queueDeclined(&q)
 	if q.Len() == 0 {
 		return nil
 	}
 	return send(ctx, tx, &q)
+}
+
+// queueTicketed moves the orders first, one way round for everybody: of two settlers with the
+// same answers one waits there.
+func (c *closing) queueTicketed(q *pgx.Batch) {
+	if len(c.ticketed) == 0 {
+		return
+	}
+	ids := make([]string, len(c.ticketed))
+	for i, o := range c.ticketed {
+		ids[i] = string(o.ID)
+	}
+	q.Queue(ticketOrders, ids, c.now).Exec(allOf(len(ids)))
+	p, t := &c.payments, &c.tickets
+	if len(p.orders) > 0 {
+		q.Queue(insertPayments, p.events, p.orders, p.references, p.states, p.reasons, p.amounts, p.currencies, p.captured, c.now)
+	}
+	q.Queue(insertTickets, t.events, t.orders, t.numbers, t.sections, t.seats, t.owners, c.now)
+}
+
+func (c *closing) queueDeclined(q *pgx.Batch) {
+	if len(c.declined) == 0 {
+		return
+	}
+	var events, ids, reasons []string
+	for _, o := range c.declined {
+		events, ids, reasons = append(events, string(o.Event)), append(ids, string(o.ID)), append(reasons, o.Reason)
+	}
+	sections := sectionsOf(c.dropped)
+	q.Queue(lockSections, sections.events, sections.sections)
+	q.Queue(declineOrders, ids, reasons, c.now).Exec(allOf(len(ids)))
+	q.Queue(dropClaims, events, ids)
+	q.Queue(subtractClaimed, sections.events, sections.sections, sections.quantities)
+}
+
+// allOf has a statement that doesn't change so many rows be overtaken: someone else has moved one.
+func allOf(rows int) func(pgconn.CommandTag) error {
+	return func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != int64(rows) {
+			return errOvertaken
+		}
+		return nil
+	}
 }
 
 // paymentColumns are rows of payments.

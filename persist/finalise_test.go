@@ -166,6 +166,25 @@ func TestSecondCaptureOfAnOrderIsADoubleChargeOnRecord(t *testing.T) {
 	}
 }
 
+// TestACaptureOnRecordBeforeItsOrderIsNotRecordedTwice: settlement overlooks the payment of a
+// claimed order at first, is refused by its primary key, and then looks.
+func TestACaptureOnRecordBeforeItsOrderIsNotRecordedTwice(t *testing.T) {
+	b := newBook(t)
+	p, other := b.purchase(floor(1)), b.purchase(floor(1))
+	b.finalise(captured(p)) // nobody knows the order yet
+	b.claim(p, other)
+	news, strays := b.finalise(captured(other), captured(p))
+	if len(news) != 2 || len(strays) != 0 {
+		t.Errorf("news %+v, strays %+v", news, strays)
+	}
+	if n := b.number(`SELECT count(*) FROM payments`); n != 2 {
+		t.Errorf("%d payments on record, want 2", n)
+	}
+	if state := b.state(other.Order); state != onsale.OrderTicketed {
+		t.Errorf("the other order of the batch is %s", state)
+	}
+}
+
 func TestMalformedAnswerIsKnownAsOne(t *testing.T) {
 	b := newBook(t)
 	fine := captured(b.purchase(floor(1)))

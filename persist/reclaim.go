@@ -41,7 +41,7 @@ func (s *Store) reclaim(ctx context.Context, results []onsale.ChargeResult, late
 	}
 	err = s.inTx(ctx, "finalise late payments", pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		c := newClosing()
-		if err := c.lock(ctx, tx, events, ids); err != nil {
+		if err := c.read(ctx, tx, events, ids, true); err != nil {
 			return err
 		}
 		if err := c.lockShelf(ctx, tx); err != nil {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"onsale"
 )
 
@@ -138,5 +140,46 @@ func TestPostgresAllowsTheMovesOfTheVocabulary(t *testing.T) {
 	}
 	if all := b.number(`SELECT count(*) FROM order_transitions`); all != legal {
 		t.Errorf("Postgres has %d moves, %d of them between states that there are", all, legal)
+	}
+}
+
+// TestEachMoveOfAStrideIsAnOrdersOwn: what one statement moves twice is in the history as two
+// moves of the vocabulary, and nothing else can be declared a stride.
+func TestEachMoveOfAStrideIsAnOrdersOwn(t *testing.T) {
+	b := newBook(t)
+	rows, err := b.pool.Query(t.Context(), `SELECT from_state, via, to_state FROM order_strides`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var from, via, to onsale.OrderState
+	if _, err := pgx.ForEachRow(rows, []any{&from, &via, &to}, func() error {
+		if !from.CanBecome(via) || !via.CanBecome(to) || from.CanBecome(to) {
+			t.Errorf("%s → %s → %s is no stride", from, via, to)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []string{`('rejected', 'claimed', 'paid')`, `('claimed', 'paid', 'declined')`, `('claimed', 'paid', NULL)`} {
+		if _, err := b.pool.Exec(t.Context(), `INSERT INTO order_strides (from_state, via, to_state) VALUES `+wrong); err == nil {
+			t.Errorf("%s is taken as a stride", wrong)
+		}
+	}
+	p := b.purchase(floor(1))
+	b.claim(p)
+	b.finalise(captured(p))
+	moves, err := b.History(t.Context(), p.Order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := onsale.OrderAccepted
+	for _, m := range moves {
+		if m.From != at || !m.From.CanBecome(m.To) || m.Actor != onsale.ActorSettlement || m.At.IsZero() {
+			t.Errorf("%+v after %s", m, at)
+		}
+		at = m.To
+	}
+	if at != onsale.OrderTicketed || len(moves) != 3 {
+		t.Errorf("%+v", moves)
 	}
 }

@@ -28,15 +28,16 @@ type node struct {
 	log *slog.Logger
 	set *metrics.Set
 
-	store    *persist.Store
-	desk     *holds.Desk
-	ladder   *holds.Ladder
-	mirrors  *holds.Mirrors
-	catalog  *engine.Catalog
-	sales    *engine.Sales
-	producer *kafka.Producer
-	provider payment.Provider
-	server   *engine.Server
+	store     *persist.Store
+	desk      *holds.Desk
+	ladder    *holds.Ladder
+	mirrors   *holds.Mirrors
+	catalog   *engine.Catalog
+	sales     *engine.Sales
+	producer  *kafka.Producer // of all but purchases
+	purchases *kafka.Producer // of these alone: a buyer waits, and not behind the thousands that settlement tells
+	provider  payment.Provider
+	server    *engine.Server
 
 	chain   lifecycle.Chain
 	closers []func() // connections, closed after every part has stopped
@@ -102,7 +103,10 @@ func (n *node) connect(ctx context.Context) error {
 	if n.producer, err = kafka.NewProducer(n.broker()); err != nil {
 		return err
 	}
-	n.closers = append(n.closers, n.producer.Close)
+	if n.purchases, err = kafka.NewProducer(n.broker()); err != nil {
+		return err
+	}
+	n.closers = append(n.closers, n.producer.Close, n.purchases.Close)
 	provider, closing, err := n.openProvider()
 	if err != nil {
 		return err
@@ -210,7 +214,7 @@ func (n *node) addServer(r roles) error {
 		n.add(delays)
 		cfg.Shop = &engine.Shop{
 			Sessions: sessions, Catalog: n.catalog, Desk: n.desk, Mirrors: n.mirrors, Store: n.store, Sales: n.sales,
-			Till: checkout.NewTill(n.desk, n.producer).BoundBy(n.backlog()), Auditor: n.auditor(), Notices: n.notices(), Delays: delays,
+			Till: checkout.NewTill(n.desk, n.purchases).BoundBy(n.backlog()), Auditor: n.auditor(), Notices: n.notices(), Delays: delays,
 			WebhookKeys: notify.NewKeyring([]byte(n.secret)), WebhookLoopback: n.webhookLoopback,
 		}
 	}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -153,7 +152,7 @@ func (x *exchange) guard() {
 func (x *exchange) answerHold(h onsale.Hold, err error) {
 	defer x.guard()
 	if err == nil {
-		x.body, err = appendHold(x.body[:0], &h)
+		x.body, err = h.AppendJSON(x.body[:0])
 	}
 	if err != nil {
 		x.refuse(err)
@@ -165,7 +164,7 @@ func (x *exchange) answerHold(h onsale.Hold, err error) {
 func (x *exchange) answerOrder(o onsale.Order, err error) {
 	defer x.guard()
 	if err == nil {
-		x.body, err = json.Marshal(o)
+		x.body, err = o.AppendJSON(x.body[:0])
 	}
 	if err != nil {
 		x.refuse(err)

@@ -148,14 +148,14 @@ func appendMarshalled(to []byte, value any) ([]byte, error) {
 func (w *plainWriter) text(before, text string) {
 	w.out = append(append(append(append(w.out, before...), '"'), text...), '"')
 	for i := range len(text) {
-		if !isPlain[text[i]] {
+		if !unescaped[text[i]] {
 			w.odd = true
 		}
 	}
 }
 
-// isPlain is of each byte whether json.Marshal writes it as it is, wherever it stands.
-var isPlain = func() (plain [256]bool) {
+// unescaped is of each byte whether json.Marshal writes it as it is, wherever it stands.
+var unescaped = func() (plain [256]bool) {
 	for c := byte(' '); c <= '~'; c++ {
 		plain[c] = c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
 	}

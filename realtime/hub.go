@@ -139,12 +139,16 @@ func (h *hub) wake() {
 func (h *hub) run(ctx context.Context) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
-	pace := pace{effort: &h.gateway.effort, seen: h.gateway.effort.Load()}
+	pace := pace{effort: &h.gateway.effort}
+	defer pace.idle()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-pause.C:
+		}
+		if len(h.changed) == 0 {
+			pace.idle()
 		}
 		select {
 		case <-ctx.Done():

@@ -40,20 +40,26 @@ func (c *conn) ping(w *writer) {
 }
 
 // resume owes the client what leads on from where it stands: it has just come, or has
-// found a gap. That is a snapshot if it stands nowhere, or if no delta leads on from there.
-// One that doesn't read gets a snapshot too, when it reads again: a delta that waits
-// would be older than what is newest by then.
+// found a gap.
 func (c *conn) resume(from place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.position = 0
-	if !c.draining && !c.ended && len(c.owed) < maxOwed {
-		if m, position := c.hub.since(from); m != nil {
-			c.owed = append(c.owed, m.as(c.form))
-			c.position = position
-		}
-	}
+	c.leadOn(from)
 	c.flushNow()
+}
+
+// leadOn owes a delta from there, or a snapshot if the client stands nowhere or no delta
+// leads on. One that doesn't read gets a snapshot too, when it reads again: by then a delta
+// would be older than what is newest.
+func (c *conn) leadOn(from place) {
+	c.position = 0
+	if c.draining || c.ended || len(c.owed) == maxOwed {
+		return
+	}
+	if m, position := c.hub.since(from); m != nil {
+		c.owed = append(c.owed, m.as(c.form))
+		c.position = position
+	}
 }
 
 // shut ends the feed, after the frame that is under way. What else the client is owed is dropped.

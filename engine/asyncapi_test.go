@@ -140,10 +140,35 @@ func TestEveryFrameIsInItsOperation(t *testing.T) {
 	}
 }
 
+// A comma in a text without quotes ends it, and makes a key of the rest.
+func TestAsyncAPIHasNoKeyWithoutAValue(t *testing.T) {
+	t.Parallel()
+	var whole any
+	check(t, yaml.Unmarshal(asyncAPI, &whole))
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		switch v := v.(type) {
+		case nil:
+			t.Errorf("%s has no value", path)
+		case map[string]any:
+			for key, v := range v {
+				walk(path+"/"+key, v)
+			}
+		case []any:
+			for i, v := range v {
+				walk(fmt.Sprint(path, "/", i), v)
+			}
+		}
+	}
+	walk("", whole)
+}
+
 // The frames as they are sent agree with their schemas, and others don't.
 func TestFramesAgreeWithTheirSchemas(t *testing.T) {
 	t.Parallel()
-	var whole struct{ Components struct{ Schemas map[string]any } }
+	var whole struct {
+		Components struct{ Schemas map[string]any }
+	}
 	check(t, yaml.Unmarshal(asyncAPI, &whole))
 	doc := must(openapi3.NewLoader().LoadFromData(must(json.Marshal(map[string]any{"openapi": "3.0.3", "paths": map[string]any{},
 		"info": map[string]any{"title": "frames", "version": "1"}, "components": map[string]any{"schemas": whole.Components.Schemas}}))))

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"reflect"
@@ -269,5 +270,20 @@ func TestBinaryFramesAreSmall(t *testing.T) {
 		if len(data) > most.bytes {
 			t.Errorf("%s takes %d bytes, want %d at the most", name, len(data), most.bytes)
 		}
+	}
+}
+
+// The example of the documentation is what it says.
+func TestDocumentedExampleIsTheFrameThatItSays(t *testing.T) {
+	text, err := os.ReadFile("../../docs/feed.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := Sale(samples()["closed"].(*onsale.FeedSale))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if example := fmt.Sprintf("% x", want); !strings.Contains(string(text), "`"+example+"`") {
+		t.Errorf("docs/feed.md doesn't have %s", example)
 	}
 }

@@ -1,32 +1,49 @@
 package onsale
 
-import (
-	"encoding/json"
-	"time"
-)
-
-// FeedProtocol is the WebSocket subprotocol of an event's feed. The server
-// sends text frames, each one JSON object with a "type": FeedHello once, then a
-// FeedSnapshot, then FeedDeltas; FeedOrder to the buyer it concerns alone. The
-// client may send FeedAuth, to be told of its own orders, and FeedResume when it
-// finds a gap.
+// FeedProtocol is the WebSocket subprotocol of an event's feed. Every frame is a
+// text frame, one JSON object with a "type": FeedHello once, then a FeedSnapshot,
+// then FeedDeltas and FeedSales; FeedOrder, FeedHold and FeedQueue to the buyer they
+// concern alone; FeedBye last. engine/asyncapi.yaml has them field by field. The
+// client may send a FeedRequest: "auth", to be told of what is its own; "hold", to be
+// told how a hold of its own ends; "resume" when it finds a gap.
 //
-// A client keeps the stock at one (epoch, seq). A delta with From equal to its
-// seq, of the same epoch, moves it to Seq. Any other one whose Seq it has already is
-// ignored. Anything else is a gap: it sends FeedResume and waits for the snapshot.
+// A client keeps the stock at one (epoch, seq), and its rules are these.
+//
+//  1. A snapshot replaces the stock whole.
+//  2. A delta or a sale of the stock's epoch whose From is the stock's seq moves it to
+//     Seq. A delta gives what changed, as it is at Seq; a sale says that all else is as it was.
+//  3. Any other one of that epoch whose Seq it has already is ignored.
+//  4. Anything else is a gap. It sends a resume, once, with its epoch and seq, and passes
+//     over what doesn't fit until something does: a delta from there, or a snapshot.
+//  5. A frame that fits and can't be applied is a gap too; the resume then names no seq, and is
+//     answered by a snapshot.
+//  6. A client that comes back while it is in no gap may name its epoch and seq in the URL:
+//     ?epoch=E&seq=S. It is then a resume that opens the feed.
+//  7. After a bye, it comes back after a random part of RetryWithinMs.
+//  8. A type that it doesn't know is ignored.
+//
+// So a client always ends at exactly the server's view, whatever was lost on the way.
 //
 // While the stock is lost, or can't be reached, the sale is "recovering", and the rest is what
-// was known last. That is no change of the stock, so it comes as a delta from a seq to
-// the same seq. What follows is another such delta if nothing was lost, and the
+// was known last. That is no change of the stock, so it comes as a sale from a seq to
+// the same seq. What follows is another such sale if nothing was lost, and the
 // snapshot of a new epoch if the stock was laid anew.
 const FeedProtocol = "onsale.v1"
+
+// FeedBinary is FeedProtocol, except that snapshots, deltas and sales are binary
+// frames: for large maps. docs/feed.md has them byte by byte.
+const FeedBinary = "onsale.v1.bin"
 
 // The types of feed frames.
 const (
 	FrameHello    = "hello"
 	FrameSnapshot = "snapshot"
 	FrameDelta    = "delta"
+	FrameSale     = "sale"
+	FrameQueue    = "queue"
+	FrameHold     = "hold" // from the client too
 	FrameOrder    = "order"
+	FrameBye      = "bye"
 	FrameAuth     = "auth"   // from the client
 	FrameResume   = "resume" // from the client
 )
@@ -38,79 +55,3 @@ const (
 	CloseBadFrame        = 4400 // the client sent something that isn't of the protocol
 	CloseRestarting      = 4503 // the process is going down: come back after a random part of the advised time
 )
-
-// FeedHello opens every feed.
-type FeedHello struct {
-	Type        string    `json:"type"`
-	ServerTime  time.Time `json:"server_time"`
-	HeartbeatMs int64     `json:"heartbeat_ms"` // the server pings this often
-}
-
-// FeedSnapshot is the whole availability. Sections are in the event's order.
-type FeedSnapshot struct {
-	Type     string        `json:"type"`
-	Event    EventID       `json:"event"`
-	Epoch    Epoch         `json:"epoch"`
-	Seq      uint64        `json:"seq"`
-	At       time.Time     `json:"at"`
-	Sale     Sale          `json:"sale"`
-	Sections []FeedSection `json:"sections"`
-}
-
-// FeedSection is one section's availability. Seats has a letter a seat, a '|'
-// after each row: a available, h held, p pinned, s sold.
-type FeedSection struct {
-	ID string `json:"id"`
-	Counts
-	Seats string `json:"seats,omitempty"`
-}
-
-// FeedDelta moves a client from From to Seq. Several changes are conflated into one.
-type FeedDelta struct {
-	Type     string                 `json:"type"`
-	Epoch    Epoch                  `json:"epoch"`
-	From     uint64                 `json:"from"`
-	Seq      uint64                 `json:"seq"`
-	At       time.Time              `json:"at"`
-	Sale     Sale                   `json:"sale"`
-	Sections map[string]FeedChanges `json:"sections"`
-}
-
-// FeedChanges are a section's new counts, and the new letters of its seats:
-// Seats[i] = [offset in the section's string, letters].
-type FeedChanges struct {
-	Counts
-	Seats []FeedRun `json:"seats,omitempty"`
-}
-
-// FeedRun is new letters from an offset of the section's seat string on. It
-// travels as a pair: [12,"hh"].
-type FeedRun struct {
-	Offset int
-	States string
-}
-
-// FeedOrder tells a buyer that their order has a new state.
-type FeedOrder struct {
-	Type   string     `json:"type"`
-	Order  OrderID    `json:"order"`
-	Hold   HoldID     `json:"hold"`
-	State  OrderState `json:"state"`
-	Reason string     `json:"reason,omitempty"`
-	At     time.Time  `json:"at"`
-}
-
-// FeedRequest is what a client may send: {"type":"auth","token":…} or {"type":"resume"}.
-type FeedRequest struct {
-	Type  string `json:"type"`
-	Token string `json:"token,omitempty"`
-}
-
-// MarshalJSON writes the run as [offset,"letters"].
-func (r FeedRun) MarshalJSON() ([]byte, error) { return json.Marshal([2]any{r.Offset, r.States}) }
-
-// UnmarshalJSON reads [offset,"letters"].
-func (r *FeedRun) UnmarshalJSON(b []byte) error {
-	pair := [2]any{&r.Offset, &r.States}
-	return json.Unmarshal(b, &pair)
-}

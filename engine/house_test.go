@@ -105,7 +105,7 @@ func newHouseOn(t *testing.T, url, namespace string) *house {
 	catalog := NewCatalog(store, mirrors, log)
 	catalog.AlignWith(sales.Align)
 	sessions := NewSessions([]byte(testSecret))
-	gateway := must(realtime.New(realtime.Config{Source: mirrors, Lookup: catalog.Layout, Verify: sessions.Verify, Metrics: set, Log: log}))
+	gateway := must(realtime.New(realtime.Config{Source: mirrors, Lookup: catalog.Layout, Verify: sessions.Verify, Holds: desk, Metrics: set, Log: log}))
 	delays := payment.NewDelays(h.broker, log)
 	h.shop = &Shop{Sessions: sessions, Catalog: catalog, Desk: desk, Mirrors: mirrors, Store: store, Sales: sales,
 		Till: checkout.NewTill(desk, h.producer), Notices: payment.NewWebhooks([]byte(testWebhookSecret)), Delays: delays,

@@ -9,3 +9,10 @@ import _ "embed"
 var openAPI []byte
 
 var openAPITag = entityTag(openAPI)
+
+// asyncAPI describes the feed's frames in the same way.
+//
+//go:embed asyncapi.yaml
+var asyncAPI []byte
+
+var asyncAPITag = entityTag(asyncAPI)

@@ -28,6 +28,8 @@ func (s *Server) servePlain(ctx *fasthttp.RequestCtx, path string) error {
 		metrics.WriteProcessMetrics(ctx)
 	case "/openapi.yaml":
 		serveTagged(ctx, openAPI, "application/yaml", openAPITag, mustRevalidate)
+	case "/asyncapi.yaml":
+		serveTagged(ctx, asyncAPI, "application/yaml", asyncAPITag, mustRevalidate)
 	default:
 		if s.cfg.Shop == nil {
 			return onsale.Refuse(onsale.CodeNotFound, "this process serves no pages")

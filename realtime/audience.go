@@ -53,13 +53,25 @@ func (a *audience) of(buyer onsale.BuyerID) []*conn {
 // this gateway that has authenticated. It doesn't block. News that nobody is
 // there to hear is not kept: who comes later asks for the order.
 func (g *Gateway) TellOrder(news onsale.OrderNews) {
-	conns := g.audience.of(news.Buyer)
+	g.audience.tell(news.Buyer, kindOrder, onsale.FeedOrder{
+		Type: onsale.FrameOrder, Order: news.Order, Hold: news.Hold, State: news.State, Reason: news.Reason, At: news.At,
+	})
+}
+
+// TellQueue tells a buyer how far they are in the queue for an event, as TellOrder tells of
+// orders. Place.Type need not be set. What isn't told now is as good as told by the next.
+func (g *Gateway) TellQueue(buyer onsale.BuyerID, place onsale.FeedQueue) {
+	place.Type = onsale.FrameQueue
+	g.audience.tell(buyer, kindQueue, place)
+}
+
+// tell gives the buyer's connections a frame, and nobody else's.
+func (a *audience) tell(buyer onsale.BuyerID, k kind, message any) {
+	conns := a.of(buyer)
 	if len(conns) == 0 {
 		return
 	}
-	f := textFrame(kindOrder, onsale.FeedOrder{
-		Type: onsale.FrameOrder, Order: news.Order, Hold: news.Hold, State: news.State, Reason: news.Reason, At: news.At,
-	})
+	f := textFrame(k, message)
 	for _, c := range conns {
 		c.owe(f)
 	}

@@ -11,19 +11,19 @@ const backlogFrames = 16
 // without a lock.
 type backlog struct {
 	first  uint64 // the number of frames[0]
-	frames []*frame
+	frames []*message
 }
 
 // end is the position of a client that is owed nothing.
 func (b *backlog) end() uint64 { return b.first + uint64(len(b.frames)) }
 
 // with returns the backlog after f was published.
-func (b *backlog) with(f *frame) *backlog {
+func (b *backlog) with(f *message) *backlog {
 	keep := b.frames
 	if len(keep) == backlogFrames {
 		keep = keep[1:]
 	}
-	frames := make([]*frame, 0, len(keep)+1)
+	frames := make([]*message, 0, len(keep)+1)
 	frames = append(append(frames, keep...), f)
 	return &backlog{first: b.end() + 1 - uint64(len(frames)), frames: frames}
 }
@@ -39,7 +39,7 @@ func (b *backlog) restart() *backlog {
 
 // at returns the frame that a client at the position is owed; nil if it has them
 // all. behind means that it is owed a snapshot instead.
-func (b *backlog) at(position uint64) (f *frame, behind bool) {
+func (b *backlog) at(position uint64) (f *message, behind bool) {
 	switch {
 	case position < b.first:
 		return nil, true

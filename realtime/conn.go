@@ -28,9 +28,6 @@ const (
 // past is a deadline that ends whatever waits.
 var past = time.Unix(1, 0)
 
-// restartingReason advises how to come back: after a random part of the time.
-const restartingReason = `{"retry_within_ms":5000}`
-
 // conn is one client's connection.
 //
 // 150,000 of them must fit on a small machine, so what an idle one costs is what
@@ -52,6 +49,7 @@ type conn struct {
 	owner   net.Conn        // closes socket, exactly once; may be the same
 	network netip.Addr
 	place   int // in the hub's roster, set by it
+	form    encoding
 
 	buyer    onsale.BuyerID // owned by the reader; "" before auth
 	second   int64          // owned by the reader: the Unix second that requests counts
@@ -69,7 +67,10 @@ type conn struct {
 // newConn returns a connection that is owed its hello, whoever writes first.
 func newConn(h *hub, ws *websocket.Conn, socket, owner net.Conn, network netip.Addr) *conn {
 	c := &conn{hub: h, ws: ws, socket: socket, raw: rawConn(socket), owner: owner, network: network}
-	c.owed = []*frame{hello(h.gateway.cfg.Heartbeat)}
+	if ws.Subprotocol() == onsale.FeedBinary {
+		c.form = asBinary
+	}
+	c.owed = []*frame{hello(h.gateway.cfg.Heartbeat, h.epoch())}
 	if tcp, ok := socket.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(h.gateway.cfg.SocketBuffer) // a kernel that refuses keeps more; that is all
 	}
@@ -86,9 +87,9 @@ func newConn(h *hub, ws *websocket.Conn, socket, owner net.Conn, network netip.A
 	return c
 }
 
-func hello(heartbeat time.Duration) *frame {
+func hello(heartbeat time.Duration, epoch onsale.Epoch) *frame {
 	return textFrame(kindHello, onsale.FeedHello{
-		Type: onsale.FrameHello, ServerTime: time.Now().UTC(), HeartbeatMs: heartbeat.Milliseconds(),
+		Type: onsale.FrameHello, ServerTime: time.Now().UTC(), HeartbeatMs: heartbeat.Milliseconds(), Epoch: epoch,
 	})
 }
 
@@ -139,21 +140,28 @@ var errTooManyRequests = errors.New("too many frames in a second")
 func (c *conn) take(kind int, data []byte) {
 	var request onsale.FeedRequest
 	if kind != websocket.TextMessage || json.Unmarshal(data, &request) != nil {
-		c.shut(onsale.CloseBadFrame, "send JSON in text frames")
+		c.shut(badFrame("send JSON in text frames"))
 		return
 	}
+	g := c.hub.gateway
 	switch request.Type {
 	case onsale.FrameAuth:
-		buyer, err := c.hub.gateway.cfg.Verify(request.Token)
+		buyer, err := g.cfg.Verify(request.Token)
 		if err != nil {
-			c.shut(onsale.CloseUnauthenticated, "sign in again")
+			c.shut(signInAnew)
 			return
 		}
-		c.hub.gateway.audience.bind(c, buyer)
+		g.audience.bind(c, buyer)
+	case onsale.FrameHold:
+		if c.buyer == "" {
+			c.shut(goodbye{code: onsale.CloseUnauthenticated, reason: "sign in before you name a hold"})
+			return
+		}
+		g.vigil.follow(c.buyer, request.Hold)
 	case onsale.FrameResume:
-		c.resume()
+		c.resume(place{request.Epoch, request.Seq})
 	default:
-		c.shut(onsale.CloseBadFrame, "the types are auth and resume")
+		c.shut(badFrame("the types are auth, hold and resume"))
 	}
 }
 
@@ -164,7 +172,7 @@ func (c *conn) readFailed(err error) {
 	if errors.As(err, &closed) || errors.As(err, &network) {
 		return // it said goodbye, or is gone
 	}
-	c.shut(onsale.CloseBadFrame, "not a frame of the protocol")
+	c.shut(badFrame("not a frame of the protocol"))
 	// Closing a socket with something unread in it makes TCP throw away what was
 	// written, the close frame too.
 	_, _ = io.CopyN(io.Discard, c.socket, lastWords)

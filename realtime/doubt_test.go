@@ -23,8 +23,8 @@ func TestDoubtIsToldToEverybodyInASmallFrame(t *testing.T) {
 	tell(onsale.SaleOpen) // nothing was lost
 	eventually(t, late.sees)
 	tell(onsale.SaleRecovering)
-	if snapshots, deltas := early.got(onsale.FrameSnapshot), early.got(onsale.FrameDelta); snapshots != 1 || deltas != 3 {
-		t.Errorf("%d snapshots and %d deltas, want 1 and 3", snapshots, deltas)
+	if snapshots, deltas, sales := early.got(onsale.FrameSnapshot), early.got(onsale.FrameDelta), early.got(onsale.FrameSale); snapshots != 1 || deltas != 0 || sales != 3 {
+		t.Errorf("%d snapshots, %d deltas and %d sales, want 1, 0 and 3", snapshots, deltas, sales)
 	}
 	h.newEpoch()
 	for _, b := range []*browser{early, late} {

@@ -34,7 +34,8 @@ func TestEveryClientEndsWithTheServersView(t *testing.T) {
 				h := newHouse(t, onsale.EventID(fmt.Sprintf("show-%d", events.Add(1))), 20, 50)
 				s.add(h)
 				r := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))
-				browsers := []*browser{s.open(t, h)}
+				join := func() *browser { return s.openAs(t, h, protocols[r.IntN(len(protocols))], nil) }
+				browsers := []*browser{join()}
 				any := func() *browser { return browsers[r.IntN(len(browsers))] }
 				for range rapid.IntRange(10, 60).Draw(rt, "steps") {
 					switch step := rapid.SampledFrom(steps).Draw(rt, "step"); step {
@@ -58,12 +59,16 @@ func TestEveryClientEndsWithTheServersView(t *testing.T) {
 					case "trust":
 						h.say(onsale.SaleOpen)
 					case "join":
-						browsers = append(browsers, s.open(t, h))
+						browsers = append(browsers, join())
 					case "leave":
 						if len(browsers) > 1 {
 							browsers[0].leave()
 							browsers = browsers[1:]
 						}
+					case "come back":
+						i := r.IntN(len(browsers))
+						browsers[i].leave()
+						browsers[i] = s.comeBack(t, browsers[i])
 					case "stop reading":
 						any().pause(true)
 					case "stall":
@@ -80,7 +85,12 @@ func TestEveryClientEndsWithTheServersView(t *testing.T) {
 						b.deaf = true
 						b.mu.Unlock()
 					case "resume":
-						any().send(t, onsale.FeedRequest{Type: onsale.FrameResume})
+						b := any()
+						b.mu.Lock()
+						request := b.fold.Resume()
+						b.eager = true
+						b.mu.Unlock()
+						b.send(t, []onsale.FeedRequest{request, {Type: onsale.FrameResume}}[r.IntN(2)])
 					}
 				}
 				for _, b := range browsers {
@@ -103,5 +113,5 @@ func TestEveryClientEndsWithTheServersView(t *testing.T) {
 	}
 }
 
-var steps = []string{"delta", "delta", "delta", "burst", "gap", "repeated reset", "epoch", "doubt", "doubt", "trust", "join", "join", "leave",
+var steps = []string{"delta", "delta", "delta", "burst", "gap", "repeated reset", "epoch", "doubt", "doubt", "trust", "join", "join", "leave", "come back",
 	"stop reading", "stall", "read on", "read on", "lose a delta", "resume"}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -18,12 +19,16 @@ const (
 	kindHello kind = iota
 	kindSnapshot
 	kindDelta
+	kindSale
+	kindQueue
+	kindHold
 	kindOrder
-	kindControl // ping, pong and close
+	kindBye     // and the close that follows it
+	kindControl // ping, pong, and close without a word
 	kinds       // how many there are
 )
 
-var kindNames = [kinds]string{"hello", "snapshot", "delta", "order", "control"}
+var kindNames = [kinds]string{"hello", "snapshot", "delta", "sale", "queue", "hold", "order", "bye", "control"}
 
 // frame is a WebSocket frame as it goes over the wire, encoded once for all who
 // get it. Immutable.
@@ -38,7 +43,7 @@ type frame struct {
 
 var pingFrame = &frame{kind: kindControl, wire: wire(websocket.PingMessage, nil)}
 
-// textFrame encodes a message of the protocol, all of whose types can be encoded.
+// textFrame encodes what one client is told, all of whose types can be encoded.
 func textFrame(k kind, message any) *frame {
 	payload, err := json.Marshal(message)
 	if err != nil {
@@ -53,6 +58,32 @@ func pongFrame(payload string) *frame {
 
 func closeFrame(code int, reason string) *frame {
 	return &frame{kind: kindControl, wire: wire(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason))}
+}
+
+// goodbye is why the server ends a feed, and when the client shall come back.
+type goodbye struct {
+	code   int
+	reason string        // for a person who reads logs; 123 bytes at the most
+	within time.Duration // come back after a random part of it; 0: no advice
+}
+
+// comeBackWithin spreads those whom a process leaves, so that the others aren't overrun.
+const comeBackWithin = 5 * time.Second
+
+// The reasons that don't depend on what a client did wrong.
+var (
+	restarting = goodbye{onsale.CloseRestarting, "the server is going down", comeBackWithin}
+	tooSlow    = goodbye{onsale.CloseTooSlow, "read faster", comeBackWithin}
+	signInAnew = goodbye{code: onsale.CloseUnauthenticated, reason: "sign in again"}
+)
+
+func badFrame(reason string) goodbye { return goodbye{code: onsale.CloseBadFrame, reason: reason} }
+
+// byeFrame is the bye and the close, in one: nothing can come between.
+func byeFrame(b goodbye) *frame {
+	bye := textFrame(kindBye, onsale.FeedBye{Type: onsale.FrameBye, Code: b.code, Reason: b.reason, RetryWithinMs: b.within.Milliseconds()})
+	bye.wire = append(bye.wire, closeFrame(b.code, b.reason).wire...)
+	return bye
 }
 
 // wire is a whole, unfragmented and, as a server's are, unmasked frame.
@@ -70,59 +101,4 @@ func wire(opcode int, payload []byte) []byte {
 		frame = binary.BigEndian.AppendUint64(append(frame, 127), uint64(n))
 	}
 	return append(frame, payload...)
-}
-
-// Snapshot is the stock as the feed shows it: each section's counts, and the
-// part of the event's seat string that is its own.
-func Snapshot(layout *onsale.Layout, stock *onsale.Stock) *onsale.FeedSnapshot {
-	s := &onsale.FeedSnapshot{
-		Type: onsale.FrameSnapshot, Event: stock.Event, Epoch: stock.Epoch, Seq: stock.Seq, At: stock.At, Sale: stock.Sale,
-		Sections: make([]onsale.FeedSection, 0, len(stock.Counts)),
-	}
-	for i, section := range layout.Sections() {
-		s.Sections = append(s.Sections, onsale.FeedSection{
-			ID: section.ID, Counts: stock.Counts[i], Seats: string(stock.Seats[section.Start:section.End]),
-		})
-	}
-	return s
-}
-
-// diff returns the delta that leads from the older stock to the newer one of the
-// same epoch, and makes the older one equal to the newer.
-func diff(layout *onsale.Layout, older, newer *onsale.Stock) *onsale.FeedDelta {
-	d := &onsale.FeedDelta{
-		Type: onsale.FrameDelta, Epoch: newer.Epoch, From: older.Seq, Seq: newer.Seq, At: newer.At, Sale: newer.Sale,
-		Sections: map[string]onsale.FeedChanges{},
-	}
-	for i, section := range layout.Sections() {
-		was, is := older.Seats[section.Start:section.End], newer.Seats[section.Start:section.End]
-		runs := seatRuns(was, is)
-		if len(runs) == 0 && older.Counts[i] == newer.Counts[i] {
-			continue
-		}
-		d.Sections[section.ID] = onsale.FeedChanges{Counts: newer.Counts[i], Seats: runs}
-		copy(was, is)
-	}
-	copy(older.Counts, newer.Counts)
-	older.Seq, older.At, older.Sale, older.NextDue = newer.Seq, newer.At, newer.Sale, newer.NextDue
-	return d
-}
-
-// seatRuns returns the letters that differ, in runs.
-func seatRuns(was, is []byte) []onsale.FeedRun {
-	if string(was) == string(is) {
-		return nil // most sections, most ticks: one comparison
-	}
-	var runs []onsale.FeedRun
-	for i := 0; i < len(is); i++ {
-		if was[i] == is[i] {
-			continue
-		}
-		start := i
-		for i < len(is) && was[i] != is[i] {
-			i++
-		}
-		runs = append(runs, onsale.FeedRun{Offset: start, States: string(is[start:i])})
-	}
-	return runs
 }

@@ -68,11 +68,7 @@ func TestDeltaLeadsFromAnyStockToAnyOther(t *testing.T) {
 		}
 		var fold feedclient.Fold
 		for _, f := range []*frame{textFrame(kindSnapshot, Snapshot(h.layout, older)), textFrame(kindDelta, diff(h.layout, older, h.stock))} {
-			header := 2
-			if f.wire[1] == 126 {
-				header = 4
-			}
-			parsed, err := feedclient.Parse(f.wire[header:])
+			parsed, err := feedclient.Parse(payloadOf(f))
 			if err != nil {
 				rt.Fatal(err)
 			}
@@ -110,10 +106,10 @@ func TestPositionsStayTrueWhileTheBacklogMovesOn(t *testing.T) {
 	if _, behind := b.at(0); !behind {
 		t.Error("a new client is owed no snapshot")
 	}
-	var frames []*frame
+	var frames []*message
 	start := b.end()
 	for range 3 * backlogFrames {
-		frames = append(frames, &frame{})
+		frames = append(frames, &message{})
 		b = b.with(frames[len(frames)-1])
 	}
 	for i, want := range frames {
@@ -164,6 +160,18 @@ func TestPassMissesNobodyWhoWasThereWhenItBegan(t *testing.T) {
 	if n := r.places(); n != 3*fanOutChunk {
 		t.Errorf("%d places for %d connections: those that were left aren't taken again", n, 3*fanOutChunk)
 	}
+}
+
+// payloadOf is what an unfragmented frame carries.
+func payloadOf(f *frame) []byte {
+	header := 2
+	switch f.wire[1] {
+	case 126:
+		header += 2
+	case 127:
+		header += 8
+	}
+	return f.wire[header:]
 }
 
 func upgradeRequest(key string) *http.Request {

@@ -86,6 +86,7 @@ const (
 	reasonHandshake   reason = "handshake"
 	reasonProtocol    reason = "protocol"
 	reasonOrigin      reason = "origin"
+	reasonToken       reason = "token"
 	reasonEvent       reason = "event"
 	reasonSource      reason = "source"
 	reasonFull        reason = "full"

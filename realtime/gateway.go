@@ -1,9 +1,10 @@
 // Package realtime is the live feed of an event: what everybody sees of the
-// seats as they go, and what a buyer alone is told of their orders.
+// seats as they go, and what a buyer alone is told of their holds and orders.
 //
 //	Source (a mirror of Redis) ──▶ hub: one an event, conflates on a tick, encodes each frame once
 //	                                 └──▶ conn: one a browser, a position in the hub's frames
 //	Kafka (orders) ──▶ Teller ──▶ audience: the connections of a buyer ──▶ conn
+//	Redis (holds) ◀─── vigil ──────┘
 //
 // The protocol is the one at onsale.FeedProtocol. Its promise: a client that
 // follows the rules ends with exactly the server's view, whatever was lost,
@@ -47,6 +48,8 @@ type Config struct {
 	Lookup func(ctx context.Context, event onsale.EventID) (*onsale.Layout, error)
 	// Verify returns whose token it is. It does no I/O.
 	Verify func(token string) (onsale.BuyerID, error)
+	// Holds is where a buyer's hold is looked at, to tell of its end; nil: nobody is told.
+	Holds HoldReader
 
 	// Origins may open feeds besides the server's own host: "https://shop.example".
 	Origins []string
@@ -124,9 +127,11 @@ type Gateway struct {
 	origins  origins
 	gate     gate
 	audience audience
+	vigil    vigil
+	effort   effort
 	writers  sync.Pool // of *writer
 
-	beat  lifecycle.Group // pings, and ends hubs that nobody watches
+	beat  lifecycle.Group // pings, ends hubs that nobody watches, and looks at holds
 	conns sync.WaitGroup  // the readers and drains of all connections; raised under mu, while running
 
 	mu      sync.Mutex
@@ -151,6 +156,7 @@ func New(cfg Config) (*Gateway, error) {
 		hubs:     map[onsale.EventID]*hub{},
 	}
 	g.meters = newMeters(cfg.Metrics, g.gate.open)
+	g.vigil.gateway = g
 	return g, nil
 }
 
@@ -160,6 +166,7 @@ func (g *Gateway) Start(ctx context.Context) error {
 	defer g.mu.Unlock()
 	g.running = true
 	g.beat.Go(ctx, g.keepBeat)
+	g.beat.Go(ctx, g.vigil.run)
 	return nil
 }
 
@@ -178,7 +185,7 @@ func (g *Gateway) Stop(ctx context.Context) error {
 			h.roster.each(0, 1, do)
 		}
 	}
-	eachConn(func(c *conn) { c.shut(onsale.CloseRestarting, restartingReason) })
+	eachConn(func(c *conn) { c.shut(restarting) })
 	gone := make(chan struct{})
 	go func() { g.conns.Wait(); close(gone) }()
 	select {

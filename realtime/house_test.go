@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -55,6 +56,7 @@ type house struct {
 	failure   error                           // under mu: what Watch answers
 	watched   int                             // under mu: how often Watch was called
 	late      bool                            // under mu: the first Reset comes when tell says
+	prints    map[place]uint64                // under mu: instead of history, if it isn't nil: of much more
 }
 
 // newHouse returns a house with one stand of the given rows of seats and a floor.
@@ -86,6 +88,10 @@ func (h *house) refill(epoch onsale.Epoch) {
 }
 
 func (h *house) remember() {
+	if h.prints != nil {
+		h.prints[place{h.stock.Epoch, h.stock.Seq}] = print(h.stock.Counts, string(h.stock.Seats))
+		return
+	}
 	h.history[moment{h.stock.Epoch, h.stock.Seq, h.stock.Sale}] = Snapshot(h.layout, h.stock)
 }
 
@@ -213,11 +219,36 @@ func (h *house) view() *onsale.FeedSnapshot {
 func (h *house) wasTrue(view *onsale.FeedSnapshot) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.prints != nil {
+		var counts []onsale.Counts
+		seats := ""
+		for _, s := range view.Sections {
+			counts = append(counts, s.Counts)
+			seats += s.Seats
+		}
+		if h.prints[place{view.Epoch, view.Seq}] != print(counts, seats) {
+			return fmt.Errorf("the stock never was like this at epoch %d seq %d", view.Epoch, view.Seq)
+		}
+		return nil
+	}
 	was, ok := h.history[moment{view.Epoch, view.Seq, view.Sale}]
 	if !ok {
 		return fmt.Errorf("there never was an epoch %d seq %d with the sale %s", view.Epoch, view.Seq, view.Sale)
 	}
 	return feedclient.Differ(view, was)
+}
+
+var printSeed = maphash.MakeSeed()
+
+// print is a fingerprint of a stock.
+func print(counts []onsale.Counts, seats string) uint64 {
+	var mac maphash.Hash
+	mac.SetSeed(printSeed)
+	for _, c := range counts {
+		maphash.WriteComparable(&mac, c)
+	}
+	mac.WriteString(seats)
+	return mac.Sum64()
 }
 
 func (h *house) watchers() int {

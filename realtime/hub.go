@@ -21,14 +21,15 @@ import (
 // within a tick, nothing special.
 //
 // A tick ends when every socket has been offered the frame, and is followed by a
-// rest of at least restFactor times what that took: however many connections
-// there are, telling them takes a bounded part of the machine, and the rest is for
-// those who buy. Offering never waits (see writer), so no client can stretch it.
+// rest (see pace): however many connections and events there are, telling them takes a
+// bounded part of the machine, and the rest is for those who buy. Offering never
+// waits (see writer), so no client can stretch it.
 type hub struct {
-	gateway *Gateway
-	layout  *onsale.Layout
-	roster  roster
-	changed chan struct{} // holds a token when there may be something to publish
+	gateway  *Gateway
+	layout   *onsale.Layout
+	sections []string // their ids
+	roster   roster
+	changed  chan struct{} // holds a token when there may be something to publish
 
 	watchers  int       // under Gateway.mu
 	idleSince time.Time // under Gateway.mu: when the last watcher left
@@ -39,13 +40,15 @@ type hub struct {
 	unwatch func()          // under life: leaves the source; nil if never registered
 	group   lifecycle.Group // the tick's goroutine
 
-	in   sync.Mutex
-	now  *onsale.Stock // under in: what the source says; nil before its first Reset
-	lost bool          // under in: a delta was skipped, and no Reset has come since
+	in     sync.Mutex
+	now    *onsale.Stock // under in: what the source says; nil before its first Reset
+	lost   bool          // under in: a delta was skipped, and no Reset has come since
+	recall recall        // under in: of now
 
-	out      sync.Mutex    // taken before in
-	sent     *onsale.Stock // under out: what a client knows that has had every frame
-	snapshot *frame        // under out: sent, encoded when first wanted
+	out      sync.Mutex          // taken before in
+	sent     *onsale.Stock       // under out: what a client knows that has had every frame
+	snapshot *message            // under out: sent, when first wanted
+	missed   map[uint64]*message // under out: what leads from a seq to sent, as far as it was wanted; nil: the snapshot
 
 	backlog atomic.Pointer[backlog] // written under out; nil before the first publish
 }
@@ -53,7 +56,11 @@ type hub struct {
 var errHubStopped = errors.New("the hub has stopped")
 
 func newHub(g *Gateway, layout *onsale.Layout) *hub {
-	return &hub{gateway: g, layout: layout, changed: make(chan struct{}, 1), idleSince: time.Now()}
+	h := &hub{gateway: g, layout: layout, changed: make(chan struct{}, 1), missed: map[uint64]*message{}, idleSince: time.Now()}
+	for _, section := range layout.Sections() {
+		h.sections = append(h.sections, section.ID)
+	}
+	return h
 }
 
 // start begins to follow the event. Whoever comes first does it, the others wait
@@ -95,6 +102,7 @@ func (h *hub) Reset(stock *onsale.Stock) {
 	}
 	h.in.Lock()
 	h.now, h.lost = stock.Clone(), false
+	h.recall.forget(stock)
 	h.in.Unlock()
 	h.wake()
 }
@@ -102,7 +110,11 @@ func (h *hub) Reset(stock *onsale.Stock) {
 // Delta implements Listener.
 func (h *hub) Delta(delta *onsale.Delta) {
 	h.in.Lock()
+	known := h.now != nil && delta.Epoch == h.now.Epoch && delta.Seq <= h.now.Seq
 	followed := h.now != nil && h.now.Apply(delta)
+	if followed && !known {
+		h.recall.note(delta)
+	}
 	found := !followed && !h.lost
 	h.lost = !followed
 	h.in.Unlock()
@@ -127,11 +139,16 @@ func (h *hub) wake() {
 func (h *hub) run(ctx context.Context) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
+	pace := pace{effort: &h.gateway.effort}
+	defer pace.idle()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-pause.C:
+		}
+		if len(h.changed) == 0 {
+			pace.idle()
 		}
 		select {
 		case <-ctx.Done():
@@ -142,14 +159,9 @@ func (h *hub) run(ctx context.Context) {
 		if h.publish() {
 			h.fanOut()
 		}
-		took := time.Since(began)
-		pause.Reset(max(h.gateway.cfg.Tick-took, restFactor*took))
+		pause.Reset(pace.rest(h.gateway.cfg.Tick, time.Since(began)))
 	}
 }
-
-// restFactor bounds the part of the time that an event's fan-out takes to one
-// third: what is conflated in between is told all the same, in fewer frames.
-const restFactor = 2
 
 // publish makes what the source says what is sent. It returns false if nothing
 // has changed.
@@ -158,28 +170,41 @@ func (h *hub) publish() bool {
 	h.out.Lock()
 	defer h.out.Unlock()
 	h.in.Lock()
-	var delta *onsale.FeedDelta
+	var news *message // nil: everybody gets a snapshot
 	switch old := h.sent; {
 	case h.now == nil, old != nil && same(old, h.now):
 		h.in.Unlock()
 		return false
-	case old == nil || h.now.Epoch != old.Epoch || h.now.Seq < old.Seq:
-		// No delta leads here: everybody gets a snapshot.
+	case old == nil || h.now.Epoch != old.Epoch || h.now.Seq < old.Seq: // no delta leads here
 		h.sent = h.now.Clone()
 	default:
-		delta = diff(h.layout, old, h.now)
+		news = h.deltaMessage(diff(h.layout, old, h.now))
 	}
 	h.in.Unlock()
 
 	h.snapshot = nil
-	if delta == nil {
+	clear(h.missed)
+	if news == nil {
 		h.backlog.Store(h.backlog.Load().restart())
+		h.gateway.vigil.rouse(h.layout.Event.ID)
 	} else {
-		h.backlog.Store(h.backlog.Load().with(textFrame(kindDelta, delta)))
+		h.backlog.Store(h.backlog.Load().with(news))
 	}
 	h.gateway.meters.encodeSeconds.Add(time.Since(began).Seconds())
 	h.gateway.meters.ticks.Inc()
 	return true
+}
+
+// deltaMessage is a delta, or the sale that says as much if it changes no section.
+func (h *hub) deltaMessage(d *onsale.FeedDelta) *message {
+	if len(d.Sections) > 0 {
+		return h.message(kindDelta, d)
+	}
+	return h.message(kindSale, &onsale.FeedSale{Type: onsale.FrameSale, Epoch: d.Epoch, From: d.From, Seq: d.Seq, At: d.At, Sale: d.Sale})
+}
+
+func (h *hub) message(k kind, body any) *message {
+	return &message{kind: k, body: body, sections: h.sections, spent: h.gateway.meters.encodeSeconds}
 }
 
 func same(a, b *onsale.Stock) bool {
@@ -190,16 +215,59 @@ func same(a, b *onsale.Stock) bool {
 // latest returns the snapshot of what has been sent, and the position of the
 // first frame that isn't in it. nil if nothing has been published yet. The
 // snapshot is encoded once, however large the herd that asks for it.
-func (h *hub) latest() (*frame, uint64) {
+func (h *hub) latest() (*message, uint64) {
 	h.out.Lock()
 	defer h.out.Unlock()
 	if h.sent == nil {
 		return nil, 0
 	}
 	if h.snapshot == nil {
-		h.snapshot = textFrame(kindSnapshot, Snapshot(h.layout, h.sent))
+		h.snapshot = h.message(kindSnapshot, Snapshot(h.layout, h.sent))
 	}
 	return h.snapshot, h.backlog.Load().end()
+}
+
+// maxMissed bounds from how many places clients are led on to one moment. Those of a
+// process that went down were all at one or two.
+const maxMissed = 32
+
+// since returns what leads a client on that stands somewhere, and the position after it. nil if
+// it needs a snapshot.
+func (h *hub) since(p place) (*message, uint64) {
+	if p.epoch == 0 || h.layout.Event.Striped() {
+		return nil, 0 // the seq of a striped event is a sum: one number, many stocks
+	}
+	h.out.Lock()
+	defer h.out.Unlock()
+	if h.sent == nil || h.sent.Epoch != p.epoch {
+		return nil, 0
+	}
+	m, known := h.missed[p.seq]
+	if !known && len(h.missed) < maxMissed {
+		h.in.Lock()
+		if d := h.recall.since(h.layout, h.sent, p.seq); d != nil {
+			m = h.deltaMessage(d)
+		}
+		h.in.Unlock()
+		h.missed[p.seq] = m
+	}
+	return m, h.backlog.Load().end()
+}
+
+// place is where a client stands: at a seq of an epoch. The zero value is nowhere.
+type place struct {
+	epoch onsale.Epoch
+	seq   uint64
+}
+
+// epoch is that of what has been sent; 0 before anything was.
+func (h *hub) epoch() onsale.Epoch {
+	h.out.Lock()
+	defer h.out.Unlock()
+	if h.sent == nil {
+		return 0
+	}
+	return h.sent.Epoch
 }
 
 // fanOutChunk is how many connections a worker takes at a time.

@@ -19,6 +19,7 @@ type meters struct {
 	fanOutSeconds *metrics.FloatCounter
 	drains        *metrics.Counter
 	untellable    *metrics.Counter
+	unfollowed    *metrics.Counter
 	closes        map[int]*metrics.Counter // by close code; never changed after newMeters
 }
 
@@ -33,6 +34,7 @@ func newMeters(set *metrics.Set, open func() int) *meters {
 		fanOutSeconds: set.GetOrCreateFloatCounter("onsale_feed_fanout_seconds_total"),
 		drains:        set.GetOrCreateCounter("onsale_feed_slow_writes_total"),
 		untellable:    set.GetOrCreateCounter("onsale_feed_undecodable_news_total"),
+		unfollowed:    set.GetOrCreateCounter("onsale_feed_unfollowed_holds_total"),
 		closes:        map[int]*metrics.Counter{},
 	}
 	for k, name := range kindNames {

@@ -7,8 +7,9 @@ import (
 
 // origins are the web pages that may open a feed, besides those of the server's
 // own host. A browser always says which page asks, so a page of someone else's
-// can't read a feed in its visitor's name; a client that says nothing isn't a
-// browser, and there are no cookies it could borrow.
+// can't read a feed in its visitor's name. A client that says nothing isn't a
+// browser; whose it is, only a token that it sends itself can say, in the header or in a
+// frame: cookies, which a browser would send for it, are never looked at.
 type origins map[string]bool
 
 func newOrigins(allowed []string) origins {

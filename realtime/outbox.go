@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-
-	"onsale"
 )
 
 // maxOwed is how many frames in person may wait for a client. One that leaves
@@ -23,7 +21,7 @@ func (c *conn) owe(f *frame) {
 		return
 	}
 	if len(c.owed) == maxOwed {
-		c.shutLocked(onsale.CloseTooSlow, "read faster")
+		c.shutLocked(tooSlow)
 		return
 	}
 	c.owed = append(c.owed, f)
@@ -41,28 +39,42 @@ func (c *conn) ping(w *writer) {
 	c.flushLocked(w)
 }
 
-// resume owes the client a snapshot: it has just come, or has found a gap.
-func (c *conn) resume() {
+// resume owes the client what leads on from where it stands: it has just come, or has
+// found a gap.
+func (c *conn) resume(from place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.position = 0
+	c.leadOn(from)
 	c.flushNow()
 }
 
-// shut ends the feed with a close code, after the frame that is under way. What
-// else the client is owed is dropped.
-func (c *conn) shut(code int, reason string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.shutLocked(code, reason)
+// leadOn owes a delta from there, or a snapshot if the client stands nowhere or no delta
+// leads on. One that doesn't read gets a snapshot too, when it reads again: by then a delta
+// would be older than what is newest.
+func (c *conn) leadOn(from place) {
+	c.position = 0
+	if c.draining || c.ended || len(c.owed) == maxOwed {
+		return
+	}
+	if m, position := c.hub.since(from); m != nil {
+		c.owed = append(c.owed, m.as(c.form))
+		c.position = position
+	}
 }
 
-func (c *conn) shutLocked(code int, reason string) {
+// shut ends the feed, after the frame that is under way. What else the client is owed is dropped.
+func (c *conn) shut(b goodbye) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shutLocked(b)
+}
+
+func (c *conn) shutLocked(b goodbye) {
 	if c.ended || c.closing != nil {
 		return
 	}
-	c.hub.gateway.meters.closes[code].Inc()
-	c.closing = closeFrame(code, reason)
+	c.hub.gateway.meters.closes[b.code].Inc()
+	c.closing = byeFrame(b)
 	_ = c.socket.SetReadDeadline(time.Now().Add(c.hub.gateway.cfg.CloseGrace)) // or the socket is broken and the reader ends at once
 	c.flushNow()
 }
@@ -98,14 +110,17 @@ func (c *conn) next() *frame {
 	if b == nil {
 		return nil
 	}
-	f, behind := b.at(c.position)
+	m, behind := b.at(c.position)
 	switch {
 	case behind:
-		f, c.position = c.hub.latest()
-	case f != nil:
+		m, c.position = c.hub.latest()
+	case m != nil:
 		c.position++
 	}
-	return f
+	if m == nil {
+		return nil
+	}
+	return m.as(c.form)
 }
 
 // flush writes what the client is owed, as far as its socket takes it.
@@ -113,6 +128,13 @@ func (c *conn) flush(w *writer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flushLocked(w)
+}
+
+// catchUp is flush with a writer of the pool.
+func (c *conn) catchUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flushNow()
 }
 
 // flushNow is flushLocked with a writer of the pool.
@@ -152,7 +174,7 @@ func (c *conn) drain(rest []byte) {
 	defer g.conns.Done()
 	rest, err := c.push(rest, g.cfg.WriteTimeout)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.shut(onsale.CloseTooSlow, "come back")
+		c.shut(tooSlow)
 		_, err = c.push(rest, g.cfg.CloseGrace)
 	}
 	c.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -108,18 +109,27 @@ type browser struct {
 	resume *sync.Cond // on mu: paused has changed
 	paused bool       // under mu: it doesn't read
 	deaf   bool       // under mu: it will lose the next delta, as no server would
-	lost   bool       // under mu: it has lost one, and no snapshot has come since
+	lost   bool       // under mu: it has lost one, and hasn't been led on since
+	eager  bool       // under mu: it has asked to resume without need, so what leads on may overlap with what was on its way
 	fold   feedclient.Fold
 	frames map[string]int     // under mu: by type
 	orders []onsale.FeedOrder // under mu
+	holds  []onsale.FeedHold  // under mu
+	queue  []onsale.FeedQueue // under mu
+	bye    *onsale.FeedBye    // under mu
 	breach error              // under mu: the first thing the server did wrong
 	closed int                // under mu: the close code
 }
 
 // dial opens a feed with a small receive buffer.
 func (s *stage) dial(event onsale.EventID) (*websocket.Conn, error) {
+	return s.dialAs(onsale.FeedProtocol, string(event), nil)
+}
+
+// dialAs opens a feed in a protocol: of an event, and with a query, as "show?epoch=1&seq=7".
+func (s *stage) dialAs(protocol, event string, header http.Header) (*websocket.Conn, error) {
 	dialer := websocket.Dialer{
-		Subprotocols: []string{onsale.FeedProtocol},
+		Subprotocols: []string{protocol},
 		NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := (&net.Dialer{}).DialContext(ctx, network, address)
 			if tcp, ok := c.(*net.TCPConn); ok {
@@ -128,7 +138,7 @@ func (s *stage) dial(event onsale.EventID) (*websocket.Conn, error) {
 			return c, err
 		},
 	}
-	ws, response, err := dialer.Dial("ws://"+s.address+"/live/"+string(event), nil)
+	ws, response, err := dialer.Dial("ws://"+s.address+"/live/"+event, header)
 	if err != nil && response != nil {
 		return nil, &onsale.Error{Code: onsale.Code(response.Header.Get("Code")), Detail: err.Error(),
 			RetryAfter: time.Duration(atoi(response.Header.Get("Retry-After"))) * time.Second}
@@ -148,7 +158,35 @@ func (s *stage) open(t testing.TB, h *house) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &browser{ws: ws, house: h, done: make(chan struct{}), frames: map[string]int{}}
+	return follow(t, ws, h, feedclient.Fold{})
+}
+
+// openAs opens a feed in a protocol, with a header.
+func (s *stage) openAs(t testing.TB, h *house, protocol string, header http.Header) *browser {
+	t.Helper()
+	ws, err := s.dialAs(protocol, string(h.layout.Event.ID), header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return follow(t, ws, h, feedclient.Fold{})
+}
+
+// comeBack opens a feed where another browser that has left stood.
+func (s *stage) comeBack(t testing.TB, b *browser) *browser {
+	t.Helper()
+	event := string(b.house.layout.Event.ID)
+	if view := b.fold.View(); b.fold.Current() {
+		event += fmt.Sprintf("?epoch=%d&seq=%d", view.Epoch, view.Seq)
+	}
+	ws, err := s.dialAs(b.ws.Subprotocol(), event, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return follow(t, ws, b.house, b.fold)
+}
+
+func follow(t testing.TB, ws *websocket.Conn, h *house, fold feedclient.Fold) *browser {
+	b := &browser{ws: ws, house: h, done: make(chan struct{}), fold: fold, frames: map[string]int{}}
 	b.resume = sync.NewCond(&b.mu)
 	go b.read()
 	t.Cleanup(b.leave)
@@ -176,7 +214,7 @@ func (b *browser) read() {
 			b.resume.Wait()
 		}
 		b.mu.Unlock()
-		_, data, err := b.ws.ReadMessage()
+		kind, data, err := b.ws.ReadMessage()
 		b.mu.Lock()
 		if err != nil {
 			if closed := (*websocket.CloseError)(nil); errors.As(err, &closed) {
@@ -185,7 +223,7 @@ func (b *browser) read() {
 			b.mu.Unlock()
 			return
 		}
-		if err := b.take(data); err != nil && b.breach == nil {
+		if err := b.take(kind, data); err != nil && b.breach == nil {
 			b.breach = err
 		}
 		b.mu.Unlock()
@@ -194,46 +232,67 @@ func (b *browser) read() {
 
 // take folds a frame. On one connection there is never a gap nor a repetition,
 // unless the browser lost something itself.
-func (b *browser) take(data []byte) error {
-	f, err := feedclient.Parse(data)
+func (b *browser) take(kind int, data []byte) error {
+	f, err := b.parse(kind, data)
 	if err != nil {
 		return err
 	}
 	b.frames[f.Type]++
+	if f.Type == onsale.FrameHello && (b.frames[f.Type] > 1 || len(b.frames) > 1) {
+		return errors.New("hello isn't the first frame")
+	}
 	switch f.Type {
-	case onsale.FrameHello:
-		if b.frames[f.Type] > 1 || len(b.frames) > 1 {
-			return errors.New("hello isn't the first frame")
-		}
-		return nil
 	case onsale.FrameOrder:
 		b.orders = append(b.orders, *f.Order)
+	case onsale.FrameHold:
+		b.holds = append(b.holds, *f.Hold)
+	case onsale.FrameQueue:
+		b.queue = append(b.queue, *f.Queue)
+	case onsale.FrameBye:
+		b.bye = f.Bye
+	}
+	step, view := f.Step(), b.fold.View()
+	switch {
+	case step == nil:
+	case view == nil:
+		return errors.New("a delta before the snapshot")
+	case b.deaf && step.Seq > step.From: // of the others nothing would tell it
+		b.deaf, b.lost = false, true
 		return nil
-	case onsale.FrameDelta:
-		view := b.fold.View()
-		switch {
-		case view == nil:
-			return errors.New("a delta before the snapshot")
-		case b.deaf && f.Delta.Seq > f.Delta.From: // of the others nothing would tell it
-			b.deaf, b.lost = false, true
-			return nil
-		case !b.lost && (f.Delta.Epoch != view.Epoch || f.Delta.From != view.Seq):
-			return fmt.Errorf("delta of epoch %d from %d to %d, but the client is at %d, %d", f.Delta.Epoch, f.Delta.From, f.Delta.Seq, view.Epoch, view.Seq)
-		}
-	case onsale.FrameSnapshot:
-		b.lost = false
+	case !b.lost && !b.eager && (step.Epoch != view.Epoch || step.From != view.Seq):
+		return fmt.Errorf("a step of epoch %d from %d to %d, but the client is at %d, %d", step.Epoch, step.From, step.Seq, view.Epoch, view.Seq)
 	}
 	gap, err := b.fold.Apply(f)
 	if err != nil {
 		return err
 	}
 	if gap {
-		return b.ws.WriteJSON(onsale.FeedRequest{Type: onsale.FrameResume})
+		return b.ws.WriteJSON(b.fold.Resume())
 	}
-	if !b.fold.Current() {
+	if b.fold.View() == view || !b.fold.Current() {
 		return nil
 	}
+	b.lost = false
 	return errors.Join(feedclient.Check(b.fold.View()), b.house.wasTrue(b.fold.View()))
+}
+
+// parse reads a frame, and holds it to the protocol of the connection.
+func (b *browser) parse(kind int, data []byte) (*feedclient.Frame, error) {
+	if kind == websocket.TextMessage {
+		f, err := feedclient.Parse(data)
+		if err == nil && b.ws.Subprotocol() == onsale.FeedBinary && (f.Snapshot != nil || f.Step() != nil) {
+			err = fmt.Errorf("a %s as text", f.Type)
+		}
+		return f, err
+	}
+	if b.ws.Subprotocol() != onsale.FeedBinary {
+		return nil, errors.New("a binary frame to who asked for text")
+	}
+	var sections []string
+	for _, section := range b.house.layout.Sections() {
+		sections = append(sections, section.ID)
+	}
+	return feedclient.ParseBinary(data, sections)
 }
 
 // sees returns an error unless the browser shows exactly what is true now, and

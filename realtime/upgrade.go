@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,15 +41,15 @@ func newUpgrader() websocket.Upgrader {
 		HandshakeTimeout: handshakeTimeout,
 		ReadBufferSize:   readBufferSize,
 		WriteBufferPool:  &sync.Pool{}, // gorilla writes no messages: it shall keep no buffer for them
-		Subprotocols:     []string{onsale.FeedProtocol},
+		Subprotocols:     protocols[:],
 		CheckOrigin:      func(*http.Request) bool { return true }, // checked before, by origins
 	}
 }
 
 // ServeHTTP upgrades the request to a feed of the event, or returns why not,
 // before anything was answered: an *onsale.Error of code bad_request (not an
-// upgrade, or not to onsale.v1), forbidden (a page of another origin),
-// unknown_event, overloaded or unavailable (with RetryAfter), or what Lookup
+// upgrade, or to none of the protocols), forbidden (a page of another origin),
+// unauthenticated (a token in the header that isn't good), unknown_event, overloaded or unavailable (with RetryAfter), or what Lookup
 // returned. When it returns nil the caller must leave the response alone.
 //
 // The fasthttp server must have KeepHijackedConns set, and should leave
@@ -70,19 +72,23 @@ func (g *Gateway) upgrade(ctx *fasthttp.RequestCtx, event onsale.EventID) error 
 	if !g.origins.allow(string(ctx.Request.Header.Peek("Origin")), string(ctx.Host())) {
 		return refuse(reasonOrigin, onsale.Refuse(onsale.CodeForbidden, "pages of this origin may not open the feed: have the operator allow it"))
 	}
+	opening, err := g.readOpening(ctx)
+	if err != nil {
+		return err
+	}
 	bounded, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	layout, err := g.cfg.Lookup(bounded, event)
 	if err != nil {
 		return refuse(reasonEvent, err)
 	}
-	network := networkOf(ctx.RemoteIP())
-	if err := g.gate.enter(network); err != nil {
+	opening.network = networkOf(ctx.RemoteIP())
+	if err := g.gate.enter(opening.network); err != nil {
 		return err
 	}
 	h, err := g.watch(layout)
 	if err != nil {
-		g.gate.leave(network)
+		g.gate.leave(opening.network)
 		return err
 	}
 	socket := ctx.Conn()
@@ -91,8 +97,41 @@ func (g *Gateway) upgrade(ctx *fasthttp.RequestCtx, event onsale.EventID) error 
 	}
 	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols) // for whoever logs it; gorilla answers
 	ctx.HijackSetNoResponse(true)
-	ctx.Hijack(func(hijacked net.Conn) { g.adopt(h, socket, hijacked, request, network) })
+	ctx.Hijack(func(hijacked net.Conn) { g.adopt(h, socket, hijacked, request, opening) })
 	return nil
+}
+
+// opening is what a request says beside the handshake.
+type opening struct {
+	network netip.Addr
+	since   place          // where the client stands; nowhere unless it has been here before
+	buyer   onsale.BuyerID // of the token in the header; "" if there is none
+}
+
+// readOpening reads the position from the URL and the token from the header. Only
+// clients that aren't browsers can send one there; those send it in a frame. Neither can be
+// had from a visitor by a page of someone else's, and cookies are never looked at.
+func (g *Gateway) readOpening(ctx *fasthttp.RequestCtx) (o opening, err error) {
+	if since := ctx.QueryArgs(); since.Has("epoch") || since.Has("seq") {
+		epoch, errEpoch := strconv.ParseUint(string(since.Peek("epoch")), 10, 64)
+		seq, errSeq := strconv.ParseUint(string(since.Peek("seq")), 10, 64)
+		if errEpoch != nil || errSeq != nil {
+			return o, refuse(reasonHandshake, onsale.Refuse(onsale.CodeBadRequest, "epoch and seq must be those of the last frame, both"))
+		}
+		o.since = place{onsale.Epoch(epoch), seq}
+	}
+	header := string(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization))
+	if header == "" {
+		return o, nil
+	}
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return o, refuse(reasonToken, onsale.Refuse(onsale.CodeUnauthenticated, "send the token as Authorization: Bearer …"))
+	}
+	if o.buyer, err = g.cfg.Verify(token); err != nil {
+		return o, refuse(reasonToken, err)
+	}
+	return o, nil
 }
 
 // copyRequest copies what the handshake needs: nothing of ctx may be kept.
@@ -120,8 +159,8 @@ func checkHandshake(r *http.Request) error {
 		return badRequest(reasonHandshake, "the feed speaks version 13 of the WebSocket protocol")
 	case err != nil || len(nonce) != nonceBytes:
 		return badRequest(reasonHandshake, "Sec-WebSocket-Key must be 16 bytes in base 64")
-	case !slices.Contains(websocket.Subprotocols(r), onsale.FeedProtocol):
-		return badRequest(reasonProtocol, "ask for the subprotocol "+onsale.FeedProtocol)
+	case !slices.ContainsFunc(websocket.Subprotocols(r), func(p string) bool { return slices.Contains(protocols[:], p) }):
+		return badRequest(reasonProtocol, "ask for the subprotocol "+onsale.FeedProtocol+" or "+onsale.FeedBinary)
 	}
 	return nil
 }
@@ -129,7 +168,7 @@ func checkHandshake(r *http.Request) error {
 // adopt takes the socket from the HTTP server, answers the upgrade, and starts
 // the connection. socket is for reading and writing; hijacked hides it behind the
 // server's 4 KB reader, which is emptied and let go.
-func (g *Gateway) adopt(h *hub, socket, hijacked net.Conn, request *http.Request, network netip.Addr) {
+func (g *Gateway) adopt(h *hub, socket, hijacked net.Conn, request *http.Request, o opening) {
 	owner := hijacked
 	if kept, ok := hijacked.(interface{ UnsafeConn() net.Conn }); ok {
 		owner = kept.UnsafeConn()
@@ -138,14 +177,18 @@ func (g *Gateway) adopt(h *hub, socket, hijacked net.Conn, request *http.Request
 	if err != nil || !g.enter() {
 		owner.Close()
 		g.unwatch(h)
-		g.gate.leave(network)
+		g.gate.leave(o.network)
 		return
 	}
-	c := newConn(h, ws, socket, owner, network)
+	c := newConn(h, ws, socket, owner, o.network)
+	if o.buyer != "" {
+		g.audience.bind(c, o.buyer)
+	}
+	c.resume(o.since) // before anyone else may write, so that what leads on from there comes first
 	h.roster.add(c)
-	c.resume()
+	c.catchUp() // with what was published before c was there
 	if !g.isRunning() {
-		c.shut(onsale.CloseRestarting, restartingReason) // Stop may have looked before c was there
+		c.shut(restarting) // Stop may have looked before c was there
 	}
 	go c.serve()
 }

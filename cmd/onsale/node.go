@@ -200,7 +200,7 @@ func (n *node) addServer(r roles) error {
 		Metrics: n.set, Log: n.log}
 	if r.feed {
 		gateway, err := realtime.New(realtime.Config{
-			Source: n.mirrors, Lookup: n.catalog.Layout, Verify: sessions.Verify, Origins: splitList(n.origins),
+			Source: n.mirrors, Lookup: n.catalog.Layout, Verify: sessions.Verify, Holds: n.desk, Origins: splitList(n.origins),
 			MaxConns: doors.feeds, MaxConnsPerIP: n.maxFeedsPerIP, Metrics: n.set, Log: n.log,
 		})
 		if err != nil {

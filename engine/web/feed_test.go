@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"onsale"
 	"onsale/internal/feedclient"
@@ -115,4 +116,26 @@ func TestFeedSignsInAgainWhenItsTokenIsRefused(t *testing.T) {
 	eventually(t, "a session is made", func() bool { return len(o.sent("POST /v1/sessions")) == 1 })
 	p.shows(".live", "Live")
 	eventually(t, "the feed is authenticated", func() bool { return len(o.sent("FEED auth")) >= 2 })
+}
+
+func TestPageLearnsFromTheFeedThatItsHoldHasEnded(t *testing.T) {
+	o := newOffice(t, arena())
+	p := openEvent(t, o)
+	p.press("One more for Floor")
+	p.press("Hold 1 ticket")
+	p.shows(".panel h2", "Held for you")
+	o.mu.Lock()
+	var held onsale.Hold
+	for _, hold := range o.holds {
+		hold.ExpiresAt = o.now().Add(-time.Second) // as in another window that gave it back
+		held = *hold
+	}
+	o.mu.Unlock()
+	eventually(t, "the page has named its hold", func() bool { return len(o.sent("FEED hold "+string(held.ID))) == 1 })
+	o.tellHold(held.Buyer, onsale.FeedHold{Hold: onsale.NewHoldID("arena-2027", 1), State: onsale.HoldExpired}) // of another tab
+	o.tellHold(held.Buyer, onsale.FeedHold{Hold: held.ID, State: onsale.HoldExpired})
+	p.shows(".panel", "Your time to pay is over")
+	if asked := o.sent("GET /v1/holds/"); len(asked) != 1 {
+		t.Errorf("asked %v, want about the page's own hold once", asked)
+	}
 }

@@ -15,8 +15,8 @@ import (
 
 const frameTimeout = 5 * time.Second
 
-// advice is what a close code's reason says about coming back.
-var advice = map[int]string{onsale.CloseRestarting: `{"retry_within_ms":60000}`}
+// advice is within what time a bye asks clients to come back, in milliseconds.
+var advice = map[int]int64{onsale.CloseRestarting: 60_000}
 
 type watcher struct {
 	conn  *websocket.Conn
@@ -70,6 +70,8 @@ func (o *office) hear(me *watcher, request onsale.FeedRequest) {
 			return
 		}
 		me.buyer = buyer
+	case onsale.FrameHold:
+		o.requests = append(o.requests, "FEED hold "+string(request.Hold))
 	default:
 		o.t.Errorf("a page sent a %q frame", request.Type)
 	}
@@ -96,6 +98,18 @@ func (o *office) tell(order *onsale.Order) {
 	}
 }
 
+// tellHold sends the news of a hold to its buyer.
+func (o *office) tellHold(buyer onsale.BuyerID, frame onsale.FeedHold) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	frame.Type, frame.At = onsale.FrameHold, o.now()
+	for w := range o.watchers {
+		if w.buyer == buyer {
+			o.send(w, frame)
+		}
+	}
+}
+
 // send drops a watcher that can't be written to; its reader ends with it.
 func (o *office) send(w *watcher, frame any) {
 	if err := w.conn.SetWriteDeadline(time.Now().Add(frameTimeout)); err != nil {
@@ -107,7 +121,8 @@ func (o *office) send(w *watcher, frame any) {
 }
 
 func (o *office) close(w *watcher, code int) {
-	text := websocket.FormatCloseMessage(code, advice[code])
+	o.send(w, onsale.FeedBye{Type: onsale.FrameBye, Code: code, Reason: "as the test says", RetryWithinMs: advice[code]})
+	text := websocket.FormatCloseMessage(code, "as the test says")
 	_ = w.conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(frameTimeout)) // it may be gone already
 	w.conn.Close()
 }

@@ -12,39 +12,47 @@ import (
 // snapshot. Not safe for concurrent use.
 type Fold struct {
 	view    *onsale.FeedSnapshot // nil before the first snapshot; immutable, shared with other clients
-	waiting bool                 // a gap was found, and the snapshot that ends it hasn't come
+	waiting bool                 // a gap was found, and what ends it hasn't come
+	broken  bool                 // the gap is a frame that fitted and couldn't be applied
 }
 
 // Apply takes the next frame. gap is true once for each gap: the client must
-// then send {"type":"resume"}; until the snapshot comes, deltas are passed over.
-// An error means that the server broke the protocol, and leaves the view as it was.
+// then send Resume; until something comes that fits, deltas are passed over.
+// An error means that the server broke the protocol, and leaves the view as it was; it is a gap as well.
 func (f *Fold) Apply(frame *Frame) (gap bool, err error) {
-	switch {
-	case frame.Snapshot != nil:
-		f.view, f.waiting = frame.Snapshot, false
-	case frame.Delta != nil:
-		return f.applyDelta(frame)
+	if frame.Snapshot != nil {
+		f.view, f.waiting, f.broken = frame.Snapshot, false, false
+		return false, nil
 	}
-	return false, nil
-}
-
-func (f *Fold) applyDelta(frame *Frame) (gap bool, err error) {
-	d := frame.Delta
+	step := frame.Step()
+	if step == nil || f.view == nil {
+		return false, nil
+	}
+	fits := step.Epoch == f.view.Epoch && step.From == f.view.Seq
 	switch {
-	case f.view == nil || f.waiting:
+	case !fits && f.waiting, step.Epoch == f.view.Epoch && step.Seq <= f.view.Seq && !fits:
 		return false, nil
-	case d.Epoch == f.view.Epoch && d.Seq <= f.view.Seq && d.From != f.view.Seq:
-		return false, nil
-	case d.Epoch != f.view.Epoch || d.From != f.view.Seq:
+	case !fits:
 		f.waiting = true
 		return true, nil
 	}
 	after, err := frame.apply(f.view)
 	if err != nil {
-		return false, err
+		gap = !f.waiting
+		f.waiting, f.broken = true, true
+		return gap, err
 	}
-	f.view = after
+	f.view, f.waiting, f.broken = after, false, false
 	return false, nil
+}
+
+// Resume is what to send on a gap: from where the view stands, unless that can't be led on from.
+func (f *Fold) Resume() onsale.FeedRequest {
+	r := onsale.FeedRequest{Type: onsale.FrameResume}
+	if f.view != nil && !f.broken {
+		r.Epoch, r.Seq = f.view.Epoch, f.view.Seq
+	}
+	return r
 }
 
 // View returns what the client sees, or nil before the first snapshot. It must

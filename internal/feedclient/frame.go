@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"onsale"
+	"onsale/internal/feedbin"
 )
 
 // Frame is one parsed frame. Exactly the field that its Type names is set; none
@@ -26,7 +27,11 @@ type Frame struct {
 	Hello    *onsale.FeedHello
 	Snapshot *onsale.FeedSnapshot
 	Delta    *onsale.FeedDelta
+	Sale     *onsale.FeedSale
+	Queue    *onsale.FeedQueue
+	Hold     *onsale.FeedHold
 	Order    *onsale.FeedOrder
+	Bye      *onsale.FeedBye
 
 	mu     sync.Mutex
 	before *onsale.FeedSnapshot // under mu: the view that the delta was last applied to
@@ -51,8 +56,16 @@ func Parse(data []byte) (*Frame, error) {
 		f.Snapshot, err = decode[onsale.FeedSnapshot](data)
 	case onsale.FrameDelta:
 		f.Delta, err = decode[onsale.FeedDelta](data)
+	case onsale.FrameSale:
+		f.Sale, err = decode[onsale.FeedSale](data)
+	case onsale.FrameQueue:
+		f.Queue, err = decode[onsale.FeedQueue](data)
+	case onsale.FrameHold:
+		f.Hold, err = decode[onsale.FeedHold](data)
 	case onsale.FrameOrder:
 		f.Order, err = decode[onsale.FeedOrder](data)
+	case onsale.FrameBye:
+		f.Bye, err = decode[onsale.FeedBye](data)
 	case "":
 		err = errors.New("it has no type")
 	}
@@ -60,6 +73,32 @@ func Parse(data []byte) (*Frame, error) {
 		return nil, fmt.Errorf("parse a feed frame %q: %w", head.Type, err)
 	}
 	return f, nil
+}
+
+// ParseBinary reads a binary frame of onsale.v1.bin. sections are the ids of the
+// event's, in its order, which a delta needs. It doesn't keep data.
+func ParseBinary(data []byte, sections []string) (*Frame, error) {
+	message, err := feedbin.Decode(data, sections)
+	if err != nil {
+		return nil, err
+	}
+	switch m := message.(type) {
+	case *onsale.FeedSnapshot:
+		return &Frame{Type: m.Type, Snapshot: m}, nil
+	case *onsale.FeedDelta:
+		return &Frame{Type: m.Type, Delta: m}, nil
+	case *onsale.FeedSale:
+		return &Frame{Type: m.Type, Sale: m}, nil
+	}
+	return nil, fmt.Errorf("%T is no frame", message)
+}
+
+// Step is how a delta or a sale moves the stock; nil if the frame is neither.
+func (f *Frame) Step() *onsale.FeedDelta {
+	if s := f.Sale; s != nil {
+		return &onsale.FeedDelta{Epoch: s.Epoch, From: s.From, Seq: s.Seq, At: s.At, Sale: s.Sale}
+	}
+	return f.Delta
 }
 
 func decode[T any](data []byte) (*T, error) {
@@ -70,15 +109,15 @@ func decode[T any](data []byte) (*T, error) {
 	return body, nil
 }
 
-// apply returns the view that the frame's delta makes of view, which stands at
-// the delta's From. Views are immutable; clients with the same view get the same one back.
+// apply returns the view that the frame's step makes of view, which stands at
+// the step's From. Views are immutable; clients with the same view get the same one back.
 func (f *Frame) apply(view *onsale.FeedSnapshot) (*onsale.FeedSnapshot, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.before == view {
 		return f.after, nil
 	}
-	after, err := change(view, f.Delta)
+	after, err := change(view, f.Step())
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@
 import * as api from './api.js';
 import { observe } from './clock.js';
 import { el, setText } from './element.js';
-import { BEHIND, CONNECTING, Feed, LIVE } from './feed.js';
+import { BEHIND, BINARY, CONNECTING, Feed, LIVE, TEXT } from './feed.js';
 import { Problem } from './http.js';
 import { AVAILABLE, Layout } from './layout.js';
 import { Marks } from './marks.js';
@@ -16,6 +16,7 @@ import { Selection } from './selection.js';
 import { currentToken, token } from './session.js';
 import { count, date, SALES } from './words.js';
 
+const LARGE_MAP = 2000; // seats, from which on frames are wanted small
 const FEED_WORDS = { [CONNECTING]: 'Connecting…', [LIVE]: 'Live', [BEHIND]: 'Reconnecting…' };
 
 /** Returns the page of an event: {element, title, start, stop}. Throws a Problem. */
@@ -52,8 +53,13 @@ class EventPage {
     this.#purchase = new Purchase(event.id);
     this.#marks = new Marks(this.#layouts);
     this.#panel = new PurchasePanel(event, this.#purchase, this.#selection);
-    this.#feed = new Feed({ url: api.feedURL(event.id), token: currentToken, renewToken: () => token(currentToken()),
-      onTime: observe, onOrder: (frame) => this.#purchase.hear(frame), onStock: this.#changed, onStatus: this.#changed });
+    const seats = event.sections.reduce((sum, { kind, capacity }) => sum + (kind === 'reserved' ? capacity : 0), 0);
+    this.#feed = new Feed({
+      url: api.feedURL(event.id), protocols: seats > LARGE_MAP ? [BINARY, TEXT] : [TEXT],
+      token: currentToken, renewToken: () => token(currentToken()), onTime: observe,
+      onOrder: (frame) => this.#purchase.hear(frame), onHold: (frame) => this.#purchase.hearHold(frame),
+      onStock: this.#changed, onStatus: this.#changed,
+    });
     const context = { event, selection: this.#selection,
       isMine: (section, seat) => this.#isMine(section, seat),
       isMarked: (section, seat) => this.#marks.has(section, seat) };
@@ -136,6 +142,7 @@ class EventPage {
       this.#marks.clear();
       this.#feed.authenticate(); // the session may be new
     }
+    this.#feed.followHold(hold?.id ?? null);
     if (hold && this.#selection.total > 0) this.#selection.clear();
     if (problem?.code === 'seat_taken' && problem !== this.#refused) this.#mark(problem);
     this.#draw();

@@ -1,53 +1,58 @@
-// The reference client of the live feed (subprotocol onsale.v1). It keeps one
-// event's Stock exactly as the server has it, through gaps, reconnects and
-// restarts, and hears the news of the buyer's own orders.
+// The live feed of an event, over a socket. What it does is the client's (feed_client.js); this gives it
+// connections and time. So the stock is exactly the server's, through gaps, reconnects and
+// restarts, and the buyer hears of their own holds and orders.
 //
-// Every way of being out of step ends in the same place: a new snapshot. In step,
-// the socket is silent or sends deltas. On a gap it asks to resume, once, and
-// waits for the snapshot a bounded time. Without one, or without a socket, it
+// In step, the socket is silent or sends deltas. On a gap the feed asks, once, and
+// waits for what leads it on a bounded time. Without it, or without a socket, it
 // connects anew after a random part of a growing delay, so that a hundred thousand
 // clients of a server that restarts don't come back in the same second.
 
-import { APPLIED, GAP, Stock } from './fold.js';
+import { APPLIED, Client, GAP } from './feed_client.js';
 
-const PROTOCOL = 'onsale.v1';
-const SNAPSHOT_WAIT_MS = 10_000;   // from asking until the snapshot must be there
-const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 30_000;
+export const TEXT = 'onsale.v1';
+export const BINARY = 'onsale.v1.bin'; // the same, smaller
+const ANSWER_WAIT_MS = 10_000;     // from asking until the first frame that applies must be there
 const QUIET_LEAST_MS = 60_000;     // a browser can't see pings: after this long in silence, ask
 const QUIET_HEARTBEATS = 3;
-const UNAUTHENTICATED = 4401;      // close code: sign in again
+const LOST = 1006;                 // the code of a connection that nobody closed
 
 export const CONNECTING = 'connecting'; // no snapshot yet
 export const LIVE = 'live';             // the stock follows the server's
 export const BEHIND = 'behind';         // the stock is what it last was
 
 export class Feed {
-  stock = new Stock();
   status = CONNECTING;
-  resumes = 0; // how often a snapshot was asked for, for those who diagnose
+  resumes = 0; // how often it asked to be led on, for those who diagnose
 
+  #client = new Client();
   #config;
   #running = false;
-  #told = null;         // the token that this connection has sent
+  #told = null;     // the token that this connection has sent
+  #hold = null;     // the hold whose end is to be told
   #socket = null;
-  #timer = 0;       // reconnect, snapshot or silence: whichever is waited for
-  #attempts = 0;    // connections since the last snapshot
+  #timer = 0;       // reconnect, answer or silence: whichever is waited for
   #quietMs = QUIET_LEAST_MS;
   #lookAgain = () => this.#wake();
 
   /**
-   * config: url (ws: or wss:), and callbacks, all optional:
+   * config: url (ws: or wss:); protocols, the preferred one first, default [TEXT]; and callbacks, all optional:
    *   token()         the buyer's token or null; sent when the feed opens
    *   renewToken()    the server refused the token; a promise of a new one, before reconnecting
    *   onStock(stock)  the stock has changed; the same object each time
    *   onStatus(text)  CONNECTING, LIVE or BEHIND
    *   onOrder(frame)  news of the buyer's own order: {order, hold, state, reason, at}
+   *   onHold(frame)   a hold that was named is about to end, or has ended: {hold, state, ends_in_ms, at}
+   *   onQueue(frame)  the buyer's place in the queue: {event, position, pace_per_minute, at}
    *   onTime(text)    the server stated its time (RFC 3339)
    *   random()        0 ≤ x < 1, for the jitter; default Math.random
    */
   constructor(config) {
-    this.#config = { random: Math.random, ...config };
+    this.#config = { random: Math.random, protocols: [TEXT], ...config };
+  }
+
+  /** The event's stock as this client sees it; the same object for as long as the feed lives. */
+  get stock() {
+    return this.#client.stock;
   }
 
   /** Connects, and stays connected until stop. */
@@ -66,24 +71,33 @@ export class Feed {
     this.#disconnect();
   }
 
-  /** Tells the server who is watching, unless it knows, so that it sends the news of their orders. */
+  /** Tells the server who is watching, unless it knows, so that it sends the news of their holds and orders. */
   authenticate() {
     const token = this.#config.token?.();
     if (!token || token === this.#told || this.#socket?.readyState !== WebSocket.OPEN) return;
     this.#told = token;
     this.#send({ type: 'auth', token });
+    if (this.#hold) this.#send({ type: 'hold', hold: this.#hold });
+  }
+
+  /** Has the end of a hold of the buyer's told, through all connections; null for no hold. */
+  followHold(hold) {
+    if (hold === this.#hold) return;
+    this.#hold = hold;
+    if (hold && this.#told && this.#socket.readyState === WebSocket.OPEN) this.#send({ type: 'hold', hold });
   }
 
   #connect() {
     this.#disconnect();
-    this.#attempts++;
-    const socket = new WebSocket(this.#config.url, PROTOCOL);
+    const query = this.#client.opened();
+    const socket = new WebSocket(query ? `${this.#config.url}?${query}` : this.#config.url, this.#config.protocols);
+    socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     socket.onopen = () => this.authenticate();
     // A frame that can't be read throws, and is missed: the next delta finds the gap.
-    socket.onmessage = (message) => this.#receive(JSON.parse(message.data));
+    socket.onmessage = (message) => this.#receive(this.#client.read(message.data));
     socket.onclose = (close) => this.#closed(close);
-    this.#expect(SNAPSHOT_WAIT_MS, () => this.#reconnect());
+    this.#expect(ANSWER_WAIT_MS, () => this.#reconnect());
   }
 
   #disconnect() {
@@ -96,56 +110,55 @@ export class Feed {
   }
 
   #receive(frame) {
-    if (frame.type === 'hello') {
-      this.#quietMs = Math.max(QUIET_LEAST_MS, QUIET_HEARTBEATS * frame.heartbeat_ms);
-      this.#config.onTime?.(frame.server_time);
-    } else if (frame.type === 'order') {
-      this.#config.onOrder?.(frame);
-    } else if (frame.type === 'snapshot' || frame.type === 'delta') {
-      this.#fold(frame);
-    }
+    const { verdict, request } = this.#client.take(frame);
+    if (verdict === GAP) this.#ask(request);
+    else if (verdict === APPLIED) this.#applied(frame);
+    else if (frame.type === 'hello') this.#greeted(frame);
+    else if (frame.type === 'order') this.#config.onOrder?.(frame);
+    else if (frame.type === 'hold') this.#config.onHold?.(frame);
+    else if (frame.type === 'queue') this.#config.onQueue?.(frame);
   }
 
-  #fold(frame) {
-    const verdict = this.stock.apply(frame);
-    if (verdict === GAP) this.#resume();
-    if (verdict !== APPLIED) return;
-    if (frame.type === 'snapshot') {
-      this.#attempts = 0;
-      this.#setStatus(LIVE);
-    }
-    if (this.status === LIVE) this.#expect(this.#quietMs, () => this.#resume());
+  #greeted(hello) {
+    this.#quietMs = Math.max(QUIET_LEAST_MS, QUIET_HEARTBEATS * hello.heartbeat_ms);
+    this.#config.onTime?.(hello.server_time);
+  }
+
+  #applied(frame) {
+    this.#setStatus(LIVE);
+    this.#expect(this.#quietMs, () => this.#ask(this.#client.resume()));
     this.#config.onTime?.(frame.at);
     this.#config.onStock?.(this.stock);
   }
 
-  #resume() {
+  #ask(request) {
     this.resumes++;
     this.#setStatus(BEHIND);
-    this.#send({ type: 'resume' });
-    this.#expect(SNAPSHOT_WAIT_MS, () => this.#reconnect());
+    this.#send(request);
+    this.#expect(ANSWER_WAIT_MS, () => this.#reconnect());
   }
 
-  async #closed({ code, reason }) {
+  async #closed({ code }) {
     this.#socket = this.#told = null;
     clearTimeout(this.#timer);
-    if (code === UNAUTHENTICATED) await this.#config.renewToken?.();
-    if (this.#running && this.#socket === null) this.#reconnect(advised(reason));
+    const after = this.#client.closed(code);
+    if (after.signIn) await this.#config.renewToken?.();
+    if (this.#running && this.#socket === null) this.#reconnect(after);
   }
 
-  // reconnect comes back after a random part of the time: the server's, if it said one.
-  #reconnect(withinMs = FIRST_DELAY_MS * 2 ** this.#attempts) {
+  // reconnect comes back after a random part of the time.
+  #reconnect({ withinMs } = this.#client.closed(LOST)) {
     this.#disconnect();
     this.#setStatus(this.stock.known ? BEHIND : CONNECTING);
-    this.#expect(Math.min(LONGEST_DELAY_MS, withinMs) * this.#config.random(), () => this.#connect());
+    this.#expect(withinMs * this.#config.random(), () => this.#connect());
   }
 
   // wake: the machine slept or changed networks, so the socket may be dead and
-  // not know it. A snapshot tells, whatever happened.
+  // not know it. The answer tells, whatever happened.
   #wake() {
     if (document.visibilityState !== 'visible') return;
     if (this.#socket === null) this.#connect();
-    else if (this.status === LIVE && this.#socket.readyState === WebSocket.OPEN) this.#resume();
+    else if (this.status === LIVE && this.#socket.readyState === WebSocket.OPEN) this.#ask(this.#client.resume());
   }
 
   #expect(delayMs, then) {
@@ -161,15 +174,5 @@ export class Feed {
     if (this.status === status) return;
     this.status = status;
     this.#config.onStatus?.(status);
-  }
-}
-
-// advised is the time that a closing server asks its clients to spread themselves
-// over, or undefined: {"retry_within_ms":5000}, in the reason of close code 4503.
-function advised(reason) {
-  try {
-    return JSON.parse(reason).retry_within_ms;
-  } catch {
-    return undefined; // no advice
   }
 }

@@ -1,13 +1,11 @@
 // Folds the frames of a feed into the stock of one event, by the rules of
-// onsale.v1. No DOM, no socket, no clock: testdata/fold_cases.json drives it, and
-// can drive a client in any other language.
+// onsale.v1. No DOM, no socket, no clock.
 //
 // The rules. The stock is at one (epoch, seq). A snapshot replaces it whole. A
-// delta of the same epoch whose `from` is the stock's seq moves it to `seq`, which
-// is the same number if only the sale has changed, to "recovering" or back. Any other
+// delta or a sale of the same epoch whose `from` is the stock's seq moves it to `seq`, which
+// is the same number if the sale is "recovering", or isn't any more. Any other
 // whose `seq` the stock has already is ignored. Anything else is a gap: the
-// client asks for a snapshot with {"type":"resume"}, once, and passes over the
-// deltas that come before it.
+// client asks to be led on, once, and passes over what doesn't fit until something does.
 
 export const APPLIED = 'applied'; // the stock has changed
 export const IGNORED = 'ignored'; // the stock has it already, can't use it, or it isn't about stock
@@ -18,7 +16,8 @@ const decoder = new TextDecoder();
 
 export class Stock {
   known = false;        // false until the first snapshot
-  behind = true;        // a snapshot is waited for: the first, or the one that ends a gap
+  behind = true;        // what fits is waited for: the first snapshot, or what ends a gap
+  broken = false;       // the gap is a frame that fits and can't be applied: only a snapshot helps
   event = '';
   epoch = 0;
   seq = 0;
@@ -30,7 +29,8 @@ export class Stock {
   /** Folds one frame in, and says what became of it. A frame is applied whole or not at all. */
   apply(frame) {
     if (frame.type === 'snapshot') return this.#replace(frame);
-    if (frame.type === 'delta') return this.#advance(frame);
+    if (frame.type === 'delta') return this.#advance(frame, Object.entries(frame.sections));
+    if (frame.type === 'sale') return this.#advance(frame, []);
     return IGNORED;
   }
 
@@ -43,39 +43,48 @@ export class Stock {
     this.sections = new Map(snapshot.sections.map((section) =>
       [section.id, { id: section.id, ...counts(section), seats: encoder.encode(section.seats ?? '') }]));
     this.known = true;
-    this.behind = false;
     this.event = snapshot.event;
     this.#move(snapshot);
     return APPLIED;
   }
 
-  #advance(delta) {
-    if (this.behind) return IGNORED;
-    if (delta.epoch === this.epoch && delta.seq <= this.seq && delta.from !== this.seq) return IGNORED;
-    if (delta.epoch !== this.epoch || delta.from !== this.seq || !this.#fits(delta)) {
-      this.behind = true;
-      return GAP;
+  // advance moves the stock by changes: [section id, {counts, seats}], …
+  #advance(frame, changes) {
+    if (!this.known) return IGNORED;
+    if (frame.epoch !== this.epoch || frame.from !== this.seq) {
+      const known = frame.epoch === this.epoch && frame.seq <= this.seq;
+      return known || this.behind ? IGNORED : this.#miss();
     }
-    for (const [id, changes] of Object.entries(delta.sections)) {
+    if (!this.#fits(changes)) {
+      const verdict = this.behind ? IGNORED : this.#miss();
+      this.broken = true;
+      return verdict;
+    }
+    for (const [id, changed] of changes) {
       const section = this.sections.get(id);
-      Object.assign(section, counts(changes));
-      for (const [offset, letters] of changes.seats ?? []) section.seats.set(encoder.encode(letters), offset);
+      Object.assign(section, counts(changed));
+      for (const [offset, letters] of changed.seats ?? []) section.seats.set(encoder.encode(letters), offset);
     }
-    this.#move(delta);
+    this.#move(frame);
     return APPLIED;
+  }
+
+  #miss() {
+    this.behind = true;
+    return GAP;
   }
 
   // fits: a delta about seats that we don't have means that our snapshot isn't
   // the one it was made for.
-  #fits(delta) {
-    return Object.entries(delta.sections).every(([id, changes]) => {
+  #fits(changes) {
+    return changes.every(([id, { seats = [] }]) => {
       const length = this.sections.get(id)?.seats.length;
-      return length !== undefined &&
-        (changes.seats ?? []).every(([offset, letters]) => offset >= 0 && offset + letters.length <= length);
+      return length !== undefined && seats.every(([offset, letters]) => offset >= 0 && offset + letters.length <= length);
     });
   }
 
   #move(frame) {
+    this.behind = this.broken = false;
     this.epoch = frame.epoch;
     this.seq = frame.seq;
     this.at = frame.at;

@@ -21,6 +21,7 @@ export const ORDERED = 'ordered';     // .order is accepted; .tickets once it is
 
 const STALE_REQUEST_MS = 60_000; // a hold that was asked for longer ago than this isn't asked for again
 const EXPIRY_GRACE_MS = 250;     // after the deadline, before asking the server whether it has passed
+const HOLD_SLACK_MS = 2000;      // what the news of a deadline may differ by, for the time it travelled
 
 /** Dispatches "change" whenever anything that it shows has changed. */
 export class Purchase extends EventTarget {
@@ -103,6 +104,13 @@ export class Purchase extends EventTarget {
   /** Takes in the feed's news of an order. */
   hear(frame) {
     if (frame.order === this.order?.id) this.#news.ring();
+  }
+
+  /** Takes in the feed's news of a hold: if it isn't as we know it, the server is asked. */
+  hearHold({ hold, state, ends_in_ms: endsInMs }) {
+    if (this.stage !== HELD || hold !== this.hold.id) return;
+    const moved = Math.abs(endsInMs - until(this.hold.expires_at)) > HOLD_SLACK_MS; // in another tab
+    if (state !== 'held' || moved) this.#findHold(hold);
   }
 
   async #sendHold({ lines, key }) {

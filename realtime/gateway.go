@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ const (
 	defaultCloseGrace   = 5 * time.Second
 	defaultLinger       = 30 * time.Second
 	defaultSocketBuffer = 64 << 10
+	defaultFarewells    = 5_000
 
 	// lookupTimeout bounds how long an upgrade may wait to learn what the event is.
 	lookupTimeout = 2 * time.Second
@@ -70,6 +72,10 @@ type Config struct {
 	// SocketBuffer is how many bytes the kernel may keep for a client that doesn't
 	// read, where its own tuning would go up to megabytes; default 64 KiB.
 	SocketBuffer int
+	// Farewells is how many clients a second are told to go when the gateway stops, so
+	// that they don't all arrive elsewhere at once; default 5,000. It takes farewellTime
+	// at the most, however many they are.
+	Farewells int
 	// Linger is how long an event that nobody watches any more is still followed; default 30 s.
 	Linger time.Duration
 
@@ -85,6 +91,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.WriteTimeout, defaultWriteTimeout)
 	setDefault(&c.CloseGrace, defaultCloseGrace)
 	setDefault(&c.SocketBuffer, defaultSocketBuffer)
+	setDefault(&c.Farewells, defaultFarewells)
 	setDefault(&c.Linger, defaultLinger)
 	setDefault(&c.Log, slog.Default())
 	if c.Metrics == nil {
@@ -104,8 +111,8 @@ func (c *Config) validate() error {
 	switch {
 	case c.Source == nil || c.Lookup == nil || c.Verify == nil:
 		return errors.New("realtime: Source, Lookup and Verify must be set")
-	case min(c.MaxConns, c.MaxConnsPerIP, c.SocketBuffer) < 0:
-		return errors.New("realtime: MaxConns, MaxConnsPerIP and SocketBuffer must not be negative")
+	case min(c.MaxConns, c.MaxConnsPerIP, c.SocketBuffer, c.Farewells) < 0:
+		return errors.New("realtime: MaxConns, MaxConnsPerIP, SocketBuffer and Farewells must not be negative")
 	case min(c.Tick, c.Heartbeat, c.WriteTimeout, c.CloseGrace, c.Linger) < 0:
 		return errors.New("realtime: Tick, Heartbeat, WriteTimeout, CloseGrace and Linger must not be negative")
 	}
@@ -124,7 +131,8 @@ type Gateway struct {
 	origins  origins
 	gate     gate
 	audience audience
-	writers  sync.Pool // of *writer
+	writers  sync.Pool     // of *writer
+	upgrades chan struct{} // a token for each upgrade that is worked on
 
 	beat  lifecycle.Group // pings, and ends hubs that nobody watches
 	conns sync.WaitGroup  // the readers and drains of all connections; raised under mu, while running
@@ -148,6 +156,7 @@ func New(cfg Config) (*Gateway, error) {
 		origins:  newOrigins(cfg.Origins),
 		gate:     gate{max: cfg.MaxConns, maxPerNetwork: cfg.MaxConnsPerIP},
 		upgrader: newUpgrader(),
+		upgrades: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), // the other half is for those who buy
 		hubs:     map[onsale.EventID]*hub{},
 	}
 	g.meters = newMeters(cfg.Metrics, g.gate.open)
@@ -161,38 +170,6 @@ func (g *Gateway) Start(ctx context.Context) error {
 	g.running = true
 	g.beat.Go(ctx, g.keepBeat)
 	return nil
-}
-
-// Stop refuses new feeds, tells every client to come back later, and waits until
-// they are gone: no longer than CloseGrace, and no longer than ctx allows, after
-// which their sockets are cut.
-func (g *Gateway) Stop(ctx context.Context) error {
-	g.mu.Lock()
-	g.running = false
-	hubs := g.hubs
-	g.hubs = map[onsale.EventID]*hub{}
-	g.mu.Unlock()
-
-	eachConn := func(do func(*conn)) {
-		for _, h := range hubs {
-			h.roster.each(0, 1, do)
-		}
-	}
-	eachConn(func(c *conn) { c.shut(onsale.CloseRestarting, restartingReason) })
-	gone := make(chan struct{})
-	go func() { g.conns.Wait(); close(gone) }()
-	select {
-	case <-gone:
-	case <-ctx.Done():
-		eachConn((*conn).cut)
-		<-gone // nothing that a connection does can wait once its socket is cut
-	}
-
-	errs := []error{g.beat.Stop(ctx)}
-	for _, h := range hubs {
-		errs = append(errs, h.stop(ctx))
-	}
-	return errors.Join(errs...)
 }
 
 // enter counts a connection's goroutine, unless the gateway is stopping.

@@ -134,6 +134,8 @@ func (g *Gateway) adopt(h *hub, socket, hijacked net.Conn, request *http.Request
 	if kept, ok := hijacked.(interface{ UnsafeConn() net.Conn }); ok {
 		owner = kept.UnsafeConn()
 	}
+	g.upgrades <- struct{}{} // the work is bounded and never waits, so this isn't long
+	defer func() { <-g.upgrades }()
 	ws, err := g.answer(socket, hijacked, request)
 	if err != nil || !g.enter() {
 		owner.Close()

@@ -209,7 +209,7 @@ func TestFeedsLeaveRoomForThoseWhoBuy(t *testing.T) {
 		{256, 15_000, doors{96, 32}},
 		{1<<64 - 1, 15_000, doors{15_000, mostOthers}}, // no limit
 	} {
-		if got := doorsFor(test.files, test.wanted); got != test.doors {
+		if got := doorsFor(test.files, test.wanted, roles{front: true, feed: true}); got != test.doors {
 			t.Errorf("%d files, %d feeds wanted: %+v, want %+v", test.files, test.wanted, got, test.doors)
 		}
 	}

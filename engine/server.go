@@ -235,8 +235,11 @@ func (s *Server) call(ctx *fasthttp.RequestCtx, found *route, param string) erro
 }
 
 func (s *Server) watch(r *request) error {
-	s.listener.gate.charge()
-	return s.cfg.Gateway.ServeHTTP(r.ctx, onsale.EventID(r.param))
+	err := s.cfg.Gateway.ServeHTTP(r.ctx, onsale.EventID(r.param))
+	if err == nil { // a connection pays once: it is the feed's now
+		s.listener.gate.charge()
+	}
+	return err
 }
 
 // quietLogger drops fasthttp's own lines: they tell of clients that hang up.

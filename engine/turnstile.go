@@ -13,6 +13,8 @@ const (
 	arrivalsPerSecond = 50_000
 	// burstTime is how much of a second's allowance may be used at once.
 	burstTime = 50 * time.Millisecond
+	// mostDebt is how long feeds may keep everybody out, however many were let in unknown.
+	mostDebt = time.Second
 )
 
 // turnstile keeps a herd of feeds from being let in all at once. 150,000 browsers that
@@ -73,7 +75,7 @@ func (t *turnstile) charge() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.feeds.until(time.Now())
-	t.feeds.level--
+	t.feeds.level = max(t.feeds.level-1, -t.feeds.rate*mostDebt.Seconds())
 }
 
 // bucket is what may still happen at once; it fills up at a rate.

@@ -42,8 +42,8 @@ type listener struct {
 func newListener(inner net.Listener, cfg Config) *listener {
 	l := &listener{Listener: inner, most: int64(cfg.MaxConns), log: cfg.Log, closed: make(chan struct{}), ended: make(chan struct{}),
 		refused: cfg.Metrics.GetOrCreateCounter("onsale_http_connections_refused_total")}
-	if cfg.FeedsPerSecond > 0 {
-		l.gate = newTurnstile(cfg.FeedsPerSecond, time.Now())
+	if cfg.Gateway != nil && cfg.FeedsPerSecond > 0 {
+		l.gate = newTurnstile(cfg.FeedsPerSecond, cfg.Gateway.Pending, time.Now())
 	}
 	cfg.Metrics.GetOrCreateGauge("onsale_http_connections_open", func() float64 { return float64(l.open.Load()) })
 	return l

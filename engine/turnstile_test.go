@@ -16,12 +16,29 @@ import (
 	"onsale/realtime"
 )
 
+func nobody() int { return 0 }
+
+func TestNobodyComesInWhileUpgradesAreBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		behind := func() int { // for two seconds
+			return 2*mostPending - int(time.Since(began)/time.Second)*mostPending/2 - 1
+		}
+		gate := newTurnstile(1000, behind, began)
+		gate.pass(nil)
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("let in after %v", took)
+		}
+	})
+}
+
 func TestAHerdOfFeedsIsLetInAtItsRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const rate, herd = 1000, 5000
 		began := time.Now()
-		gate := newTurnstile(rate, began)
+		gate := newTurnstile(rate, nobody, began)
 		for range herd {
 			if !gate.pass(nil) {
 				t.Fatal("closed")
@@ -29,7 +46,7 @@ func TestAHerdOfFeedsIsLetInAtItsRate(t *testing.T) {
 			gate.charge()
 		}
 		// The first second's burst and the last one's debt are all that may differ.
-		burst := rate * burstTime.Seconds()
+		burst := rate * feedsBurst.Seconds()
 		if took, want := time.Since(began).Seconds(), (herd-burst)/rate; took < want-0.1 || took > want+0.1 {
 			t.Errorf("%d feeds took %.2f s, want %.2f s", herd, took, want)
 		}
@@ -40,7 +57,7 @@ func TestWhoBuysIsntLetInAtTheRateOfFeeds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		gate := newTurnstile(1, began)
+		gate := newTurnstile(1, nobody, began)
 		for range 10_000 {
 			gate.pass(nil)
 		}
@@ -54,7 +71,7 @@ func TestFeedsInDebtKeepEverybodyOutForABoundedTime(t *testing.T) {
 	t.Parallel()
 	for feeds, want := range map[int]time.Duration{5: 600 * time.Millisecond, 1000: 1100 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
-			gate := newTurnstile(10, time.Now())
+			gate := newTurnstile(10, nobody, time.Now())
 			for range feeds { // accepted before it was known what they are
 				gate.charge()
 			}

@@ -72,6 +72,9 @@ type Config struct {
 	// SocketBuffer is how many bytes the kernel may keep for a client that doesn't
 	// read, where its own tuning would go up to megabytes; default 64 KiB.
 	SocketBuffer int
+	// UpgradeShare is how many processors a herd's upgrades may take, such as 0.25; the
+	// rest is for those who buy. Default: half of what there are.
+	UpgradeShare float64
 	// Farewells is how many clients a second are told to go when the gateway stops, so
 	// that they don't all arrive elsewhere at once; default 5,000. It takes farewellTime
 	// at the most, however many they are.
@@ -91,6 +94,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.WriteTimeout, defaultWriteTimeout)
 	setDefault(&c.CloseGrace, defaultCloseGrace)
 	setDefault(&c.SocketBuffer, defaultSocketBuffer)
+	setDefault(&c.UpgradeShare, float64(runtime.GOMAXPROCS(0))/2)
 	setDefault(&c.Farewells, defaultFarewells)
 	setDefault(&c.Linger, defaultLinger)
 	setDefault(&c.Log, slog.Default())
@@ -113,6 +117,8 @@ func (c *Config) validate() error {
 		return errors.New("realtime: Source, Lookup and Verify must be set")
 	case min(c.MaxConns, c.MaxConnsPerIP, c.SocketBuffer, c.Farewells) < 0:
 		return errors.New("realtime: MaxConns, MaxConnsPerIP, SocketBuffer and Farewells must not be negative")
+	case c.UpgradeShare < 0:
+		return errors.New("realtime: UpgradeShare must not be negative")
 	case min(c.Tick, c.Heartbeat, c.WriteTimeout, c.CloseGrace, c.Linger) < 0:
 		return errors.New("realtime: Tick, Heartbeat, WriteTimeout, CloseGrace and Linger must not be negative")
 	}
@@ -131,8 +137,8 @@ type Gateway struct {
 	origins  origins
 	gate     gate
 	audience audience
-	writers  sync.Pool     // of *writer
-	upgrades chan struct{} // a token for each upgrade that is worked on
+	writers  sync.Pool // of *writer
+	upgrades upgrades
 
 	beat  lifecycle.Group // pings, and ends hubs that nobody watches
 	conns sync.WaitGroup  // the readers and drains of all connections; raised under mu, while running
@@ -156,7 +162,7 @@ func New(cfg Config) (*Gateway, error) {
 		origins:  newOrigins(cfg.Origins),
 		gate:     gate{max: cfg.MaxConns, maxPerNetwork: cfg.MaxConnsPerIP},
 		upgrader: newUpgrader(),
-		upgrades: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), // the other half is for those who buy
+		upgrades: newUpgrades(cfg.UpgradeShare),
 		hubs:     map[onsale.EventID]*hub{},
 	}
 	g.meters = newMeters(cfg.Metrics, g.gate.open)

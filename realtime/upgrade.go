@@ -91,6 +91,7 @@ func (g *Gateway) upgrade(ctx *fasthttp.RequestCtx, event onsale.EventID) error 
 	}
 	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols) // for whoever logs it; gorilla answers
 	ctx.HijackSetNoResponse(true)
+	g.upgrades.pending.Add(1)
 	ctx.Hijack(func(hijacked net.Conn) { g.adopt(h, socket, hijacked, request, network) })
 	return nil
 }
@@ -134,8 +135,7 @@ func (g *Gateway) adopt(h *hub, socket, hijacked net.Conn, request *http.Request
 	if kept, ok := hijacked.(interface{ UnsafeConn() net.Conn }); ok {
 		owner = kept.UnsafeConn()
 	}
-	g.upgrades <- struct{}{} // the work is bounded and never waits, so this isn't long
-	defer func() { <-g.upgrades }()
+	defer g.upgrades.begin()()
 	ws, err := g.answer(socket, hijacked, request)
 	if err != nil || !g.enter() {
 		owner.Close()

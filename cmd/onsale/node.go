@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -199,7 +200,8 @@ func (n *node) addServer(r roles) error {
 	if r.feed {
 		gateway, err := realtime.New(realtime.Config{
 			Source: n.mirrors, Lookup: n.catalog.Layout, Verify: sessions.Verify, Origins: splitList(n.origins),
-			MaxConns: doors.feeds, MaxConnsPerIP: n.maxFeedsPerIP / n.processes(), Metrics: n.set, Log: n.log,
+			MaxConns: doors.feeds, MaxConnsPerIP: n.maxFeedsPerIP / n.processes(),
+			UpgradeShare: float64(runtime.GOMAXPROCS(0)) / 2 / float64(n.processes()), Metrics: n.set, Log: n.log,
 		})
 		if err != nil {
 			return err

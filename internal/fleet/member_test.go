@@ -56,7 +56,8 @@ func member(mode string) int {
 	if _, err := os.Stat(os.Getenv(breakingFile)); mode == broken || err == nil {
 		return 5
 	}
-	answer := fmt.Sprintf("%d/%d %d", place.Slot, place.Processes, os.Getpid())
+	text := fmt.Sprintf("%d/%d %d", place.Slot, place.Processes, os.Getpid())
+	answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
 	listeners := []net.Listener{place.Listener, place.Own}
 	var answering sync.WaitGroup
 	for _, l := range listeners {
@@ -82,7 +83,7 @@ func member(mode string) int {
 
 // serve answers one request of each connection until the listener is closed, and then
 // those that were accepted. (http.Server.Shutdown forgets one that it has just accepted.)
-func serve(l net.Listener, text string) {
+func serve(l net.Listener, answer string) {
 	var answering sync.WaitGroup
 	defer answering.Wait()
 	for {
@@ -93,7 +94,7 @@ func serve(l net.Listener, text string) {
 		answering.Go(func() {
 			defer c.Close()
 			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+				_, _ = io.WriteString(c, answer) // a client that is gone doesn't miss it
 			}
 		})
 	}

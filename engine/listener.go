@@ -32,15 +32,21 @@ type listener struct {
 	most    int64
 	open    atomic.Int64 // connections, those that became feeds not counted
 	refused *metrics.Counter
+	gate    *turnstile // nil where there are no feeds
 	log     *slog.Logger
 
 	closing sync.Once
 	closed  chan struct{} // ends a pause
+	ending  sync.Once
+	ended   chan struct{} // closed when Accept has failed for good: all that were accepted are counted
 }
 
 func newListener(inner net.Listener, cfg Config) *listener {
-	l := &listener{Listener: inner, most: int64(cfg.MaxConns), log: cfg.Log, closed: make(chan struct{}),
+	l := &listener{Listener: inner, most: int64(cfg.MaxConns), log: cfg.Log, closed: make(chan struct{}), ended: make(chan struct{}),
 		refused: cfg.Metrics.GetOrCreateCounter("onsale_http_connections_refused_total")}
+	if cfg.Gateway != nil && cfg.FeedsPerSecond > 0 {
+		l.gate = newTurnstile(cfg.FeedsPerSecond, cfg.Gateway.Pending, time.Now())
+	}
 	cfg.Metrics.GetOrCreateGauge("onsale_http_connections_open", func() float64 { return float64(l.open.Load()) })
 	return l
 }
@@ -48,8 +54,19 @@ func newListener(inner net.Listener, cfg Config) *listener {
 // Accept returns the next connection that there is room for. Whoever got it must
 // tell of its end by changed.
 func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.next()
+	if err != nil {
+		l.ending.Do(func() { close(l.ended) })
+	}
+	return c, err
+}
+
+func (l *listener) next() (net.Conn, error) {
 	pause := time.Duration(0)
 	for {
+		if !l.gate.pass(l.closed) {
+			return nil, net.ErrClosed
+		}
 		c, err := l.Listener.Accept()
 		switch {
 		case err == nil && l.open.Add(1) <= l.most:

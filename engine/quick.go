@@ -40,7 +40,7 @@ func between(beginning, path, end []byte) []byte {
 
 // quick is the reactor's: it takes requests for holds and check-outs.
 func (s *Server) quick(c *reactor.Conn, q *reactor.Request) bool {
-	if s.cfg.Shop == nil || len(q.Key) > onsale.MaxKeyLength {
+	if s.cfg.Shop == nil || len(q.Key) > onsale.MaxKeyLength || s.draining.Load() {
 		return false
 	}
 	if event := between(eventsPath, q.Path, holdsEnd); event != nil {

@@ -43,20 +43,27 @@ const (
 	// when the server stops. Then their contexts end: an audit that waits for orders
 	// would hold up the stopping of everything else.
 	drainTime = 2 * time.Second
+	// lingerStep is how often it is looked whether connections are left to linger for.
+	lingerStep = 20 * time.Millisecond
 )
 
 // Config says what a server serves. A process has the parts of its roles: without
 // a Shop it sells nothing, without a Gateway it has no feed.
 type Config struct {
-	Listen     string // host:port; port 0 takes a free one
-	AdminToken string // the operator's; "" refuses operators
+	Listen     string        // host:port; port 0 takes a free one
+	Listener   net.Listener  // what to serve on instead of Listen, if it is inherited; the server closes it
+	Linger     time.Duration // how long, once stopping, what is open may bring one more request; default 0
+	AdminToken string        // the operator's; "" refuses operators
 	Sessions   *Sessions
 	Shop       *Shop
 	Gateway    *realtime.Gateway
 	Ready      func(context.Context) error // nil when every store answers
-	MaxConns   int                         // open connections at the most, those that became feeds not counted; default 200,000
-	Metrics    *metrics.Set
-	Log        *slog.Logger
+	// FeedsPerSecond is how many connections a second may become feeds; those beyond it
+	// aren't accepted yet. Default 0: no limit.
+	FeedsPerSecond float64
+	MaxConns       int // open connections at the most, those that became feeds not counted; default 200,000
+	Metrics        *metrics.Set
+	Log            *slog.Logger
 }
 
 // Server is the HTTP server of a process. It is a lifecycle.Part.
@@ -112,6 +119,10 @@ func NewServer(cfg Config) *Server {
 
 // Start listens. An address in use is an error of one line that says what to do.
 func (s *Server) Start(ctx context.Context) error {
+	if s.cfg.Listener != nil {
+		s.serveOn(ctx, s.cfg.Listener)
+		return nil
+	}
 	var lc net.ListenConfig // it keeps connections alive, so fasthttp needn't: there, one that is reset at once ends the server
 	inner, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
 	if err != nil {
@@ -162,7 +173,7 @@ func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 // Exited gets one error if the server ends without being stopped.
 func (s *Server) Exited() <-chan error { return s.exited }
 
-// Stop refuses new connections and waits for the requests under way, whose
+// Stop accepts no more connections, lingers, and waits for the requests under way, whose
 // contexts end after drainTime.
 func (s *Server) Stop(ctx context.Context) error {
 	defer s.end()
@@ -170,13 +181,32 @@ func (s *Server) Stop(ctx context.Context) error {
 	if s.listener == nil {
 		return nil
 	}
+	err := s.listener.Close() // fasthttp closes it only if it has come to serving
+	s.linger(ctx)
 	cut := time.AfterFunc(drainTime, s.end)
 	defer cut.Stop()
-	err := s.listener.Close() // fasthttp closes it only if it has come to serving
 	if s.reactor != nil {
 		err = errors.Join(err, s.reactor.Stop(ctx))
 	}
 	return errors.Join(err, s.http.ShutdownWithContext(ctx), s.group.Stop(ctx))
+}
+
+// linger waits for the open connections to end, each with its next answer, but no longer
+// than Linger: a client that keeps its connections would lose a request that was on its
+// way as they were closed.
+func (s *Server) linger(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Linger)
+	defer cancel()
+	select {
+	case <-s.listener.ended:
+	case <-ctx.Done():
+		return
+	}
+	lifecycle.Every(ctx, lingerStep, func(context.Context) {
+		if s.listener.open.Load() == 0 {
+			cancel()
+		}
+	})
 }
 
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
@@ -241,7 +271,11 @@ func (s *Server) call(ctx *fasthttp.RequestCtx, found *route, param string) erro
 }
 
 func (s *Server) watch(r *request) error {
-	return s.cfg.Gateway.ServeHTTP(r.ctx, onsale.EventID(r.param))
+	err := s.cfg.Gateway.ServeHTTP(r.ctx, onsale.EventID(r.param))
+	if err == nil { // a connection pays once: it is the feed's now
+		s.listener.gate.charge()
+	}
+	return err
 }
 
 // quietLogger drops fasthttp's own lines: they tell of clients that hang up.

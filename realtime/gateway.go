@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ const (
 	defaultCloseGrace   = 5 * time.Second
 	defaultLinger       = 30 * time.Second
 	defaultSocketBuffer = 64 << 10
+	defaultFarewells    = 5_000
 
 	// lookupTimeout bounds how long an upgrade may wait to learn what the event is.
 	lookupTimeout = 2 * time.Second
@@ -73,6 +75,13 @@ type Config struct {
 	// SocketBuffer is how many bytes the kernel may keep for a client that doesn't
 	// read, where its own tuning would go up to megabytes; default 64 KiB.
 	SocketBuffer int
+	// UpgradeShare is how many processors a herd's upgrades may take, such as 0.25; the
+	// rest is for those who buy. Default: half of what there are.
+	UpgradeShare float64
+	// Farewells is how many clients a second are told to go when the gateway stops, so
+	// that they don't all arrive elsewhere at once; default 5,000. It takes farewellTime
+	// at the most, however many they are.
+	Farewells int
 	// Linger is how long an event that nobody watches any more is still followed; default 30 s.
 	Linger time.Duration
 
@@ -88,6 +97,8 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.WriteTimeout, defaultWriteTimeout)
 	setDefault(&c.CloseGrace, defaultCloseGrace)
 	setDefault(&c.SocketBuffer, defaultSocketBuffer)
+	setDefault(&c.UpgradeShare, float64(runtime.GOMAXPROCS(0))/2)
+	setDefault(&c.Farewells, defaultFarewells)
 	setDefault(&c.Linger, defaultLinger)
 	setDefault(&c.Log, slog.Default())
 	if c.Metrics == nil {
@@ -107,8 +118,10 @@ func (c *Config) validate() error {
 	switch {
 	case c.Source == nil || c.Lookup == nil || c.Verify == nil:
 		return errors.New("realtime: Source, Lookup and Verify must be set")
-	case min(c.MaxConns, c.MaxConnsPerIP, c.SocketBuffer) < 0:
-		return errors.New("realtime: MaxConns, MaxConnsPerIP and SocketBuffer must not be negative")
+	case min(c.MaxConns, c.MaxConnsPerIP, c.SocketBuffer, c.Farewells) < 0:
+		return errors.New("realtime: MaxConns, MaxConnsPerIP, SocketBuffer and Farewells must not be negative")
+	case c.UpgradeShare < 0:
+		return errors.New("realtime: UpgradeShare must not be negative")
 	case min(c.Tick, c.Heartbeat, c.WriteTimeout, c.CloseGrace, c.Linger) < 0:
 		return errors.New("realtime: Tick, Heartbeat, WriteTimeout, CloseGrace and Linger must not be negative")
 	}
@@ -130,6 +143,7 @@ type Gateway struct {
 	vigil    vigil
 	effort   effort
 	writers  sync.Pool // of *writer
+	upgrades upgrades
 
 	beat  lifecycle.Group // pings, ends hubs that nobody watches, and looks at holds
 	conns sync.WaitGroup  // the readers and drains of all connections; raised under mu, while running
@@ -153,6 +167,7 @@ func New(cfg Config) (*Gateway, error) {
 		origins:  newOrigins(cfg.Origins),
 		gate:     gate{max: cfg.MaxConns, maxPerNetwork: cfg.MaxConnsPerIP},
 		upgrader: newUpgrader(),
+		upgrades: newUpgrades(cfg.UpgradeShare),
 		hubs:     map[onsale.EventID]*hub{},
 	}
 	g.meters = newMeters(cfg.Metrics, g.gate.open)
@@ -168,38 +183,6 @@ func (g *Gateway) Start(ctx context.Context) error {
 	g.beat.Go(ctx, g.keepBeat)
 	g.beat.Go(ctx, g.vigil.run)
 	return nil
-}
-
-// Stop refuses new feeds, tells every client to come back later, and waits until
-// they are gone: no longer than CloseGrace, and no longer than ctx allows, after
-// which their sockets are cut.
-func (g *Gateway) Stop(ctx context.Context) error {
-	g.mu.Lock()
-	g.running = false
-	hubs := g.hubs
-	g.hubs = map[onsale.EventID]*hub{}
-	g.mu.Unlock()
-
-	eachConn := func(do func(*conn)) {
-		for _, h := range hubs {
-			h.roster.each(0, 1, do)
-		}
-	}
-	eachConn(func(c *conn) { c.shut(restarting) })
-	gone := make(chan struct{})
-	go func() { g.conns.Wait(); close(gone) }()
-	select {
-	case <-gone:
-	case <-ctx.Done():
-		eachConn((*conn).cut)
-		<-gone // nothing that a connection does can wait once its socket is cut
-	}
-
-	errs := []error{g.beat.Stop(ctx)}
-	for _, h := range hubs {
-		errs = append(errs, h.stop(ctx))
-	}
-	return errors.Join(errs...)
 }
 
 // enter counts a connection's goroutine, unless the gateway is stopping.

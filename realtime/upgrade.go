@@ -97,6 +97,7 @@ func (g *Gateway) upgrade(ctx *fasthttp.RequestCtx, event onsale.EventID) error 
 	}
 	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols) // for whoever logs it; gorilla answers
 	ctx.HijackSetNoResponse(true)
+	g.upgrades.pending.Add(1)
 	ctx.Hijack(func(hijacked net.Conn) { g.adopt(h, socket, hijacked, request, opening) })
 	return nil
 }
@@ -173,6 +174,7 @@ func (g *Gateway) adopt(h *hub, socket, hijacked net.Conn, request *http.Request
 	if kept, ok := hijacked.(interface{ UnsafeConn() net.Conn }); ok {
 		owner = kept.UnsafeConn()
 	}
+	defer g.upgrades.begin()()
 	ws, err := g.answer(socket, hijacked, request)
 	if err != nil || !g.enter() {
 		owner.Close()

@@ -22,6 +22,7 @@ import (
 	"onsale/bench/faults"
 	benchsettle "onsale/bench/settle"
 	"onsale/internal/crashpoint"
+	"onsale/internal/fleet"
 )
 
 // version is set by the linker.
@@ -142,6 +143,10 @@ func exitCode(err error) int {
 	var broken *onsale.AuditError
 	var asked *misuse
 	var benched *bench.ConfigError
+	var ended *fleet.Ended
+	if errors.As(err, &ended) && ended.First && ended.Code > 0 {
+		return ended.Code // it has said why
+	}
 	fmt.Fprintln(os.Stderr, "onsale:", err)
 	switch {
 	case errors.As(err, &broken):

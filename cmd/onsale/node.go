@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -53,8 +54,10 @@ func (n *node) start(ctx context.Context, r roles) (err error) {
 			err = errors.Join(err, n.stop(ctx))
 		}
 	}()
-	if err := canListen(ctx, n.listen); err != nil {
-		return err
+	if n.place == nil {
+		if err := canListen(ctx, n.listen); err != nil {
+			return err
+		}
 	}
 	if err := n.connect(ctx); err != nil {
 		return err
@@ -196,17 +199,18 @@ func (n *node) addServer(r roles) error {
 		return err
 	}
 	sessions := engine.NewSessions([]byte(n.secret))
-	cfg := engine.Config{Listen: n.listen, AdminToken: n.adminToken, Sessions: sessions, Ready: n.ready, MaxConns: doors.others,
+	cfg := engine.Config{Listen: n.listen, Listener: n.listener(), Linger: n.linger(), AdminToken: n.adminToken, Sessions: sessions, Ready: n.ready, MaxConns: doors.others,
 		Metrics: n.set, Log: n.log}
 	if r.feed {
 		gateway, err := realtime.New(realtime.Config{
 			Source: n.mirrors, Lookup: n.catalog.Layout, Verify: sessions.Verify, Holds: n.desk, Origins: splitList(n.origins),
-			MaxConns: doors.feeds, MaxConnsPerIP: n.maxFeedsPerIP, Metrics: n.set, Log: n.log,
+			MaxConns: doors.feeds, MaxConnsPerIP: n.maxFeedsPerIP / n.processes(),
+			UpgradeShare: float64(runtime.GOMAXPROCS(0)) / 2 / float64(n.processes()), Metrics: n.set, Log: n.log,
 		})
 		if err != nil {
 			return err
 		}
-		cfg.Gateway = gateway
+		cfg.Gateway, cfg.FeedsPerSecond = gateway, float64(n.maxFeedRate)/float64(n.processes())
 		n.add(gateway, realtime.NewTeller(gateway, n.broker(), n.log))
 	}
 	if r.front {
@@ -220,6 +224,9 @@ func (n *node) addServer(r roles) error {
 	}
 	n.server = engine.NewServer(cfg)
 	n.add(n.server)
+	if n.place != nil && n.place.Own != nil {
+		n.add(n.ownPort())
+	}
 	return nil
 }
 
@@ -243,12 +250,13 @@ func (n *node) doors(r roles) (doors, error) {
 	}
 	wanted := 0
 	if r.feed {
-		wanted = n.maxFeeds
+		wanted = n.share(n.maxFeeds)
 	}
-	d := doorsFor(files, wanted)
+	d := doorsFor(files, wanted, r)
 	n.log.Info("connections are bounded", "open files", files, "feeds", d.feeds, "others", d.others)
 	if d.feeds < wanted {
-		n.log.Warn("fewer feeds than asked for, by the limit on open files: raise it with ulimit -n", "max-feeds", wanted, "feeds", d.feeds)
+		n.log.Warn("fewer feeds than asked for, by the limit on open files: raise it with ulimit -n, or run several processes",
+			"max-feeds", n.maxFeeds, "feeds", d.feeds, "--procs", processesFor(files, n.maxFeeds, r))
 	}
 	return d, nil
 }

@@ -16,12 +16,12 @@ var storeSettings = []string{"redis", "postgres", "kafka", "kafka-prefix", "part
 
 func serveCommand() *cli.Command {
 	return roleCommand("serve", "the front tier: API, pages and feed on one port", roles{front: true, feed: true},
-		"listen", "redis-read", "postgres-read", "admin-token", "webhook-secret", "webhook-loopback", "origins", "max-feeds", "max-feeds-per-ip",
-		"max-backlog", "max-backlog-age")
+		"listen", "redis-read", "postgres-read", "admin-token", "webhook-secret", "webhook-loopback", "origins", "max-feeds", "max-feeds-per-ip", "max-feed-rate",
+		"max-backlog", "max-backlog-age", "procs", "metrics-listen")
 }
 
 func feedCommand() *cli.Command {
-	return roleCommand("feed", "the live feed alone", roles{feed: true}, "listen", "redis-read", "origins", "max-feeds", "max-feeds-per-ip")
+	return roleCommand("feed", "the live feed alone", roles{feed: true}, "listen", "redis-read", "origins", "max-feeds", "max-feeds-per-ip", "max-feed-rate", "procs", "metrics-listen")
 }
 
 func settleCommand() *cli.Command {
@@ -34,8 +34,11 @@ func roleCommand(name, usage string, r roles, more ...string) *cli.Command {
 		Name: name, Usage: usage,
 		Flags: s.flags(append(more, storeSettings...)...),
 		Action: func(ctx context.Context, c *cli.Command) error {
-			if err := s.checkRole(c); err != nil {
+			if err := errors.Join(s.join(), s.checkRole(c)); err != nil {
 				return err
+			}
+			if s.place == nil && s.procs > 1 {
+				return s.runFleet(ctx, name)
 			}
 			n, err := newNode(*s)
 			if err != nil {
@@ -44,7 +47,9 @@ func roleCommand(name, usage string, r roles, more ...string) *cli.Command {
 			if err := n.start(ctx, r); err != nil {
 				return cantStart(err)
 			}
-			n.log.Info("serving", "role", name, "url", n.server.URL(), "version", version)
+			if err := n.serving(name); err != nil {
+				return errors.Join(err, n.stop(ctx))
+			}
 			select {
 			case <-ctx.Done():
 				n.log.Info("stopping")

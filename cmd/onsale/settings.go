@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"os"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"onsale/checkout"
 	"onsale/checkout/payment"
 	"onsale/holds"
+	"onsale/internal/fleet"
 	"onsale/internal/kafka"
 )
 
@@ -21,6 +23,9 @@ const minSecretLength = 32
 
 // defaultMaxFeeds is lowered where the limit on open files doesn't allow it.
 const defaultMaxFeeds = 15_000
+
+// defaultMaxFeedRate brings 150,000 browsers back in 15 s, and takes one processor.
+const defaultMaxFeedRate = 10_000
 
 // settings is what the roles share. Each has one name: as the flag --kafka, as the
 // environment variable ONSALE_KAFKA, as kafka: in the file that --config names.
@@ -44,6 +49,10 @@ type settings struct {
 	origins       string
 	maxFeeds      int
 	maxFeedsPerIP int
+	maxFeedRate   int
+	procs         int
+	metricsListen string
+	place         *fleet.Place // in a fleet of --procs; nil without one
 	logLevel      string
 
 	paymentProvider string // providerSimulator, which "" is too, or providerStripe
@@ -81,6 +90,9 @@ func (s *settings) flags(names ...string) []cli.Flag {
 		"origins":          s.text("origins", "", "web origins that may open feeds besides our own, as `URL,…`", &s.origins),
 		"max-feeds":        s.number("max-feeds", defaultMaxFeeds, "open feeds at the most, as a `NUMBER`; at the most three quarters of the open files allowed", &s.maxFeeds),
 		"max-feeds-per-ip": s.number("max-feeds-per-ip", 0, "open feeds of one IPv4 address or IPv6 /64 network at the most, as a `NUMBER`; 0 for no such limit, as behind a proxy", &s.maxFeedsPerIP),
+		"max-feed-rate":    s.number("max-feed-rate", defaultMaxFeedRate, "feeds that may be opened a second, as a `NUMBER`; those beyond it wait to be accepted, so that a herd holds up nobody who buys", &s.maxFeedRate),
+		"procs":            s.number("procs", 1, "serve in this `NUMBER` of processes behind one port, which share out the limits on feeds; each dead one is started again, SIGHUP replaces them one by one", &s.procs),
+		"metrics-listen":   s.text("metrics-listen", "", "with --procs: process 1 answers /metrics and /readyz for itself on this `HOST:PORT` too, process 2 on the next port, and so on; port 0 for any", &s.metricsListen),
 		"notify":           s.yesNo("notify", true, "tell of orders by e-mail and webhook too; --notify=false leaves it to onsale notify run", &s.notify),
 		"smtp":             s.text("smtp", "", "hand e-mail in at this `URL`: smtp://user:password@host:587, with STARTTLS unless it is this machine, or smtps://…; none is sent without it", &s.smtp),
 		"mail-from":        s.text("mail-from", "", "`ADDRESS` that e-mail is from, as tickets@example.com or Arena <tickets@example.com>", &s.mailFrom),
@@ -169,7 +181,7 @@ func (s *settings) check(c *cli.Command) error {
 	case !kafkaNames.MatchString(s.kafkaPrefix):
 		return wrong("--kafka-prefix must be up to 100 of a-z, A-Z, 0-9, '.', '_' and '-'")
 	}
-	if err := s.checkPayments(c); err != nil {
+	if err := errors.Join(s.checkPayments(c), s.checkProcesses(c)); err != nil {
 		return err
 	}
 	if _, err := s.log(); err != nil {
@@ -194,7 +206,11 @@ func (s *settings) log() (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
 		return nil, wrong("--log-level %q must be debug, info, warn or error", s.logLevel)
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})), nil
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	if s.place != nil {
+		log = log.With("process", s.place.Slot+1)
+	}
+	return log, nil
 }
 
 func (s *settings) broker() kafka.Broker {

@@ -67,6 +67,15 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"a provider that isn't":      {[]string{"settle", "--payment-provider", "paypal"}, "--payment-provider"},
 		"a Stripe without its key":   {[]string{"serve", "--payment-provider", "stripe"}, "--stripe-key"},
 		"a payment time-out of 5 s":  {[]string{"settle", "--payment-timeout", "5s"}, "--payment-timeout"},
+		"no processes at all":        {[]string{"serve", "--procs", "0"}, "--procs"},
+		"too many processes":         {[]string{"feed", "--procs", "65"}, "--procs"},
+		"processes on a taken port":  {[]string{"serve", "--procs", "2", "--listen", "127.0.0.1:" + port}, "--listen"},
+		"metrics on a taken port":    {[]string{"feed", "--procs", "2", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:" + port}, "--metrics-listen"},
+		"metrics on no port":         {[]string{"feed", "--procs", "2", "--listen", "127.0.0.1:0", "--metrics-listen", "nowhere"}, "--metrics-listen"},
+		"each's metrics of one":      {[]string{"serve", "--metrics-listen", "127.0.0.1:0"}, "--metrics-listen"},
+		"feeds of less than one":     {[]string{"serve", "--procs", "3", "--max-feeds-per-ip", "2"}, "--max-feeds-per-ip"},
+		"feeds at no rate":           {[]string{"feed", "--max-feed-rate", "0"}, "--max-feed-rate"},
+		"processes without a Redis":  {[]string{"serve", "--procs", "2", "--listen", "127.0.0.1:0", "--redis", "redis://127.0.0.1:1/0"}, "--redis"},
 		"a prefix Kafka can't take":  {[]string{"stores", "--kafka-prefix", "a b"}, "--kafka-prefix"},
 		"feeds an address below 0":   {[]string{"feed", "--max-feeds-per-ip", "-1"}, "--max-feeds-per-ip"},
 		"an event without an id":     {[]string{"event", "open"}, "--help"},
@@ -209,8 +218,34 @@ func TestFeedsLeaveRoomForThoseWhoBuy(t *testing.T) {
 		{256, 15_000, doors{96, 32}},
 		{1<<64 - 1, 15_000, doors{15_000, mostOthers}}, // no limit
 	} {
-		if got := doorsFor(test.files, test.wanted); got != test.doors {
+		if got := doorsFor(test.files, test.wanted, roles{front: true, feed: true}); got != test.doors {
 			t.Errorf("%d files, %d feeds wanted: %+v, want %+v", test.files, test.wanted, got, test.doors)
 		}
+	}
+}
+
+func TestAsManyProcessesAreProposedAsItTakes(t *testing.T) {
+	t.Parallel()
+	front, feed := roles{front: true, feed: true}, roles{feed: true}
+	for _, test := range []struct {
+		files  uint64
+		feeds  int
+		role   roles
+		wanted int
+	}{
+		{20_000, 15_000, feed, 1},
+		{20_000, 18_879, feed, 1},
+		{20_000, 18_880, feed, 2},
+		{20_000, 150_000, feed, 9},
+		{20_000, 150_000, front, 11},
+		{1 << 20, 150_000, front, 1},
+		{256, 150_000, feed, mostProcesses},
+	} {
+		if got := processesFor(test.files, test.feeds, test.role); got != test.wanted {
+			t.Errorf("%d feeds at %d files: %d processes, want %d", test.feeds, test.files, got, test.wanted)
+		}
+	}
+	if got := doorsFor(20_000, 18_750, feed); got.feeds != 18_750 || got.others < 600 {
+		t.Errorf("an eighth of 150,000 feeds at 20,000 files: %+v", got)
 	}
 }

@@ -35,11 +35,41 @@ func CPUOf(pid int) (used time.Duration) {
 // CPU returns the CPU time that the server has used; 0 where there is no /proc.
 func (s *Server) CPU() time.Duration { return CPUOf(s.process.Pid) }
 
+// PID is the server's process id.
+func (s *Server) PID() int { return s.process.Pid }
+
+// ResidentBytes is the memory that a process and its children have resident; 0 where
+// there is no /proc.
+func ResidentBytes(pid int) (sum int64) {
+	for _, stat := range readStats() {
+		if stat.pid == pid || stat.parent == pid {
+			sum += stat.pages * int64(os.Getpagesize())
+		}
+	}
+	return sum
+}
+
+// OpenFiles is how many files a process and its children have open; 0 where there is no /proc.
+func OpenFiles(pid int) (sum int) {
+	for _, stat := range readStats() {
+		if stat.pid != pid && stat.parent != pid {
+			continue
+		}
+		if folder, err := os.Open(filepath.Join("/proc", strconv.Itoa(stat.pid), "fd")); err == nil { // else it has ended
+			names, _ := folder.Readdirnames(-1) // those that were read before it ended
+			_ = folder.Close()
+			sum += len(names)
+		}
+	}
+	return sum
+}
+
 // procStat is a process as /proc/PID/stat has it.
 type procStat struct {
 	pid, parent int
 	name        string
 	used        time.Duration
+	pages       int64 // resident
 }
 
 func readStats() []procStat {
@@ -68,16 +98,16 @@ func parseStat(text string) (procStat, bool) {
 		return procStat{}, false
 	}
 	fields := strings.Fields(rest[end+1:])
-	const parent, user, system = 1, 11, 12 // counted from the state
-	if len(fields) <= system {
+	const parent, user, system, resident = 1, 11, 12, 21 // counted from the state
+	if len(fields) <= resident {
 		return procStat{}, false
 	}
-	var n [4]int
-	for i, field := range []string{head, fields[parent], fields[user], fields[system]} {
+	var n [5]int
+	for i, field := range []string{head, fields[parent], fields[user], fields[system], fields[resident]} {
 		var err error
 		if n[i], err = strconv.Atoi(field); err != nil {
 			return procStat{}, false
 		}
 	}
-	return procStat{pid: n[0], parent: n[1], name: rest[:end], used: time.Duration(n[2]+n[3]) * clockTick}, true
+	return procStat{pid: n[0], parent: n[1], name: rest[:end], used: time.Duration(n[2]+n[3]) * clockTick, pages: int64(n[4])}, true
 }

@@ -20,6 +20,7 @@ import (
 	"onsale/bench"
 	benchengine "onsale/bench/engine"
 	"onsale/bench/faults"
+	benchfeed "onsale/bench/feed"
 	benchsettle "onsale/bench/settle"
 	"onsale/internal/crashpoint"
 )
@@ -84,7 +85,7 @@ func command() *cli.Command {
 			orderCommand(),
 			deadLettersCommand(),
 			ticketCommand(),
-			bench.Command(benchengine.Command(), benchsettle.Command(), faults.Command(), faults.BrokerCommand()),
+			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command(), faults.BrokerCommand()),
 			notifyCommand(),
 			storesCommand(),
 			paysimCommand(),

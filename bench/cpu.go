@@ -38,15 +38,25 @@ func (s *Server) CPU() time.Duration { return CPUOf(s.process.Pid) }
 // PID is the server's process id.
 func (s *Server) PID() int { return s.process.Pid }
 
-// ResidentBytes is the memory that a process and its children have resident; 0 where
-// there is no /proc.
-func ResidentBytes(pid int) (sum int64) {
+// Resident is the memory, in bytes, that a process and its children have resident: what is
+// each one's own, and the most that one of them has of files, such as the program itself,
+// which they share with each other. 0 where there is no /proc.
+func Resident(pid int) (own, shared int64) {
 	for _, stat := range readStats() {
-		if stat.pid == pid || stat.parent == pid {
-			sum += stat.pages * int64(os.Getpagesize())
+		if stat.pid != pid && stat.parent != pid {
+			continue
 		}
+		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(stat.pid), "statm"))
+		fields := strings.Fields(string(text))
+		if err != nil || len(fields) < 3 { // it has ended
+			continue
+		}
+		all, _ := strconv.ParseInt(fields[1], 10, 64) // the kernel writes numbers
+		files, _ := strconv.ParseInt(fields[2], 10, 64)
+		own += (all - files) * int64(os.Getpagesize())
+		shared = max(shared, files*int64(os.Getpagesize()))
 	}
-	return sum
+	return own, shared
 }
 
 // OpenFiles is how many files a process and its children have open; 0 where there is no /proc.
@@ -69,7 +79,6 @@ type procStat struct {
 	pid, parent int
 	name        string
 	used        time.Duration
-	pages       int64 // resident
 }
 
 func readStats() []procStat {
@@ -98,16 +107,16 @@ func parseStat(text string) (procStat, bool) {
 		return procStat{}, false
 	}
 	fields := strings.Fields(rest[end+1:])
-	const parent, user, system, resident = 1, 11, 12, 21 // counted from the state
-	if len(fields) <= resident {
+	const parent, user, system = 1, 11, 12 // counted from the state
+	if len(fields) <= system {
 		return procStat{}, false
 	}
-	var n [5]int
-	for i, field := range []string{head, fields[parent], fields[user], fields[system], fields[resident]} {
+	var n [4]int
+	for i, field := range []string{head, fields[parent], fields[user], fields[system]} {
 		var err error
 		if n[i], err = strconv.Atoi(field); err != nil {
 			return procStat{}, false
 		}
 	}
-	return procStat{pid: n[0], parent: n[1], name: rest[:end], used: time.Duration(n[2]+n[3]) * clockTick, pages: int64(n[4])}, true
+	return procStat{pid: n[0], parent: n[1], name: rest[:end], used: time.Duration(n[2]+n[3]) * clockTick}, true
 }

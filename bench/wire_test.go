@@ -110,7 +110,7 @@ func TestAWrongAnswerEndsTheMeasurement(t *testing.T) {
 
 func TestCPUTimeIsReadWhateverAProgramIsCalled(t *testing.T) {
 	t.Parallel()
-	s, ok := parseStat("12 (a) b (c)) S 7 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 900 4096000 77")
+	s, ok := parseStat("12 (a) b (c)) S 7 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 1 0 0")
 	if !ok || s.pid != 12 || s.parent != 7 || s.name != "a) b (c)" || s.used != 2*time.Second {
 		t.Errorf("read as %+v, %v", s, ok)
 	}

@@ -25,8 +25,9 @@ func (r *run) churn(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for began := time.Now(); time.Since(began) < r.cfg.Churn; {
-			if err := pause(ctx, min(churnLook, r.cfg.Churn/4)); err != nil {
+		began := time.Now()
+		for look := range churnLooks {
+			if err := pause(ctx, time.Until(began.Add(r.cfg.Churn*time.Duration(look+1)/churnLooks))); err != nil {
 				return err
 			}
 			at := time.Since(began)

@@ -97,15 +97,33 @@ func runCrowd(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	tasks := make(chan asked, 1)
-	go c.loop(tasks) // ends with the process, whose only work it is
-	return serveTasks(in, out, func(t task) outcome {
-		answer := make(chan outcome)
-		tasks <- asked{t, answer}
+	tasks, ended := make(chan asked, 1), make(chan struct{})
+	wake := func() {
 		one := [8]byte{1}
 		_, _ = unix.Write(c.wake, one[:]) // it can't fail, and if it did the loop looks up by itself
+	}
+	go func() { // ends with the tasks, and is waited for
+		defer close(ended)
+		c.loop(tasks)
+	}()
+	err = serveTasks(in, out, func(t task) outcome {
+		answer := make(chan outcome)
+		tasks <- asked{t, answer}
+		wake()
 		return <-answer
 	})
+	close(tasks)
+	wake()
+	<-ended
+	return errors.Join(err, c.close())
+}
+
+// close closes everything that the loop had.
+func (c *crowd) close() error {
+	for _, cl := range append(c.feeds, c.bare...) {
+		c.end(cl)
+	}
+	return errors.Join(unix.Close(c.epoll), unix.Close(c.wake))
 }
 
 // asked is a task, and where its answer goes.
@@ -114,7 +132,8 @@ type asked struct {
 	answer chan<- outcome
 }
 
-// loop serves the connections, and begins a task whenever none is under way.
+// loop serves the connections, and begins a task whenever none is under way. It returns
+// when the tasks are closed.
 func (c *crowd) loop(tasks <-chan asked) {
 	var current asked
 	var done func() *outcome // nil while there is no task; returns nil until it is done
@@ -131,8 +150,11 @@ func (c *crowd) loop(tasks <-chan asked) {
 		c.work()
 		if done == nil {
 			select {
-			case current = <-tasks:
-				done = c.begin(current.task)
+			case next, more := <-tasks:
+				if !more {
+					return
+				}
+				current, done = next, c.begin(next.task)
 			default:
 			}
 		}

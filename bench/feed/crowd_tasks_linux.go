@@ -155,6 +155,10 @@ func (c *crowd) deafen(count int) *outcome {
 			return failed(err)
 		}
 		cl.deaf = true
+		// What was promised to the server stays so, but it is promised no more.
+		if err := unix.SetsockoptInt(cl.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 0); err != nil {
+			return failed(err)
+		}
 		for range fillings {
 			if err := write(cl.fd, resume); err != nil {
 				break // it is closed; rousing it will tell

@@ -10,8 +10,13 @@ import (
 	"onsale/internal/contest"
 )
 
-// deafShare is the part of the feeds that stop reading altogether.
-const deafShare = 0.01
+const (
+	// deafShare is the part of the feeds that stop reading altogether.
+	deafShare = 0.01
+	// restFactor is how many times as long as an update took nothing is sent after it: the
+	// feed takes such a rest, and an update that falls into it would wait.
+	restFactor = 3
+)
 
 // fanOut measures how long it takes until everybody has one update: those of the feed,
 // plain sockets that a bare loop writes the same bytes to, and those of the feed while
@@ -22,7 +27,7 @@ func (r *run) fanOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f := &fanOutContest{run: r, floors: floors, p99: contest.Figures{}}
+	f := &fanOutContest{run: r, floors: floors, p99: contest.Figures{}, stalledShare: 1}
 	figures, err := contest.Run(ctx, r.cfg.Rounds, []contest.Contestant{
 		{Name: "fanout", Work: f.feed}, {Name: "fanout_floor", Work: f.floor}, {Name: "fanout_stalled", Work: f.stalled},
 	}, func(round int, name string, figure float64) {
@@ -37,6 +42,7 @@ func (r *run) fanOut(ctx context.Context) error {
 	}
 	r.figure("update", float64(len(f.frame)), "bytes")
 	r.ratio("fanout_vs_floor", figures.Ratio("fanout", "fanout_floor"))
+	r.ratio("stalled", min(1, f.stalledShare))
 	r.ratio("stall_effect", f.p99.Ratio("fanout_stalled", "fanout"))
 	_, err = r.crowds.ask(ctx, func(int) task { return task{Do: doClose} })
 	return err
@@ -82,6 +88,9 @@ type fanOutContest struct {
 	floors team
 	frame  []byte          // what the last update sent to each client
 	p99    contest.Figures // ms until 99 of 100 had the update, by contestant
+	last   time.Duration   // how long the last update took
+
+	stalledShare float64 // of those who don't read the part that had stalled, in the worst round
 }
 
 // feed holds one admission, and waits until all feeds have shown it.
@@ -114,9 +123,11 @@ func (f *fanOutContest) stalled(ctx context.Context, round int) (ms float64, err
 	for _, o := range deafened {
 		deaf += o.Count
 	}
-	if err := f.house.fleet.untilStalls(ctx, before+float64(deaf)); err != nil {
+	have, err := f.house.fleet.untilStalls(ctx, before+float64(deaf))
+	if err != nil {
 		return 0, err
 	}
+	f.stalledShare = min(f.stalledShare, (have-before)/float64(deaf))
 	ms, err = f.update(ctx, "fanout_stalled", round, false, f.cfg.Conns-deaf, f.buyers.one)
 	if err != nil {
 		return 0, err
@@ -127,6 +138,9 @@ func (f *fanOutContest) stalled(ctx context.Context, round int) (ms float64, err
 
 // update sends an update, and returns how long it took until all who should have it do.
 func (f *fanOutContest) update(ctx context.Context, name string, round int, bare bool, want int, send func() error) (ms float64, err error) {
+	if err := pause(ctx, restFactor*f.last); err != nil {
+		return 0, err
+	}
 	if _, err := f.crowds.ask(ctx, func(int) task { return task{Do: doArm, Bare: bare} }); err != nil {
 		return 0, err
 	}
@@ -154,5 +168,6 @@ func (f *fanOutContest) update(ctx context.Context, name string, round int, bare
 	if round > 0 {
 		f.p99[name] = append(f.p99[name], took.ms(99))
 	}
-	return float64(last-began.UnixNano()) / 1e6, nil
+	f.last = time.Duration(last - began.UnixNano())
+	return float64(f.last) / 1e6, nil
 }

@@ -113,6 +113,7 @@ type run struct {
 	crowds team
 	buyers *buyers
 	report *bench.Report
+	empty  float64 // the feed's memory before anybody came, in bytes
 }
 
 // Run opens that many feeds on an Onsale of its own and measures what they cost and how

@@ -48,12 +48,15 @@ func (f *fleet) cpu() (sum time.Duration) {
 	return sum
 }
 
-// resident is the memory of all processes, in bytes.
-func (f *fleet) resident() (sum float64) {
+// resident is the memory of all processes, in bytes. The program, which they share, is in
+// memory once and counts once.
+func (f *fleet) resident() float64 {
+	var sum, program int64
 	for _, s := range f.servers {
-		sum += float64(bench.ResidentBytes(s.PID()))
+		own, shared := bench.Resident(s.PID())
+		sum, program = sum+own, max(program, shared)
 	}
-	return sum
+	return float64(sum + program)
 }
 
 // files is how many files all processes have open.

@@ -27,7 +27,8 @@ func (r *run) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.figure("bytes_empty", r.house.fleet.resident()/float64(r.cfg.Procs), "bytes a process")
+	r.empty = r.house.fleet.resident()
+	r.figure("bytes_empty", r.empty, "bytes")
 	size := max(2, 1+int(float64(r.cfg.Conns)/(crowdShare*float64(room))))
 	if r.crowds, err = startTeam("crowd", size, r.cfg.Status); err != nil {
 		return err
@@ -66,7 +67,7 @@ func (r *run) idle(ctx context.Context) error {
 	resident := r.house.fleet.resident()
 	conns := float64(r.cfg.Conns)
 	r.ratio("bytes_per_conn", resident/conns)
-	r.figure("bytes_per_further_conn", (resident-r.report.Figures["bytes_empty"].Value*float64(r.cfg.Procs))/conns, "bytes")
+	r.figure("bytes_per_further_conn", (resident-r.empty)/conns, "bytes")
 	r.figure("files", r.house.fleet.files(), "files")
 	return nil
 }

@@ -11,8 +11,8 @@ const (
 	churnRate = 20
 	// churnTime is how long a client stays, on average, while they come and go.
 	churnTime = 2 * time.Minute
-	// churnLook is how often memory and files are looked at meanwhile.
-	churnLook = 2 * time.Second
+	// churnLooks is how often memory and files are looked at meanwhile.
+	churnLooks = 40
 	// herdPatience is how long a herd may take until all of it is back.
 	herdPatience = 5 * time.Minute
 )

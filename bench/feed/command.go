@@ -23,7 +23,7 @@ func Command() *cli.Command {
 			&cli.IntFlag{Name: "rounds", Value: defaultRounds, Usage: "`ROUNDS` of the fan-out that count"},
 			&cli.DurationFlag{Name: "lasting", Value: defaultLasting, Usage: "the `TIME` that holds are asked for, without a herd and with one"},
 			&cli.Float64Flag{Name: "rate", Value: defaultRate, Usage: "`HOLDS` a second meanwhile"},
-			&cli.DurationFlag{Name: "idle", Value: defaultIdle, Usage: "the `TIME` that nothing happens while CPU time is counted; a heartbeat takes 20s"},
+			&cli.DurationFlag{Name: "idle", Value: defaultIdle, Usage: "the `TIME` that nothing happens while CPU time is counted; a heartbeat takes 30s"},
 			&cli.DurationFlag{Name: "churn", Usage: "the `TIME` that clients come and go, such as 5m (default: they don't)"},
 			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
 		},

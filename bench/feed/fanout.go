@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"onsale/bench"
 	"onsale/internal/contest"
 )
 
@@ -27,7 +28,7 @@ func (r *run) fanOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f := &fanOutContest{run: r, floors: floors, p99: contest.Figures{}, stalledShare: 1}
+	f := &fanOutContest{run: r, floors: floors, p99: contest.Figures{}, cost: contest.Figures{}, stalledShare: 1}
 	figures, err := contest.Run(ctx, r.cfg.Rounds, []contest.Contestant{
 		{Name: "fanout", Work: f.feed}, {Name: "fanout_floor", Work: f.floor}, {Name: "fanout_stalled", Work: f.stalled},
 	}, func(round int, name string, figure float64) {
@@ -39,10 +40,12 @@ func (r *run) fanOut(ctx context.Context) error {
 	for name := range figures {
 		r.figure(name, figures.Median(name), "ms")
 		r.figure(name+"_p99", f.p99.Median(name), "ms")
+		r.figure(name+"_cpu", f.cost.Median(name), "ms of CPU time")
 	}
 	r.figure("update", float64(len(f.frame)), "bytes")
 	r.ratio("fanout_vs_floor", figures.Ratio("fanout", "fanout_floor"))
 	r.ratio("stalled", min(1, f.stalledShare))
+	r.ratio("fanout_cpu_vs_floor", f.cost.Ratio("fanout", "fanout_floor"))
 	r.ratio("stall_effect", f.p99.Ratio("fanout_stalled", "fanout"))
 	_, err = r.crowds.ask(ctx, func(int) task { return task{Do: doClose} })
 	return err
@@ -88,18 +91,39 @@ type fanOutContest struct {
 	floors team
 	frame  []byte          // what the last update sent to each client
 	p99    contest.Figures // ms until 99 of 100 had the update, by contestant
+	cost   contest.Figures // ms of CPU time of whoever sends it, by contestant
 	last   time.Duration   // how long the last update took
 
 	stalledShare float64 // of those who don't read the part that had stalled, in the worst round
 }
 
+// cpu is the CPU time that whoever sends an update has used.
+func (f *fanOutContest) cpu(bare bool) (sum time.Duration) {
+	if !bare {
+		return f.house.fleet.cpu()
+	}
+	for _, w := range f.floors {
+		sum += bench.CPUOf(w.pid)
+	}
+	return sum
+}
+
+// rest leaves the feed alone for as long as it takes a rest itself.
+func (f *fanOutContest) rest(ctx context.Context) error { return pause(ctx, restFactor*f.last) }
+
 // feed holds one admission, and waits until all feeds have shown it.
 func (f *fanOutContest) feed(ctx context.Context, round int) (ms float64, err error) {
+	if err := f.rest(ctx); err != nil {
+		return 0, err
+	}
 	return f.update(ctx, "fanout", round, false, f.cfg.Conns, f.buyers.one)
 }
 
 // floor has the bare loops write what the feed wrote last.
 func (f *fanOutContest) floor(ctx context.Context, round int) (ms float64, err error) {
+	if err := f.rest(ctx); err != nil {
+		return 0, err
+	}
 	return f.update(ctx, "fanout_floor", round, true, f.cfg.Conns, func() error {
 		_, err := f.floors.ask(ctx, func(int) task { return task{Do: doSend, Bytes: f.frame} })
 		return err
@@ -108,6 +132,9 @@ func (f *fanOutContest) floor(ctx context.Context, round int) (ms float64, err e
 
 // stalled is feed while some don't read at all.
 func (f *fanOutContest) stalled(ctx context.Context, round int) (ms float64, err error) {
+	if err := f.rest(ctx); err != nil {
+		return 0, err
+	}
 	crowds := len(f.crowds)
 	before, err := f.house.fleet.stalls(ctx)
 	if err != nil {
@@ -138,13 +165,10 @@ func (f *fanOutContest) stalled(ctx context.Context, round int) (ms float64, err
 
 // update sends an update, and returns how long it took until all who should have it do.
 func (f *fanOutContest) update(ctx context.Context, name string, round int, bare bool, want int, send func() error) (ms float64, err error) {
-	if err := pause(ctx, restFactor*f.last); err != nil {
-		return 0, err
-	}
 	if _, err := f.crowds.ask(ctx, func(int) task { return task{Do: doArm, Bare: bare} }); err != nil {
 		return 0, err
 	}
-	began := time.Now()
+	began, used := time.Now(), f.cpu(bare)
 	if err := send(); err != nil {
 		return 0, fmt.Errorf("send an update: %w", err)
 	}
@@ -165,9 +189,14 @@ func (f *fanOutContest) update(ctx context.Context, name string, round int, bare
 	if !bare {
 		f.frame = serverFrame(websocket.TextMessage, outcomes[0].Frame)
 	}
+	f.last = time.Duration(last - began.UnixNano())
 	if round > 0 {
 		f.p99[name] = append(f.p99[name], took.ms(99))
+		beats := f.report.Ratios["idle_cpu"] // cores, that the feed takes anyway
+		if bare {
+			beats = 0
+		}
+		f.cost[name] = append(f.cost[name], max(0, (f.cpu(bare)-used).Seconds()-beats*time.Since(began).Seconds())*1e3)
 	}
-	f.last = time.Duration(last - began.UnixNano())
 	return float64(f.last) / 1e6, nil
 }

@@ -27,6 +27,7 @@ const (
 // its input does, and never outlives us.
 type worker struct {
 	name  string
+	pid   int
 	tasks io.WriteCloser
 	kill  func() error
 	ended <-chan error
@@ -57,7 +58,7 @@ func startWorker(kind string, status io.Writer) (*worker, error) {
 	if w.ended, err = leash.Start(command, syscall.SIGKILL); err != nil {
 		return nil, fmt.Errorf("start a %s: %w", kind, err)
 	}
-	w.kill = command.Process.Kill
+	w.kill, w.pid = command.Process.Kill, command.Process.Pid
 	return w, nil
 }
 

@@ -15,10 +15,10 @@ func TestMemoryIsGivenBackOnceAfterAHerd(t *testing.T) {
 			t.Fatal("memory is given back again, though nobody came")
 		}
 	}
-	if trim.due(12_100 + trimAfter - 1); trim.due(12_100 + trimAfter - 1) {
-		t.Error("memory is given back for few")
-	}
-	if !trim.due(12_100+trimAfter) && !trim.due(12_100+trimAfter) {
-		t.Error("memory is not given back after the next herd")
+	few, enough := 12_100+trimAfter-1, 12_100+trimAfter
+	for step, due := range map[int]bool{few: false, enough: true} {
+		if trim := (trimmer{entered: step, trimmed: 12_100}); trim.due(step) != due {
+			t.Errorf("after %d more, and none of late: due is %v", step-12_100, !due)
+		}
 	}
 }

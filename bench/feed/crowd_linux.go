@@ -20,7 +20,6 @@ type crowd struct {
 	epoll   int
 	wake    int // an eventfd: a task waits
 	path    string
-	hosts   []string // of the targets
 	feeds   []*client
 	bare    []*client
 	unborn  []*client // that wait to be opened

@@ -231,7 +231,7 @@ func (c *crowd) check(server *onsale.FeedSnapshot) *outcome {
 		if err == nil {
 			o.Count++
 		} else if len(o.Broken) < maxBroken {
-			o.Broken = append(o.Broken, err.Error())
+			o.Broken = append(o.Broken, fmt.Sprintf("%.200s", err)) // it may show a whole section
 		}
 	}
 	return o

@@ -56,7 +56,7 @@ func (f *floor) accept(count int) error {
 	for len(f.sockets) < count {
 		fd, _, err := unix.Accept4(f.listener, unix.SOCK_CLOEXEC)
 		switch {
-		case err == unix.EINTR: //nolint:errorlint // a bare errno
+		case err == unix.EINTR:
 		case err != nil:
 			return err
 		default:

@@ -87,12 +87,12 @@ func (w *worker) ask(ctx context.Context, t task) (o outcome, err error) {
 	return o, nil
 }
 
-// stop ends the worker and waits for it. How it ends is no news: it keeps nothing.
+// stop ends the worker and waits for it.
 func (w *worker) stop() {
 	_ = w.tasks.Close()
 	late := time.AfterFunc(endWithin, func() { _ = w.kill() })
 	defer late.Stop()
-	<-w.ended
+	<-w.ended //nolint:errcheck // how it ends is no news: it keeps nothing
 }
 
 // team is workers of a kind.

@@ -9,6 +9,9 @@ package checkout
 // Redis is settled here, not by the order's news alone: their reader leaves an event that
 // is being laid anew to recovery, which looks into pins, and a sold hold is none. This one
 // waits until the stock is laid.
+//
+// What was made and told comes back to be looked at, since it may fail later; then nothing
+// is paid and nothing told.
 
 import (
 	"context"
@@ -23,6 +26,7 @@ import (
 
 	"onsale"
 	"onsale/holds"
+	"onsale/internal/crashpoint"
 	"onsale/internal/kafka"
 	"onsale/internal/lifecycle"
 )
@@ -50,6 +54,8 @@ type RefundBook interface {
 	EndRefund(ctx context.Context, result onsale.RefundResult) (*onsale.OrderNews, error)
 	PutRefundBack(ctx context.Context, id onsale.RefundID, pause time.Duration) error
 	RefundTold(ctx context.Context, id onsale.RefundID) error
+	RefundStands(ctx context.Context, id onsale.RefundID) error
+	RefundFailed(ctx context.Context, id onsale.RefundID, why string) error
 }
 
 // PaysBack is a payment provider as a refunder needs it.
@@ -58,6 +64,9 @@ type PaysBack interface {
 	// it is called, the money is paid back once at the most, and each definite answer is
 	// the same. An error means that what happened is unknown.
 	Refund(ctx context.Context, refund onsale.Refund) (onsale.RefundResult, error)
+	// LookUpRefund returns what has become of a refund, and pays nothing back. What was made
+	// is refused if it has failed since; found is false if the provider has none of the id.
+	LookUpRefund(ctx context.Context, refund onsale.Refund) (result onsale.RefundResult, found bool, err error)
 }
 
 // RefunderConfig says what a refunder works with. All but Metrics and Log are needed.
@@ -125,7 +134,11 @@ func (r *Refunder) round(ctx context.Context) error {
 
 // work takes a refund as far as it comes; if that is not to its end, it is put back.
 func (r *Refunder) work(ctx context.Context, d onsale.DueRefund) {
-	err := r.end(ctx, d)
+	step := r.end
+	if d.Told {
+		step = r.lookAgain
+	}
+	err := step(ctx, d)
 	if err == nil {
 		return
 	}
@@ -175,7 +188,35 @@ func (r *Refunder) end(ctx context.Context, d onsale.DueRefund) error {
 	if err := r.tell(ending, news); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.BeforeRefundIsTold)
 	return r.cfg.Book.RefundTold(ending, d.ID)
+}
+
+// lookAgain asks whether a refund that was made still stands; persist/refund_fail.go says why.
+func (r *Refunder) lookAgain(ctx context.Context, d onsale.DueRefund) error {
+	asking, cancel := context.WithTimeout(ctx, refundAskTime)
+	defer cancel()
+	result, found, err := r.cfg.Provider.LookUpRefund(asking, d.Refund)
+	if err != nil {
+		return fmt.Errorf("ask the provider whether it stands: %w", err)
+	}
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundTellTime)
+	defer cancel()
+	switch {
+	case !found: // which no provider should say; it is asked again, and somebody told
+		r.count("not_found")
+		r.cfg.Log.Error("the provider doesn't know a refund that it has made", "refund", d.ID, "order", d.Order, "payment", d.Reference)
+	case result.ID != d.ID:
+		return fmt.Errorf("the provider answers about refund %q", result.ID)
+	case result.Outcome == onsale.RefundRefused:
+		if err := r.cfg.Book.RefundFailed(noting, d.ID, result.Reason); err != nil {
+			return err
+		}
+		r.count("failed")
+		r.cfg.Log.Error("a refund has failed after it was made: its money is here again, its tickets are void", "refund", d.ID, "order", d.Order, "reason", result.Reason)
+		return nil
+	}
+	return r.cfg.Book.RefundStands(noting, d.ID)
 }
 
 // answer is the provider's definite answer; an error means that it is still unknown.
@@ -188,6 +229,7 @@ func (r *Refunder) answer(ctx context.Context, d onsale.DueRefund) (onsale.Refun
 	}
 	asking, cancel := context.WithTimeout(ctx, refundAskTime)
 	defer cancel()
+	crashpoint.Reach(crashpoint.BeforePayingBack)
 	result, err := r.cfg.Provider.Refund(asking, d.Refund)
 	switch {
 	case err != nil:
@@ -195,6 +237,7 @@ func (r *Refunder) answer(ctx context.Context, d onsale.DueRefund) (onsale.Refun
 	case result.ID != d.ID || result.Outcome != onsale.RefundMade && result.Outcome != onsale.RefundRefused:
 		return result, fmt.Errorf("the provider answers %q of refund %q", result.Outcome, result.ID)
 	}
+	crashpoint.Reach(crashpoint.AfterPayingBack)
 	return result, nil
 }
 

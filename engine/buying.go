@@ -154,22 +154,25 @@ func (s *Shop) checkout(r *request) error {
 
 // paymentWebhook takes the provider's answer to a charge, when it comes by itself.
 // It is handed to settlement, which takes each answer once however often it comes.
+// A refund that may have failed is looked at: the provider is asked, as always.
 // What says nothing of an order of ours is taken too: sent again, it would say no more.
 func (s *Shop) paymentWebhook(r *request) error {
 	if s.Notices == nil {
 		return onsale.Refuse(onsale.CodeForbidden, "no webhook secret is set here")
 	}
 	signature := string(r.ctx.Request.Header.Peek(s.Notices.Header()))
-	result, err := s.Notices.Read(signature, r.ctx.PostBody(), time.Now())
+	notice, err := s.Notices.Read(signature, r.ctx.PostBody(), time.Now())
 	switch {
 	case onsale.CodeOf(err) == onsale.CodeUnauthenticated:
 		return onsale.Refuse(onsale.CodeUnauthenticated, "the notice is not signed by the payment provider, or too old")
 	case err != nil:
 		return err
-	case result == nil:
-		return r.noContent()
+	case notice.Charge != nil:
+		err = s.Till.ReportResult(r.context(), *notice.Charge)
+	case notice.Refund != "":
+		err = s.Store.LookAtRefund(r.context(), notice.Refund)
 	}
-	if err := s.Till.ReportResult(r.context(), *result); err != nil {
+	if err != nil {
 		return err
 	}
 	return r.noContent()

@@ -47,6 +47,7 @@ var statusOf = map[onsale.Code]int{
 	onsale.CodeHoldPinned:       http.StatusConflict,
 	onsale.CodeBadTransition:    http.StatusConflict,
 	onsale.CodeNotRefundable:    http.StatusConflict,
+	onsale.CodeAmbiguousRefund:  http.StatusConflict,
 	onsale.CodeTicketVoid:       http.StatusConflict,
 	onsale.CodeTicketBlocked:    http.StatusConflict,
 	onsale.CodeTicketReissued:   http.StatusConflict,

@@ -24,6 +24,7 @@ type client struct {
 	deaf   bool // doesn't read
 	going  bool // has said goodbye: that it ends is no news
 	round  int  // that it was marked in
+	fails  int  // how often it could not be opened, one time after the other
 	target *unix.SockaddrInet4
 	source *unix.SockaddrInet4
 	host   string
@@ -45,8 +46,10 @@ const (
 const wakeSlot = int32(1<<31 - 1)
 
 const (
-	// reopenPause is around which a client that was cut comes back, as the feed's reference client does.
-	reopenPause = 500 * time.Millisecond
+	// reopenPause is around which a client that was cut comes back. It doubles with each
+	// failure, so often at the most: to 8 s.
+	reopenPause     = 500 * time.Millisecond
+	reopenDoublings = 4
 	// upgradeKey is any 16 bytes in base 64: nothing here checks the answer to it.
 	upgradeKey = "b25zYWxlIGlzIHNvbGQuLg=="
 )
@@ -246,7 +249,7 @@ func (c *crowd) text(cl *client, payload []byte) {
 		}
 	case frame.Snapshot != nil:
 		if cl.state == greeted {
-			cl.state = live
+			cl.state, cl.fails = live, 0
 			c.opening--
 			c.open++
 			c.opened++
@@ -281,9 +284,10 @@ func (c *crowd) lost(cl *client, err error) {
 		c.dropped++
 	default:
 		c.failed++
+		cl.fails++
 	}
 	c.why = err.Error()
-	c.again(cl, reopenPause)
+	c.again(cl, reopenPause<<min(cl.fails, reopenDoublings))
 }
 
 // end closes a connection.
@@ -301,7 +305,7 @@ func (c *crowd) end(cl *client) {
 	if cl.fd >= 0 {
 		_ = unix.Close(cl.fd) // which also takes it out of the epoll
 	}
-	*cl = client{slot: cl.slot, bare: cl.bare, round: cl.round, target: cl.target, source: cl.source, host: cl.host}
+	*cl = client{slot: cl.slot, bare: cl.bare, round: cl.round, fails: cl.fails, target: cl.target, source: cl.source, host: cl.host}
 }
 
 // cut ends a connection without a word, as a machine does that loses power: nothing waits

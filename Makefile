@@ -62,6 +62,11 @@ bench-settle: build ## orders a second from Kafka to tickets, in batches and sin
 	@deploy/install redis postgres
 	build/onsale bench settle --json build/bench/settle.json $(ARGS)
 
+.PHONY: bench-feed
+bench-feed: build ## 150,000 browsers on one machine: memory, fan-out, herds, churn; about 10 minutes and 6 GB; build/bench/feed.json
+	@deploy/install redis postgres
+	build/onsale bench feed --json build/bench/feed.json $(or $(ARGS),--conns 150000 --churn 5m)
+
 ##@ Prove
 
 .PHONY: test

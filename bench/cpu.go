@@ -35,6 +35,45 @@ func CPUOf(pid int) (used time.Duration) {
 // CPU returns the CPU time that the server has used; 0 where there is no /proc.
 func (s *Server) CPU() time.Duration { return CPUOf(s.process.Pid) }
 
+// PID is the server's process id.
+func (s *Server) PID() int { return s.process.Pid }
+
+// Resident is the memory, in bytes, that a process and its children have resident: what is
+// each one's own, and the most that one of them has of files, such as the program itself,
+// which they share with each other. 0 where there is no /proc.
+func Resident(pid int) (own, shared int64) {
+	for _, stat := range readStats() {
+		if stat.pid != pid && stat.parent != pid {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(stat.pid), "statm"))
+		fields := strings.Fields(string(text))
+		if err != nil || len(fields) < 3 { // it has ended
+			continue
+		}
+		all, _ := strconv.ParseInt(fields[1], 10, 64) // the kernel writes numbers
+		files, _ := strconv.ParseInt(fields[2], 10, 64)
+		own += (all - files) * int64(os.Getpagesize())
+		shared = max(shared, files*int64(os.Getpagesize()))
+	}
+	return own, shared
+}
+
+// OpenFiles is how many files a process and its children have open; 0 where there is no /proc.
+func OpenFiles(pid int) (sum int) {
+	for _, stat := range readStats() {
+		if stat.pid != pid && stat.parent != pid {
+			continue
+		}
+		if folder, err := os.Open(filepath.Join("/proc", strconv.Itoa(stat.pid), "fd")); err == nil { // else it has ended
+			names, _ := folder.Readdirnames(-1) // those that were read before it ended
+			_ = folder.Close()
+			sum += len(names)
+		}
+	}
+	return sum
+}
+
 // procStat is a process as /proc/PID/stat has it.
 type procStat struct {
 	pid, parent int

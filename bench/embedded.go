@@ -45,7 +45,10 @@ type Server struct {
 	ended   <-chan error // how it ended, once
 }
 
-var servingLine = regexp.MustCompile(`^serving (http://\S+)`)
+var (
+	servingLine = regexp.MustCompile(`^serving (http://\S+)`)
+	servingLog  = regexp.MustCompile(`msg=serving .*url=(http://\S+)`)
+)
 
 // startEmbedded starts an Onsale and returns when it serves. What it says goes to
 // status.
@@ -67,7 +70,37 @@ func (e *embedded) stop() error {
 
 // StartServer starts the binary with a command that prints "serving" and its URL, and
 // returns when it does. What it says besides goes to status.
-func StartServer(ctx context.Context, name string, status io.Writer, env []string, args ...string) (s *Server, err error) {
+func StartServer(ctx context.Context, name string, status io.Writer, env []string, args ...string) (*Server, error) {
+	return start(ctx, name, env, args, func(command *exec.Cmd) (io.Reader, error) {
+		command.Stderr = status
+		return command.StdoutPipe()
+	}, func(line string) string {
+		if m := servingLine.FindStringSubmatch(line); m != nil {
+			return m[1]
+		}
+		return ""
+	})
+}
+
+// StartRole starts a role of Onsale, whose log says where it serves, and returns when it
+// does. What it warns of goes to status.
+func StartRole(ctx context.Context, name string, status io.Writer, env []string, args ...string) (*Server, error) {
+	return start(ctx, name, env, args, func(command *exec.Cmd) (io.Reader, error) {
+		return command.StderrPipe()
+	}, func(line string) string {
+		if m := servingLog.FindStringSubmatch(line); m != nil {
+			return m[1]
+		}
+		if !strings.Contains(line, " level=INFO ") {
+			fmt.Fprintf(status, "%s: %s\n", name, line)
+		}
+		return ""
+	})
+}
+
+// start starts the binary and returns when hear, which is told each line of the output
+// that tap opens, has returned a URL.
+func start(ctx context.Context, name string, env, args []string, tap func(*exec.Cmd) (io.Reader, error), hear func(line string) (url string)) (s *Server, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the onsale binary: %w", err)
@@ -76,8 +109,7 @@ func StartServer(ctx context.Context, name string, status io.Writer, env []strin
 	command := exec.Command(self, args...)
 	command.Env = append(withoutSettings(os.Environ()), env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us, who then stop it
-	command.Stderr = status
-	out, err := command.StdoutPipe()
+	out, err := tap(command)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -89,8 +121,11 @@ func StartServer(ctx context.Context, name string, status io.Writer, env []strin
 	go func() { // ends with the process, whose output it drains
 		defer close(served)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if m := servingLine.FindStringSubmatch(lines.Text()); m != nil {
-				served <- m[1]
+			if url := hear(lines.Text()); url != "" {
+				select {
+				case served <- url:
+				default: // it has said so before
+				}
 			}
 		}
 	}()

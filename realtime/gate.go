@@ -27,6 +27,7 @@ type gate struct {
 
 	mu       sync.Mutex
 	total    int                // under mu
+	entered  int                // under mu: how many ever did
 	networks map[netip.Addr]int // under mu; used only with maxPerNetwork
 }
 
@@ -47,6 +48,7 @@ func (g *gate) enter(network netip.Addr) error {
 		g.networks[network]++
 	}
 	g.total++
+	g.entered++
 	return nil
 }
 
@@ -60,6 +62,13 @@ func (g *gate) leave(network netip.Addr) {
 	if g.networks[network]--; g.networks[network] == 0 {
 		delete(g.networks, network)
 	}
+}
+
+// everEntered is how many feeds were ever opened.
+func (g *gate) everEntered() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.entered
 }
 
 // open is how many feeds are open.

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 )
 
@@ -12,10 +13,12 @@ import (
 // connection.
 const heartbeatSteps = 20
 
-// keepBeat pings the clients and ends the hubs that nobody has watched for a while.
+// keepBeat pings the clients, ends the hubs that nobody has watched for a while, and gives
+// back the memory that a herd took.
 func (g *Gateway) keepBeat(ctx context.Context) {
 	ticker := time.NewTicker(max(g.cfg.Heartbeat/heartbeatSteps, time.Millisecond))
 	defer ticker.Stop()
+	var trim trimmer
 	for step := 0; ; step = (step + 1) % heartbeatSteps {
 		select {
 		case <-ctx.Done():
@@ -33,6 +36,9 @@ func (g *Gateway) keepBeat(ctx context.Context) {
 			h.roster.each(step, heartbeatSteps, func(c *conn) { c.ping(w) })
 		}
 		g.done(w)
+		if trim.due(g.gate.everEntered()) {
+			debug.FreeOSMemory()
+		}
 	}
 }
 

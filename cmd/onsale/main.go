@@ -20,6 +20,7 @@ import (
 	"onsale/bench"
 	benchengine "onsale/bench/engine"
 	"onsale/bench/faults"
+	benchfeed "onsale/bench/feed"
 	benchsettle "onsale/bench/settle"
 	"onsale/internal/crashpoint"
 	"onsale/internal/fleet"
@@ -85,7 +86,7 @@ func command() *cli.Command {
 			orderCommand(),
 			deadLettersCommand(),
 			ticketCommand(),
-			bench.Command(benchengine.Command(), benchsettle.Command(), faults.Command()),
+			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command()),
 			notifyCommand(),
 			storesCommand(),
 			paysimCommand(),

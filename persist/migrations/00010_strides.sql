@@ -19,8 +19,8 @@ DECLARE culprit record;
 BEGIN
     SELECT o.id, o.state AS was, n.state INTO culprit FROM was o LEFT JOIN moved n ON n.id = o.id
     WHERE n.id IS NULL
-       OR (o.event, o.buyer, o.lines, o.amount, o.currency, o.accepted_at)
-          IS DISTINCT FROM (n.event, n.buyer, n.lines, n.amount, n.currency, n.accepted_at)
+       OR (o.event, o.buyer, o.lines, o.amount, o.currency, o.payment_token, o.accepted_at)
+          IS DISTINCT FROM (n.event, n.buyer, n.lines, n.amount, n.currency, n.payment_token, n.accepted_at)
        OR NOT EXISTS (SELECT FROM order_transitions t WHERE t.from_state = o.state AND t.to_state = n.state)
           AND NOT EXISTS (SELECT FROM order_strides s WHERE s.from_state = o.state AND s.to_state = n.state) LIMIT 1;
     IF FOUND THEN
@@ -49,8 +49,8 @@ DECLARE culprit record;
 BEGIN
     SELECT o.id, o.state AS was, n.state INTO culprit FROM was o LEFT JOIN moved n ON n.id = o.id
     WHERE n.id IS NULL
-       OR (o.event, o.buyer, o.lines, o.amount, o.currency, o.accepted_at)
-          IS DISTINCT FROM (n.event, n.buyer, n.lines, n.amount, n.currency, n.accepted_at)
+       OR (o.event, o.buyer, o.lines, o.amount, o.currency, o.payment_token, o.accepted_at)
+          IS DISTINCT FROM (n.event, n.buyer, n.lines, n.amount, n.currency, n.payment_token, n.accepted_at)
        OR NOT EXISTS (SELECT FROM order_transitions t WHERE t.from_state = o.state AND t.to_state = n.state) LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'order % can not become % from %, or its terms were changed', culprit.id, culprit.state, culprit.was

@@ -82,8 +82,8 @@ type Backlog struct {
 
 // stageBacklog is what is known of a stage.
 type stageBacklog struct {
-	ends         *freshness.Marks[map[int32]int64]
-	records, age *metrics.Gauge
+	ends               *freshness.Marks[map[int32]int64]
+	records, age, lost *metrics.Gauge
 }
 
 // backlogReading is what was found at a moment.
@@ -116,6 +116,7 @@ func NewBacklog(cfg BacklogConfig) *Backlog {
 		b.stages = append(b.stages, stageBacklog{
 			ends:    freshness.NewMarks[map[int32]int64](int(cfg.MaxAge/backlogEvery) + 2),
 			records: cfg.Metrics.GetOrCreateGauge(fmt.Sprintf(`onsale_backlog_records{stage=%q}`, s.Name), nil),
+			lost:    cfg.Metrics.GetOrCreateGauge(fmt.Sprintf(`onsale_backlog_lost_records{stage=%q}`, s.Name), nil),
 			age:     cfg.Metrics.GetOrCreateGauge(fmt.Sprintf(`onsale_backlog_age_seconds{stage=%q}`, s.Name), nil),
 		})
 	}
@@ -173,6 +174,7 @@ func (b *Backlog) read(ctx context.Context) {
 			age = at.Sub(moment)
 		}
 		s.records.Set(float64(lag))
+		s.lost.Set(float64(p.Lost()))
 		s.age.Set(age.Seconds())
 		waiting += lag
 		if !b.cfg.Stages[i].MayWait {

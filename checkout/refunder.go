@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -39,10 +38,10 @@ const (
 	// refundLease is when another worker takes a refund that this one was given: later than
 	// this one can be at it.
 	refundLease = time.Minute
-	// firstRefundPause and lastRefundPause bound the wait before a refund is taken up again.
-	firstRefundPause = time.Second
-	lastRefundPause  = 5 * time.Minute
 )
+
+// refundBackoff is the wait before a refund is taken up again.
+var refundBackoff = lifecycle.Backoff{First: time.Second, Last: 5 * time.Minute}
 
 // RefundBook keeps refunds; see persist.Store.
 type RefundBook interface {
@@ -73,10 +72,10 @@ type RefunderConfig struct {
 
 // Refunder has money paid back. Any number of them share the work.
 type Refunder struct {
-	cfg        RefunderConfig
-	every      time.Duration // refundEvery, except in tests
-	firstPause time.Duration // firstRefundPause, except in tests
-	group      lifecycle.Group
+	cfg     RefunderConfig
+	every   time.Duration     // refundEvery, except in tests
+	backoff lifecycle.Backoff // refundBackoff, except in tests
+	group   lifecycle.Group
 }
 
 // NewRefunder returns a refunder that has not started.
@@ -87,7 +86,7 @@ func NewRefunder(cfg RefunderConfig) *Refunder {
 	if cfg.Metrics == nil {
 		cfg.Metrics = metrics.NewSet()
 	}
-	return &Refunder{cfg: cfg, every: refundEvery, firstPause: firstRefundPause}
+	return &Refunder{cfg: cfg, every: refundEvery, backoff: refundBackoff}
 }
 
 // Start begins to look for refunds.
@@ -130,7 +129,7 @@ func (r *Refunder) work(ctx context.Context, d onsale.DueRefund) {
 		return
 	}
 	r.count("unknown")
-	pause := r.pause(d.Attempts)
+	pause := r.backoff.Wait(d.Attempts)
 	r.cfg.Log.Warn("a refund has not come to its end; it is taken up again", "refund", d.ID, "order", d.Order,
 		"attempts", d.Attempts, "pause", pause, "error", err)
 	// What is known is noted, even if we are being stopped.
@@ -139,17 +138,6 @@ func (r *Refunder) work(ctx context.Context, d onsale.DueRefund) {
 	if err := r.cfg.Book.PutRefundBack(noting, d.ID, pause); err != nil {
 		r.cfg.Log.Warn("a refund could not be put back; it is taken up when its lease ends", "refund", d.ID, "error", err)
 	}
-}
-
-// pause grows with the attempts, with jitter: those that failed together don't come back
-// together.
-func (r *Refunder) pause(attempts int) time.Duration {
-	pause := r.firstPause
-	for i := 1; i < attempts && pause < lastRefundPause; i++ {
-		pause *= 2
-	}
-	pause = min(pause, lastRefundPause)
-	return pause/2 + rand.N(pause/2+1)
 }
 
 func (r *Refunder) end(ctx context.Context, d onsale.DueRefund) error {

@@ -42,7 +42,7 @@ type SettlerConfig struct {
 // to tickets. Any number of them may run; Kafka shares the partitions out.
 type Settler struct {
 	cfg     SettlerConfig
-	chain   lifecycle.Chain
+	parts   lifecycle.Together
 	counted settlerCounters
 }
 
@@ -58,20 +58,20 @@ func NewSettler(cfg SettlerConfig) *Settler {
 		cfg.MaxBatch = defaultBatch
 	}
 	s := &Settler{cfg: cfg, counted: settlerCounters{set: cfg.Metrics}}
-	s.chain.Parts = []lifecycle.Part{
+	s.parts.Parts = []lifecycle.Part{
 		kafka.NewConsumer(kafka.ConsumerConfig{Broker: cfg.Broker, Group: GroupClaim, Topic: onsale.TopicPurchases,
-			MaxBatch: cfg.MaxBatch, Log: cfg.Log, Handle: s.claim}),
+			MaxBatch: cfg.MaxBatch, Handle: s.claim, Lost: cfg.Producer.BuryLoss, Metrics: cfg.Metrics, Log: cfg.Log}),
 		kafka.NewConsumer(kafka.ConsumerConfig{Broker: cfg.Broker, Group: GroupFinalise, Topic: onsale.TopicResults,
-			MaxBatch: cfg.MaxBatch, Log: cfg.Log, Handle: s.finalise}),
+			MaxBatch: cfg.MaxBatch, Handle: s.finalise, Lost: cfg.Producer.BuryLoss, Metrics: cfg.Metrics, Log: cfg.Log}),
 	}
 	return s
 }
 
 // Start joins both consumer groups.
-func (s *Settler) Start(ctx context.Context) error { return s.chain.Start(ctx) }
+func (s *Settler) Start(ctx context.Context) error { return s.parts.Start(ctx) }
 
 // Stop lets the batches under way end and leaves the groups.
-func (s *Settler) Stop(ctx context.Context) error { return s.chain.Stop(ctx) }
+func (s *Settler) Stop(ctx context.Context) error { return s.parts.Stop(ctx) }
 
 // claim settles a batch of purchases.
 func (s *Settler) claim(ctx context.Context, batch []kafka.Record) error {

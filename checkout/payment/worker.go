@@ -99,7 +99,8 @@ func NewWorker(cfg WorkerConfig) *Worker {
 	w := newWorker(cfg, cfg.Producer)
 	w.consumer = kafka.NewConsumer(kafka.ConsumerConfig{
 		Broker: cfg.Broker, Group: WorkerGroup, Topic: onsale.TopicCharges,
-		MaxBatch: cfg.MaxBatch, Handle: w.handle, Room: w.breaker.Room, Log: w.log,
+		MaxBatch: cfg.MaxBatch, Handle: w.handle, Room: w.breaker.Room,
+		Lost: cfg.Producer.BuryLoss, Metrics: cfg.Metrics, Log: w.log,
 	})
 	return w
 }

@@ -152,7 +152,7 @@ func (n *node) addSettlement() {
 		n.add(events)
 	}
 	n.add(
-		checkout.NewConfirmer(n.broker(), n.producer, n.desk, n.store.Layout, n.log),
+		checkout.NewConfirmer(checkout.ConfirmerConfig{Broker: n.broker(), Producer: n.producer, Desk: n.desk, Layouts: n.store.Layout, Metrics: n.set, Log: n.log}),
 		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.All, Drained: drained, Orders: n.store.OrdersByID,
 			Tell: n.tellAgain, Metrics: n.set, Log: n.log}),
 		checkout.NewRefunder(checkout.RefunderConfig{Book: n.store, Provider: n.provider, Desk: n.desk, Layouts: n.store.Layout,

@@ -33,16 +33,27 @@ func (m *Meter) Close() { m.cl.Close() }
 
 // Progress is how far a group has come in its topic, by partition.
 type Progress struct {
-	Ends map[int32]int64 // of the topic
-	at   map[int32]int64 // of the group; where the topic begins, if the group has committed nothing yet
+	Ends   map[int32]int64 // of the topic
+	starts map[int32]int64 // of the topic: what was before is deleted
+	at     map[int32]int64 // of the group; where the topic begins, if the group has committed nothing yet
 }
 
-// Lag is how many records the group has not committed.
+// Lag is how many records the group has not committed, those that were deleted unread
+// among them.
 func (p Progress) Lag() (lag int64) {
 	for partition, end := range p.Ends {
 		lag += max(0, end-p.at[partition])
 	}
 	return lag
+}
+
+// Lost is how many records were deleted that the group has not committed, and has not put
+// on record as lost either.
+func (p Progress) Lost() (lost int64) {
+	for partition, start := range p.starts {
+		lost += max(0, start-p.at[partition])
+	}
+	return lost
 }
 
 // Passed reports whether the group has committed everything before the given ends.
@@ -68,15 +79,15 @@ func (m *Meter) Read(ctx context.Context, groups []Group) ([]Progress, error) {
 		if err != nil {
 			return nil, err
 		}
-		progress[i] = Progress{Ends: byPartition(ends), at: byPartition(starts)}
+		progress[i] = Progress{Ends: byPartition(ends), starts: byPartition(starts), at: byPartition(starts)}
 	}
 	for i, g := range groups {
 		committed, err := committedOffsets(ctx, m.admin, m.b.Prefix+g.Group)
 		if err != nil {
 			return nil, fmt.Errorf("progress of %s: %w", g.Group, err)
 		}
-		for partition, at := range progress[i].at {
-			if c, ok := committed.Lookup(m.b.Topic(g.Topic), partition); ok && c.At > at {
+		for partition := range progress[i].at {
+			if c, ok := committed.Lookup(m.b.Topic(g.Topic), partition); ok && c.At >= 0 {
 				progress[i].at[partition] = c.At
 			}
 		}

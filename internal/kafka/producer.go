@@ -19,6 +19,8 @@ const (
 	maxBuffered = 50_000
 	// linger trades a millisecond of latency for batches, which is what a broker is fast at.
 	linger = time.Millisecond
+	// flushTime bounds how long Close waits for what nobody waits for any more.
+	flushTime = 2 * time.Second
 )
 
 // ErrFull says that the producer's buffer had no room for a record, which was not sent.
@@ -82,7 +84,7 @@ func (p *Producer) Produce(ctx context.Context, messages ...Message) error {
 
 // Close waits for what is on its way, a bounded time, and closes the connections.
 func (p *Producer) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), onsale.ProduceTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	// What can't be flushed was never acknowledged to anyone.
 	_ = p.cl.Flush(ctx)

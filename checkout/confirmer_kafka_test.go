@@ -117,9 +117,15 @@ func TestKafkasNewsThatNobodyCanActOnAreDeadLettersAndHoldUpNobody(t *testing.T)
 	s.heard()
 	s.wantState(first, onsale.HoldReleased)
 	s.wantState(last, onsale.HoldSold)
-	dead, err := kafka.DeadLetters(t.Context(), s.broker, onsale.TopicOrders)
-	if err != nil || len(dead) != 4 {
-		t.Fatalf("%d dead letters, want 4: %v", len(dead), err)
+	var dead []kafka.Record
+	for r, err := range kafka.DeadLetters(t.Context(), s.broker, onsale.TopicOrders) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead = append(dead, r)
+	}
+	if len(dead) != 4 {
+		t.Fatalf("%d dead letters, want 4", len(dead))
 	}
 	says := []string{"decode", "unknown_event", "no hold's id", "unknown_section"}
 	for i, r := range dead {

@@ -161,11 +161,10 @@ func underWay(view *onsale.HoldsView) bool {
 // towards its end. What was lost unread may have been any event's, and so is each one's.
 func (a *Auditor) dead(ctx context.Context, id onsale.EventID) (dead []persist.DeadLetter, err error) {
 	for _, topic := range []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults} {
-		records, err := kafka.DeadLetters(ctx, a.Broker, topic)
-		if err != nil {
-			return nil, fmt.Errorf("read the dead letters of %s: %w", topic, err)
-		}
-		for _, r := range records {
+		for r, err := range kafka.DeadLetters(ctx, a.Broker, topic) {
+			if err != nil {
+				return nil, fmt.Errorf("read the dead letters of %s: %w", topic, err)
+			}
 			order, event := buried(topic, r)
 			if event != id && !kafka.TellsOfLoss(r) {
 				continue

@@ -22,6 +22,8 @@ const (
 	reconcileTimeout = 5 * time.Minute
 	// reconcileMost is how many charges of an event a round asks for again.
 	reconcileMost = 1000
+	// forgetMost is how many reminders of charges that have their result a round forgets.
+	forgetMost = 10_000
 	// lostAge is how long an order may be claimed, while no charge and no result waits in
 	// Kafka, before its charge is held to be lost.
 	lostAge = 2 * time.Minute
@@ -35,6 +37,8 @@ const (
 // ReconcileBook is the order book as a reconciler needs it; see persist.Store.
 type ReconcileBook interface {
 	LostCharges(ctx context.Context, event onsale.EventID, age time.Duration, most int) ([]onsale.Charge, error)
+	ChargesReminded(ctx context.Context, orders []onsale.OrderID, age time.Duration) error
+	ForgetReminders(ctx context.Context, most int) (int64, error)
 	MendClaims(ctx context.Context, event onsale.EventID) (claims, counters int64, err error)
 	Unmended(ctx context.Context, event onsale.EventID, overdue time.Duration) (map[string]int64, error)
 }
@@ -106,6 +110,8 @@ func (r *Reconciler) round(ctx context.Context) error {
 	defer cancel()
 	idle, err := r.cfg.Idle(ctx)
 	errs := []error{err} // unknown is not idle
+	_, forgetting := r.cfg.Book.ForgetReminders(ctx, forgetMost)
+	errs = append(errs, forgetting)
 	unmended := map[string]int64{}
 	for _, l := range r.cfg.Events() {
 		if err := r.reconcile(ctx, l.Event.ID, idle, unmended); err != nil {
@@ -130,12 +136,17 @@ func (r *Reconciler) reconcile(ctx context.Context, event onsale.EventID, idle b
 	if err != nil {
 		return err
 	}
-	again := make([]kafka.Message, len(charges))
+	again, orders := make([]kafka.Message, len(charges)), make([]onsale.OrderID, len(charges))
 	for i, c := range charges {
+		orders[i] = c.Order
 		again[i] = kafka.Message{Topic: onsale.TopicCharges, Key: string(c.Order), Value: c}
 	}
 	if err := r.cfg.Producer.Produce(ctx, again...); err != nil {
 		return fmt.Errorf("produce %d charges again: %w", len(again), err)
+	}
+	// Only now: a charge that was not produced is lost still.
+	if err := r.cfg.Book.ChargesReminded(ctx, orders, age); err != nil {
+		return err
 	}
 	r.settled("lost_charge", int64(len(charges)), event)
 	claims, counters, err := r.cfg.Book.MendClaims(ctx, event)

@@ -39,6 +39,7 @@ type node struct {
 	server   *engine.Server
 
 	chain   lifecycle.Chain
+	workers lifecycle.Together // of settling and telling; one of the chain's parts
 	closers []func() // connections, closed after every part has stopped
 }
 
@@ -73,6 +74,7 @@ func (n *node) start(ctx context.Context, r roles) (err error) {
 			return err
 		}
 	}
+	n.add(&n.workers)
 	if err := n.addServer(r); err != nil {
 		return err
 	}
@@ -151,7 +153,7 @@ func (n *node) addSettlement() {
 		events = engine.NewCatalog(n.store, nil, n.log)
 		n.add(events)
 	}
-	n.add(
+	n.workers.Parts = append(n.workers.Parts,
 		checkout.NewConfirmer(checkout.ConfirmerConfig{Broker: n.broker(), Producer: n.producer, Desk: n.desk, Layouts: n.store.Layout, Metrics: n.set, Log: n.log}),
 		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.All, Drained: drained, Orders: n.store.OrdersByID,
 			Tell: n.tellAgain, Metrics: n.set, Log: n.log}),

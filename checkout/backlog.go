@@ -125,7 +125,7 @@ func NewBacklog(cfg BacklogConfig) *Backlog {
 
 // Start begins to read: now, and every backlogEvery.
 func (b *Backlog) Start(ctx context.Context) error {
-	meter, err := kafka.NewMeter(b.cfg.Broker)
+	meter, err := kafka.NewMeter(context.WithoutCancel(ctx), b.cfg.Broker)
 	if err != nil {
 		return fmt.Errorf("start to read the backlog: %w", err)
 	}
@@ -142,9 +142,8 @@ func (b *Backlog) Stop(ctx context.Context) error {
 	if b.meter == nil {
 		return nil
 	}
-	err := b.group.Stop(ctx)
-	b.meter.Close()
-	return err
+	b.meter.Close() // a reading under way ends
+	return b.group.Stop(ctx)
 }
 
 // Full reports whether too much waits to be settled.

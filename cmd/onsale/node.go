@@ -40,7 +40,7 @@ type node struct {
 
 	chain   lifecycle.Chain
 	workers lifecycle.Together // of settling and telling; one of the chain's parts
-	closers []func() // connections, closed after every part has stopped
+	closers []func()           // connections, closed after every part has stopped
 }
 
 // roles says what a node does.

@@ -48,6 +48,7 @@ func TestSettlementStopsInTimeThoughKafkaIsSilent(t *testing.T) {
 	if err := stores.Process.Signal(syscall.SIGSTOP); err != nil { // with it Kafka and the provider; Redis and Postgres are processes of their own
 		t.Fatal(err)
 	}
+	settle.until(t, "can't be found out") // by then a rebalance is overdue too
 	begun := time.Now()
 	settle.interrupt(t)
 	if took := time.Since(begun); took > graceOfOrchestrators {

@@ -110,10 +110,11 @@ func (c *Consumer) Stop(ctx context.Context) error {
 	if c.cl == nil {
 		return nil
 	}
-	err := c.group.Stop(ctx)
-	// The client waits for Kafka's answer to its leaving, as long as it has a context.
-	bound := time.AfterFunc(leaveTime, c.hangUp)
+	// The client waits for Kafka's answers for as long as it has a context.
+	bound := time.AfterFunc(handleGrace+leaveTime, c.hangUp)
 	defer bound.Stop()
+	err := c.group.Stop(ctx)
+	bound.Reset(leaveTime)
 	c.cl.CloseAllowingRebalance()
 	c.hangUp()
 	return err
@@ -162,7 +163,10 @@ func (c *Consumer) room(ctx context.Context) int {
 func (c *Consumer) handle(ctx, work context.Context, batch []Record) bool {
 	for failures := 1; ; failures++ {
 		err := c.losses.record(work, c.cl, batch)
-		if err == nil && len(batch) == 0 {
+		if len(batch) == 0 {
+			if err != nil && ctx.Err() == nil {
+				c.cfg.Log.Warn("what may have been lost can't be found out; it is tried again", "error", err)
+			}
 			return true
 		}
 		if err == nil {

@@ -18,13 +18,13 @@ const drainPoll = 100 * time.Millisecond
 // Lag is how many records of the topic the group has not committed yet: all of
 // them, if there is no such group.
 func Lag(ctx context.Context, b Broker, group, topic string) (int64, error) {
-	m, err := NewMeter(b)
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	m, err := NewMeter(ctx, b)
 	if err != nil {
 		return 0, err
 	}
 	defer m.Close()
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
 	progress, err := m.Read(ctx, []Group{{group, topic}})
 	if err != nil {
 		return 0, err
@@ -37,25 +37,27 @@ func Lag(ctx context.Context, b Broker, group, topic string) (int64, error) {
 // counts as not handled until the group's consumer has put it on record; see loss.go. It
 // returns ctx's error if that ends first.
 func Drained(ctx context.Context, b Broker, group, topic string) error {
-	m, err := NewMeter(b)
+	m, err := NewMeter(ctx, b)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	var ends map[int32]int64 // as they were at first
+	var p Progress           // the last that is known
 	for {
 		progress, err := m.Read(ctx, []Group{{group, topic}})
-		if err != nil {
-			return err
+		switch {
+		case err != nil && (ends == nil || ctx.Err() == nil):
+			return errors.Join(err, ctx.Err())
+		case err == nil:
+			p = progress[0]
+			if ends == nil {
+				ends = p.Ends
+			}
+			if p.Ends = ends; p.Passed(ends) {
+				return nil
+			}
 		}
-		p := progress[0]
-		if ends == nil {
-			ends = p.Ends
-		}
-		if p.Passed(ends) {
-			return nil
-		}
-		p.Ends = ends
 		if !lifecycle.Pause(ctx, drainPoll) {
 			return fmt.Errorf("group %s still has %d records of %s to handle, %d of them deleted unread: %w", group, p.Lag(), topic, p.Lost(), ctx.Err())
 		}

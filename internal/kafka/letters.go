@@ -123,7 +123,7 @@ func DeadLetters(ctx context.Context, b Broker, topic string) iter.Seq2[Record, 
 func deadSpan(ctx context.Context, b Broker, topic string) (from, to map[int32]int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	cl, err := b.client()
+	cl, err := b.clientUntil(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,7 +158,7 @@ func readPartition(ctx context.Context, b Broker, name string, partition int32, 
 		if from >= to {
 			return
 		}
-		cl, err := b.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{name: {partition: kgo.NewOffset().At(from)}}))
+		cl, err := b.clientUntil(ctx, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{name: {partition: kgo.NewOffset().At(from)}}))
 		if err != nil {
 			yield(nil, err)
 			return

@@ -14,22 +14,29 @@ type Group struct{ Group, Topic string }
 // Meter reads how far groups have come, again and again over the same connections.
 // Safe for concurrent use.
 type Meter struct {
-	b     Broker
-	cl    *kgo.Client
-	admin *kadm.Client
+	b      Broker
+	cl     *kgo.Client
+	admin  *kadm.Client
+	hangUp context.CancelFunc
 }
 
-// NewMeter returns a meter. It connects when it is first used.
-func NewMeter(b Broker) (*Meter, error) {
-	cl, err := b.client()
+// NewMeter returns a meter that reads until ctx ends or it is closed. It connects when it
+// is first used.
+func NewMeter(ctx context.Context, b Broker) (*Meter, error) {
+	ctx, hangUp := context.WithCancel(ctx)
+	cl, err := b.clientUntil(ctx)
 	if err != nil {
+		hangUp()
 		return nil, err
 	}
-	return &Meter{b: b, cl: cl, admin: kadm.NewClient(cl)}, nil
+	return &Meter{b: b, cl: cl, admin: kadm.NewClient(cl), hangUp: hangUp}, nil
 }
 
-// Close closes the connections.
-func (m *Meter) Close() { m.cl.Close() }
+// Close closes the connections. A reading under way ends with an error.
+func (m *Meter) Close() {
+	m.hangUp()
+	m.cl.Close()
+}
 
 // Progress is how far a group has come in its topic, by partition.
 type Progress struct {

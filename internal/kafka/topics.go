@@ -38,13 +38,13 @@ const (
 // two copies of three; in a smaller one the cluster's own defaults say how many.
 // What a stage has to do is kept for 90 days, whatever its size; dead letters for ever. Topics that exist are left as they are.
 func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
-	cl, err := b.client()
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	cl, err := b.clientUntil(ctx)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
 	d, err := durabilityOf(ctx, cl)
 	if err != nil {
 		return err

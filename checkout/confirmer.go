@@ -66,6 +66,7 @@ type Confirmer struct {
 	away     away
 	parts    lifecycle.Together
 	put      *metrics.Counter
+	dead     *metrics.Counter
 }
 
 // NewConfirmer returns a confirmer that has not started.
@@ -76,7 +77,8 @@ func NewConfirmer(cfg ConfirmerConfig) *Confirmer {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	c := &Confirmer{cfg: cfg, patience: confirmPatience, put: cfg.Metrics.GetOrCreateCounter("onsale_news_late_total")}
+	c := &Confirmer{cfg: cfg, patience: confirmPatience, put: cfg.Metrics.GetOrCreateCounter("onsale_news_late_total"),
+		dead: cfg.Metrics.GetOrCreateCounter(`onsale_dead_letters_total{stage="confirm"}`)}
 	follow := func(group, topic string, handle func(context.Context, []kafka.Record) error) lifecycle.Part {
 		return kafka.NewConsumer(kafka.ConsumerConfig{Broker: cfg.Broker, Group: group, Topic: topic, Handle: handle,
 			Lost: cfg.Producer.BuryLoss, Metrics: cfg.Metrics, Log: cfg.Log})
@@ -149,6 +151,7 @@ func (c *Confirmer) sort(ctx context.Context, batch []kafka.Record) (map[onsale.
 			if err := c.cfg.Producer.DeadLetter(ctx, r, err); err != nil {
 				return nil, err
 			}
+			c.dead.Inc()
 		case err != nil:
 			return nil, err
 		case news.State.Final():

@@ -34,6 +34,18 @@ const (
 	overdueAge = 30 * time.Minute
 )
 
+// What is reconciled, by kind; the last two by Recovery.
+const (
+	lostCharge     = "lost_charge"
+	orphanClaim    = "orphan_claim"
+	sectionCounter = "section_counter"
+	orphanPin      = "orphan_pin"
+	lostNews       = "lost_news"
+)
+
+// unmendedKinds are the kinds of what a person must look into; see persist.Store.Unmended.
+var unmendedKinds = []string{"order_without_claim", "charge_without_result", "refund_overdue", "refund_refused"}
+
 // ReconcileBook is the order book as a reconciler needs it; see persist.Store.
 type ReconcileBook interface {
 	LostCharges(ctx context.Context, event onsale.EventID, age time.Duration, most int) ([]onsale.Charge, error)
@@ -79,7 +91,13 @@ func NewReconciler(cfg ReconcilerConfig) *Reconciler {
 	if cfg.Metrics == nil {
 		cfg.Metrics = metrics.NewSet()
 	}
+	for _, kind := range []string{lostCharge, orphanClaim, sectionCounter} {
+		reconciled(cfg.Metrics, kind, 0) // of what first shows as 1 nobody sees that it rose
+	}
 	r := &Reconciler{cfg: cfg, every: reconcileEvery}
+	for _, kind := range unmendedKinds {
+		r.unmended(kind).Set(0)
+	}
 	r.ages.lost, r.ages.anyway = lostAge, lostAnyway
 	return r
 }
@@ -122,7 +140,7 @@ func (r *Reconciler) round(ctx context.Context) error {
 		return err // the gauges stay as they were: this round has not seen everything
 	}
 	for kind, n := range unmended {
-		r.cfg.Metrics.GetOrCreateGauge(`onsale_unreconciled{kind="`+kind+`"}`, nil).Set(float64(n))
+		r.unmended(kind).Set(float64(n))
 	}
 	return nil
 }
@@ -148,13 +166,13 @@ func (r *Reconciler) reconcile(ctx context.Context, event onsale.EventID, idle b
 	if err := r.cfg.Book.ChargesReminded(ctx, orders, age); err != nil {
 		return err
 	}
-	r.settled("lost_charge", int64(len(charges)), event)
+	r.settled(lostCharge, int64(len(charges)), event)
 	claims, counters, err := r.cfg.Book.MendClaims(ctx, event)
 	if err != nil {
 		return err
 	}
-	r.settled("orphan_claim", claims, event)
-	r.settled("section_counter", counters, event)
+	r.settled(orphanClaim, claims, event)
+	r.settled(sectionCounter, counters, event)
 	found, err := r.cfg.Book.Unmended(ctx, event, overdueAge)
 	for kind, n := range found {
 		unmended[kind] += n
@@ -163,6 +181,10 @@ func (r *Reconciler) reconcile(ctx context.Context, event onsale.EventID, idle b
 		}
 	}
 	return err
+}
+
+func (r *Reconciler) unmended(kind string) *metrics.Gauge {
+	return r.cfg.Metrics.GetOrCreateGauge(`onsale_unreconciled{kind="`+kind+`"}`, nil)
 }
 
 func (r *Reconciler) settled(kind string, n int64, event onsale.EventID) {

@@ -72,6 +72,9 @@ func NewRecovery(cfg RecoveryConfig) *Recovery {
 	if cfg.Metrics == nil {
 		cfg.Metrics = metrics.NewSet()
 	}
+	for _, kind := range []string{orphanPin, lostNews} {
+		reconciled(cfg.Metrics, kind, 0)
+	}
 	return &Recovery{cfg: cfg, every: recoverEvery, age: onsale.OrphanAge, most: recoverMost}
 }
 
@@ -213,7 +216,7 @@ func (r *Recovery) settle(ctx context.Context, l *onsale.Layout, pins []holds.Pi
 	if err := r.cfg.Desk.Settle(ctx, l, settlements); err != nil {
 		return stay, err
 	}
-	reconciled(r.cfg.Metrics, "orphan_pin", orphans)
-	reconciled(r.cfg.Metrics, "lost_news", int64(len(untold)))
+	reconciled(r.cfg.Metrics, orphanPin, orphans)
+	reconciled(r.cfg.Metrics, lostNews, int64(len(untold)))
 	return stay, nil
 }

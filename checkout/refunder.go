@@ -86,7 +86,11 @@ func NewRefunder(cfg RefunderConfig) *Refunder {
 	if cfg.Metrics == nil {
 		cfg.Metrics = metrics.NewSet()
 	}
-	return &Refunder{cfg: cfg, every: refundEvery, backoff: refundBackoff}
+	r := &Refunder{cfg: cfg, every: refundEvery, backoff: refundBackoff}
+	for _, outcome := range []string{string(onsale.RefundMade), string(onsale.RefundRefused), refundUnknown} {
+		r.counter(outcome)
+	}
+	return r
 }
 
 // Start begins to look for refunds.
@@ -128,7 +132,7 @@ func (r *Refunder) work(ctx context.Context, d onsale.DueRefund) {
 	if err == nil {
 		return
 	}
-	r.count("unknown")
+	r.counter(refundUnknown).Inc()
 	pause := r.backoff.Wait(d.Attempts)
 	r.cfg.Log.Warn("a refund has not come to its end; it is taken up again", "refund", d.ID, "order", d.Order,
 		"attempts", d.Attempts, "pause", pause, "error", err)
@@ -152,7 +156,7 @@ func (r *Refunder) end(ctx context.Context, d onsale.DueRefund) error {
 		return fmt.Errorf("end the refund: %w", err)
 	}
 	if d.Result == nil {
-		r.count(string(result.Outcome))
+		r.counter(string(result.Outcome)).Inc()
 		if result.Outcome == onsale.RefundRefused {
 			r.cfg.Log.Error("the provider refuses a refund; its tickets are valid again", "refund", d.ID, "order", d.Order, "reason", result.Reason)
 		}
@@ -204,6 +208,9 @@ func (r *Refunder) tell(ctx context.Context, news *onsale.OrderNews) error {
 	return errors.Join(settled, told)
 }
 
-func (r *Refunder) count(outcome string) {
-	r.cfg.Metrics.GetOrCreateCounter(`onsale_refunds_total{outcome="` + outcome + `"}`).Inc()
+// refundUnknown is what an attempt comes to that has no definite answer.
+const refundUnknown = "unknown"
+
+func (r *Refunder) counter(outcome string) *metrics.Counter {
+	return r.cfg.Metrics.GetOrCreateCounter(`onsale_refunds_total{outcome="` + outcome + `"}`)
 }

@@ -212,6 +212,7 @@ func (w *Worker) bury(ctx context.Context, r kafka.Record, reason error) error {
 		return err
 	}
 	w.counters.dead.Inc()
+	w.counters.letters.Inc()
 	w.log.Error("charge dead-lettered", "partition", r.Partition, "offset", r.Offset, "error", reason)
 	return nil
 }

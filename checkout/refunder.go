@@ -6,9 +6,8 @@ package checkout
 // the hold in Redis; tell Kafka; and only then be done with the refund. What is told is
 // read from the book with the end, so a repeat tells the same, or what is newer.
 //
-// Redis is settled here, not by the order's news alone: their reader leaves an event that
-// is being laid anew to recovery, which looks into pins, and a sold hold is none. This one
-// waits until the stock is laid.
+// Redis is settled here, and again by the order's news: the refund is not done with before
+// its inventory is for sale again. While the stock is being laid this one waits too.
 
 import (
 	"context"

@@ -49,7 +49,7 @@ func startShards(t *testing.T, n int) *shards {
 		}
 		t.Cleanup(func() {
 			_ = cmd.Process.Kill() // a server that has ended is as good
-			<-ended
+			<-ended                //nolint:errcheck // by our signal
 		})
 		s.ports, s.servers, buses = append(s.ports, port), append(s.servers, cmd), append(buses, bus)
 		eventually(t, "a shard answers", func() bool { _, err := s.ask(len(s.ports)-1, "PING"); return err == nil })
@@ -79,7 +79,7 @@ func freePort(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // to give the port away
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
@@ -161,7 +161,7 @@ func TestKafkasNewsOfADeadShardHoldUpItsOwnEventsOnly(t *testing.T) {
 	go func() { ended <- recovery.round(t.Context()) }()
 	eventually(t, "its orphans are freed", func() bool { return s.look(orphan).State == onsale.HoldReleased })
 	cluster.signal(0, syscall.SIGCONT)
-	<-ended
+	<-ended //nolint:errcheck // what it could not reach then is not this test's
 	s.heard()
 	for _, hold := range away {
 		s.wantState(hold, onsale.HoldSold)

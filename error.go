@@ -41,6 +41,7 @@ const (
 	CodeHoldPinned       Code = "hold_pinned"        // 409: a payment is being decided, it can't be released
 	CodeBadTransition    Code = "bad_transition"     // 409: the event or order can't go there from where it is
 	CodeNotRefundable    Code = "not_refundable"     // 409: nothing of it is left to pay back, or another refund of it is under way
+	CodeAmbiguousRefund  Code = "ambiguous_refund"   // 409: more than one payment could be meant; says which
 	CodeTicketVoid       Code = "ticket_void"        // 409: refunded
 	CodeTicketBlocked    Code = "ticket_blocked"     // 409: a refund of it is under way
 	CodeTicketReissued   Code = "ticket_reissued"    // 409: at the gate: the ticket has a newer code
@@ -69,6 +70,7 @@ type Error struct {
 	Available  *int64        `json:"available,omitempty"` // what is left: of the section, or to the buyer
 	Nearby     []Offer       `json:"nearby,omitempty"`    // what could be had instead, nearest first, when it was last looked
 	First      *Checkin      `json:"first,omitempty"`     // how the ticket was admitted before
+	Payments   []string      `json:"payments,omitempty"`  // the references of the payments that could be meant
 	RetryAfter time.Duration `json:"-"`                   // advice on 429 and 503
 	cause      error
 }

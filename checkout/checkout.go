@@ -84,6 +84,44 @@ func (t *Till) Accept(ctx context.Context, l *onsale.Layout, r Request) (onsale.
 	if err != nil {
 		return onsale.Order{}, err
 	}
+	order, purchase := t.pinned(hold, r)
+	if purchase != nil {
+		err = t.accepted(l, order, t.producer.Produce(ctx, *purchase))
+	}
+	if err != nil {
+		return onsale.Order{}, err
+	}
+	return order, nil
+}
+
+// AcceptThen is Accept for who can't wait: then is told once what came of it, by the caller or by
+// a goroutine that it must not hold up.
+func (t *Till) AcceptThen(l *onsale.Layout, r Request, then func(onsale.Order, error)) {
+	if t.backlog != nil && t.backlog.Full() || !validToken(r.PaymentToken) { // no rush gets through here
+		go func() { then(t.Accept(context.Background(), l, r)) }() // ends with the times of Desk and Producer
+		return
+	}
+	t.desk.PinThen(l, r.Hold, r.Buyer, r.Generation, func(hold onsale.Hold, err error) {
+		if err != nil {
+			then(onsale.Order{}, err)
+			return
+		}
+		order, purchase := t.pinned(hold, r)
+		if purchase == nil {
+			then(order, nil)
+			return
+		}
+		t.producer.ProduceThen(*purchase, func(err error) {
+			if err = t.accepted(l, order, err); err != nil {
+				order = onsale.Order{}
+			}
+			then(order, err)
+		})
+	})
+}
+
+// pinned is the order of a hold that is pinned, and its purchase, unless Kafka has that already.
+func (t *Till) pinned(hold onsale.Hold, r Request) (onsale.Order, *kafka.Message) {
 	crashpoint.Reach(crashpoint.AfterPin)
 	// To the millisecond, as Redis notes it: a repeat is told the same.
 	now := time.Now().UTC().Truncate(time.Millisecond)
@@ -96,20 +134,23 @@ func (t *Till) Accept(ctx context.Context, l *onsale.Layout, r Request) (onsale.
 		return order, nil
 	}
 	_, epoch, _ := hold.ID.Parse() // Pin has found it
-	purchase := onsale.Purchase{
+	return order, &kafka.Message{Topic: onsale.TopicPurchases, Key: string(hold.Event), Value: onsale.Purchase{
 		Order: order.ID, Hold: hold.ID, Event: hold.Event, Epoch: epoch, Generation: hold.Generation, Buyer: r.Buyer,
 		Lines: hold.Lines, Amount: hold.Amount, Currency: hold.Currency, PaymentToken: r.PaymentToken, At: now,
-	}
-	err = t.producer.Produce(ctx, kafka.Message{Topic: onsale.TopicPurchases, Key: string(hold.Event), Value: purchase})
+	}}
+}
+
+// accepted notes that Kafka has an order's purchase, or says why it is not known to.
+func (t *Till) accepted(l *onsale.Layout, order onsale.Order, produced error) error {
 	switch {
-	case errors.Is(err, kafka.ErrFull):
-		return onsale.Order{}, onsale.Busy(onsale.CodeOverloaded, "too many purchases are on their way; your hold is safe, ask again", retryAfter, err)
-	case err != nil:
-		return onsale.Order{}, onsale.Busy(onsale.CodeUnavailable, "the purchase could not be confirmed; your hold is safe, ask again", retryAfter, err)
+	case errors.Is(produced, kafka.ErrFull):
+		return onsale.Busy(onsale.CodeOverloaded, "too many purchases are on their way; your hold is safe, ask again", retryAfter, produced)
+	case produced != nil:
+		return onsale.Busy(onsale.CodeUnavailable, "the purchase could not be confirmed; your hold is safe, ask again", retryAfter, produced)
 	}
 	crashpoint.Reach(crashpoint.AfterProduce)
-	t.desk.Accept(l, hold.ID, r.Buyer, now)
-	return order, nil
+	t.desk.Accept(l, order.Hold, order.Buyer, order.AcceptedAt)
+	return nil
 }
 
 // validToken refuses what a later stage could not store or send on: once a buyer

@@ -3,7 +3,10 @@ package checkout
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -68,9 +71,9 @@ func TestReconcilerAsksForLostChargesAgainCountsAndTells(t *testing.T) {
 	if gauge.Get() != 2 {
 		t.Errorf("the gauge says %v", gauge.Get())
 	}
-	idle, idleErr, book.err, book.unmended = false, errCut, nil, map[string]int64{"refund_overdue": 0}
-	if err := r.round(t.Context()); !errors.Is(err, errCut) || gauge.Get() != 2 {
-		t.Errorf("a round that did not see everything: %v, gauge %v", err, gauge.Get())
+	idle, idleErr, book.unmended = false, errCut, map[string]int64{"refund_overdue": 0}
+	if err := r.round(t.Context()); !errors.Is(err, errCut) || gauge.Get() != 0 {
+		t.Errorf("a round that doesn't know whether Kafka is idle: %v, gauge %v", err, gauge.Get())
 	}
 	if len(book.reminded) != 2 || book.reminded[0] != lost.Order || book.forgets != 2 {
 		t.Errorf("reminded %v, forgot %d times", book.reminded, book.forgets)
@@ -115,4 +118,133 @@ func TestNewsOfAnOrderThatRedisWasNotToldOfAreToldAgainOnce(t *testing.T) {
 			t.Errorf("%d %s, want %d", n, kind, want)
 		}
 	}
+}
+
+// shelves is a book of many events, of which some hang until they are given up, or fail.
+type shelves struct {
+	hangs    map[onsale.EventID]bool
+	fails    map[onsale.EventID]bool
+	unmended map[onsale.EventID]map[string]int64
+	mended   []onsale.EventID // in the order in which their claims were
+}
+
+func (b *shelves) LostCharges(ctx context.Context, event onsale.EventID, _ time.Duration, _ int) ([]onsale.Charge, error) {
+	if b.hangs[event] {
+		<-ctx.Done()
+	}
+	return nil, ctx.Err()
+}
+
+func (b *shelves) ChargesReminded(ctx context.Context, _ []onsale.OrderID, _ time.Duration) error {
+	return ctx.Err()
+}
+
+func (b *shelves) ForgetReminders(ctx context.Context, _ int) (int64, error) { return 0, ctx.Err() }
+
+func (b *shelves) MendClaims(ctx context.Context, event onsale.EventID) (claims, counters int64, err error) {
+	b.mended = append(b.mended, event)
+	if b.hangs[event] {
+		<-ctx.Done()
+	}
+	return 0, 0, ctx.Err()
+}
+
+func (b *shelves) Unmended(_ context.Context, event onsale.EventID, _ time.Duration) (map[string]int64, error) {
+	if b.fails[event] {
+		return map[string]int64{"refund_failed": b.unmended[event]["refund_failed"]}, errCut // the others can't be counted
+	}
+	return b.unmended[event], nil
+}
+
+// lookThrough runs f, in a bubble of simulated time, with a reconciler of the events.
+func lookThrough(t *testing.T, events []onsale.EventID, f func(b *shelves, r *Reconciler, set *metrics.Set)) {
+	t.Helper()
+	k := newLine(t) // outside of the bubble, in which it is asked for nothing
+	synctest.Test(t, func(t *testing.T) {
+		b, set := &shelves{hangs: map[onsale.EventID]bool{}, fails: map[onsale.EventID]bool{}, unmended: map[onsale.EventID]map[string]int64{}}, metrics.NewSet()
+		var layouts []*onsale.Layout
+		for _, event := range events {
+			layouts = append(layouts, &onsale.Layout{Event: &onsale.Event{ID: event}})
+		}
+		f(b, NewReconciler(ReconcilerConfig{Book: b, Producer: k.producer, Metrics: set, Log: quiet(), Events: func() []*onsale.Layout { return layouts },
+			Idle: func(context.Context) (bool, error) { return true, nil }}), set)
+	})
+}
+
+func missed(set *metrics.Set, step string) uint64 {
+	return set.GetOrCreateCounter(`onsale_reconcile_missed_total{step="` + step + `"}`).Get()
+}
+
+func TestAnEventThatHangsKeepsNoOtherFromBeingLookedAt(t *testing.T) {
+	t.Parallel()
+	lookThrough(t, []onsale.EventID{"a", "b", "c"}, func(b *shelves, r *Reconciler, set *metrics.Set) {
+		b.hangs["a"] = true
+		for _, event := range []onsale.EventID{"a", "b", "c"} {
+			b.unmended[event] = map[string]int64{"refund_overdue": 1}
+		}
+		if err := r.round(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if n := set.GetOrCreateGauge(`onsale_unreconciled{kind="refund_overdue"}`, nil).Get(); n != 3 || len(b.mended) != 3 {
+			t.Errorf("the gauge says %v; claims were looked at of %v", n, b.mended)
+		}
+		if missed(set, "lost_charges") != 1 || missed(set, "claims") != 1 || missed(set, "unmended") != 0 || missed(set, "event") != 0 {
+			t.Error("what could not be looked at is not counted")
+		}
+		if age := r.seen.age(); age < (2 * reconcileStepTime).Seconds() {
+			t.Errorf("the event that was not looked through waits %v seconds", age)
+		}
+		b.hangs["a"] = false
+		if err := r.round(t.Context()); err != nil || r.seen.age() != 0 {
+			t.Errorf("%v, and some event waits %v seconds", err, r.seen.age())
+		}
+	})
+}
+
+func TestARoundBeginsWhereTheLastOneHasEndedAndReachesEveryEvent(t *testing.T) {
+	t.Parallel()
+	var events []onsale.EventID
+	for i := range 20 {
+		events = append(events, onsale.EventID(fmt.Sprintf("e%02d", i)))
+	}
+	lookThrough(t, events, func(b *shelves, r *Reconciler, set *metrics.Set) {
+		for _, event := range events {
+			b.hangs[event] = true // two steps of it: a round reaches two events and begins a third
+		}
+		for range 10 {
+			if err := r.round(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if missed(set, "event") < 10*16 {
+			t.Errorf("%d events were not reached", missed(set, "event"))
+		}
+		slices.Sort(b.mended)
+		if !slices.Equal(slices.Compact(b.mended), events) {
+			t.Errorf("looked at %v", b.mended)
+		}
+	})
+}
+
+func TestAKindThatCantBeCountedKeepsItsGaugeAndTheOthersTheirs(t *testing.T) {
+	t.Parallel()
+	lookThrough(t, []onsale.EventID{"a", "b"}, func(b *shelves, r *Reconciler, set *metrics.Set) {
+		gauge := func(kind string) float64 {
+			return set.GetOrCreateGauge(`onsale_unreconciled{kind="`+kind+`"}`, nil).Get()
+		}
+		b.unmended["a"] = map[string]int64{"refund_failed": 1, "refund_overdue": 2}
+		b.unmended["b"] = map[string]int64{"refund_failed": 4, "refund_overdue": 8}
+		if err := r.round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.fails["a"] = true
+		b.unmended["a"] = map[string]int64{"refund_failed": 0, "refund_overdue": 0}
+		b.unmended["b"] = map[string]int64{"refund_failed": 0, "refund_overdue": 16}
+		if err := r.round(t.Context()); !errors.Is(err, errCut) {
+			t.Errorf("got %v", err)
+		}
+		if gauge("refund_failed") != 0 || gauge("refund_overdue") != 2+16 || missed(set, "unmended") != 1 {
+			t.Errorf("refund_failed %v, refund_overdue %v", gauge("refund_failed"), gauge("refund_overdue"))
+		}
+	})
 }

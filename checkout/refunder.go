@@ -8,6 +8,9 @@ package checkout
 //
 // Redis is settled here, and again by the order's news: the refund is not done with before
 // its inventory is for sale again. While the stock is being laid this one waits too.
+//
+// What was made and told comes back to be looked at, since it may fail later; then nothing
+// is paid and nothing told.
 
 import (
 	"context"
@@ -21,6 +24,7 @@ import (
 
 	"onsale"
 	"onsale/holds"
+	"onsale/internal/crashpoint"
 	"onsale/internal/kafka"
 	"onsale/internal/lifecycle"
 )
@@ -48,6 +52,8 @@ type RefundBook interface {
 	EndRefund(ctx context.Context, result onsale.RefundResult) (*onsale.OrderNews, error)
 	PutRefundBack(ctx context.Context, id onsale.RefundID, pause time.Duration) error
 	RefundTold(ctx context.Context, id onsale.RefundID) error
+	RefundStands(ctx context.Context, id onsale.RefundID) error
+	RefundFailed(ctx context.Context, id onsale.RefundID, why string) error
 }
 
 // PaysBack is a payment provider as a refunder needs it.
@@ -56,6 +62,9 @@ type PaysBack interface {
 	// it is called, the money is paid back once at the most, and each definite answer is
 	// the same. An error means that what happened is unknown.
 	Refund(ctx context.Context, refund onsale.Refund) (onsale.RefundResult, error)
+	// LookUpRefund returns what has become of a refund, and pays nothing back. What was made
+	// is refused if it has failed since; found is false if the provider has none of the id.
+	LookUpRefund(ctx context.Context, refund onsale.Refund) (result onsale.RefundResult, found bool, err error)
 }
 
 // RefunderConfig says what a refunder works with. All but Metrics and Log are needed.
@@ -86,8 +95,8 @@ func NewRefunder(cfg RefunderConfig) *Refunder {
 		cfg.Metrics = metrics.NewSet()
 	}
 	r := &Refunder{cfg: cfg, every: refundEvery, backoff: refundBackoff}
-	for _, outcome := range []string{string(onsale.RefundMade), string(onsale.RefundRefused), refundUnknown} {
-		r.counter(outcome)
+	for _, outcome := range []string{string(onsale.RefundMade), string(onsale.RefundRefused), refundUnknown, refundNotFound, refundFailed} {
+		r.counter(outcome) // of what first shows as 1 nobody sees that it rose
 	}
 	return r
 }
@@ -127,7 +136,11 @@ func (r *Refunder) round(ctx context.Context) error {
 
 // work takes a refund as far as it comes; if that is not to its end, it is put back.
 func (r *Refunder) work(ctx context.Context, d onsale.DueRefund) {
-	err := r.end(ctx, d)
+	step := r.end
+	if d.Told {
+		step = r.lookAgain
+	}
+	err := step(ctx, d)
 	if err == nil {
 		return
 	}
@@ -166,7 +179,35 @@ func (r *Refunder) end(ctx context.Context, d onsale.DueRefund) error {
 	if err := r.tell(ending, news); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.BeforeRefundIsTold)
 	return r.cfg.Book.RefundTold(ending, d.ID)
+}
+
+// lookAgain asks whether a refund that was made still stands; persist/refund_fail.go says why.
+func (r *Refunder) lookAgain(ctx context.Context, d onsale.DueRefund) error {
+	asking, cancel := context.WithTimeout(ctx, refundAskTime)
+	defer cancel()
+	result, found, err := r.cfg.Provider.LookUpRefund(asking, d.Refund)
+	if err != nil {
+		return fmt.Errorf("ask the provider whether it stands: %w", err)
+	}
+	noting, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundTellTime)
+	defer cancel()
+	switch {
+	case !found: // which no provider should say; it is asked again, and somebody told
+		r.counter(refundNotFound).Inc()
+		r.cfg.Log.Error("the provider doesn't know a refund that it has made", "refund", d.ID, "order", d.Order, "payment", d.Reference)
+	case result.ID != d.ID:
+		return fmt.Errorf("the provider answers about refund %q", result.ID)
+	case result.Outcome == onsale.RefundRefused:
+		if err := r.cfg.Book.RefundFailed(noting, d.ID, result.Reason); err != nil {
+			return err
+		}
+		r.counter(refundFailed).Inc()
+		r.cfg.Log.Error("a refund has failed after it was made: its money is here again, its tickets are void", "refund", d.ID, "order", d.Order, "reason", result.Reason)
+		return nil
+	}
+	return r.cfg.Book.RefundStands(noting, d.ID)
 }
 
 // answer is the provider's definite answer; an error means that it is still unknown.
@@ -179,6 +220,7 @@ func (r *Refunder) answer(ctx context.Context, d onsale.DueRefund) (onsale.Refun
 	}
 	asking, cancel := context.WithTimeout(ctx, refundAskTime)
 	defer cancel()
+	crashpoint.Reach(crashpoint.BeforePayingBack)
 	result, err := r.cfg.Provider.Refund(asking, d.Refund)
 	switch {
 	case err != nil:
@@ -186,6 +228,7 @@ func (r *Refunder) answer(ctx context.Context, d onsale.DueRefund) (onsale.Refun
 	case result.ID != d.ID || result.Outcome != onsale.RefundMade && result.Outcome != onsale.RefundRefused:
 		return result, fmt.Errorf("the provider answers %q of refund %q", result.Outcome, result.ID)
 	}
+	crashpoint.Reach(crashpoint.AfterPayingBack)
 	return result, nil
 }
 
@@ -207,8 +250,12 @@ func (r *Refunder) tell(ctx context.Context, news *onsale.OrderNews) error {
 	return errors.Join(settled, told)
 }
 
-// refundUnknown is what an attempt comes to that has no definite answer.
-const refundUnknown = "unknown"
+// What an attempt comes to that pays nothing back and is no answer of the provider's.
+const (
+	refundUnknown  = "unknown"
+	refundNotFound = "not_found"
+	refundFailed   = "failed"
+)
 
 func (r *Refunder) counter(outcome string) *metrics.Counter {
 	return r.cfg.Metrics.GetOrCreateCounter(`onsale_refunds_total{outcome="` + outcome + `"}`)

@@ -33,6 +33,15 @@ func (p *treasury) Refund(_ context.Context, r onsale.Refund) (onsale.RefundResu
 	return onsale.RefundResult{ID: r.ID, Outcome: outcome, Reference: "re_1", Reason: "no", At: time.Now()}, err
 }
 
+// LookUpRefund says what behaves says of it, without paying.
+func (p *treasury) LookUpRefund(_ context.Context, r onsale.Refund) (onsale.RefundResult, bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked++
+	outcome, err := p.behaves(p.asked, r)
+	return onsale.RefundResult{ID: r.ID, Outcome: outcome, Reference: "re_1", Reason: "sent back"}, outcome != "", err
+}
+
 // ledger is a book of refunds with one order's in it, which fails where a test says.
 type ledger struct {
 	mu                sync.Mutex
@@ -42,6 +51,8 @@ type ledger struct {
 	ended             []onsale.RefundOutcome // under mu: how it was ended, repeats included
 	putBack           int                    // under mu
 	failEnd, failTold int                    // under mu: how often these fail, after having been done
+	stood             int                    // under mu: how often it still stood when it was looked at
+	failed            string                 // under mu: why it has failed
 }
 
 var errCut = errors.New("the line was cut")
@@ -89,6 +100,21 @@ func (b *ledger) RefundTold(context.Context, onsale.RefundID) error {
 		return errCut
 	}
 	b.due = nil
+	return nil
+}
+
+func (b *ledger) RefundStands(context.Context, onsale.RefundID) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free = true // it comes again
+	b.stood++
+	return nil
+}
+
+func (b *ledger) RefundFailed(_ context.Context, _ onsale.RefundID, why string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.due, b.failed = nil, why
 	return nil
 }
 
@@ -243,6 +269,31 @@ func TestRefusedRefundChangesNothingAndIsCounted(t *testing.T) {
 	}
 	if n := o.set.GetOrCreateCounter(`onsale_refunds_total{outcome="refused"}`).Get(); n != 1 {
 		t.Errorf("%d refusals are counted", n)
+	}
+}
+
+func TestRefundThatWasMadeIsLookedAtUntilItFailsAndPaysNothing(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, func(n int, _ onsale.Refund) (onsale.RefundOutcome, error) {
+		switch n {
+		case 1:
+			return "", errCut
+		case 2:
+			return "", nil // it doesn't know it
+		case 3:
+			return onsale.RefundMade, nil
+		}
+		return onsale.RefundRefused, nil
+	})
+	o.book.due.Told, o.book.due.Result = true, &onsale.RefundResult{ID: o.book.due.ID, Outcome: onsale.RefundMade}
+	o.pay()
+	if o.book.putBack != 1 || o.book.stood != 2 || o.book.failed != "sent back" || len(o.bank.paid)+len(o.book.ended) != 0 || o.records(onsale.TopicOrders) != 0 {
+		t.Errorf("put back %d times, stood %d times, failed with %q; paid %v, ended %v", o.book.putBack, o.book.stood, o.book.failed, o.bank.paid, o.book.ended)
+	}
+	for outcome, want := range map[string]uint64{"unknown": 1, "not_found": 1, "failed": 1, "made": 0} {
+		if n := o.set.GetOrCreateCounter(`onsale_refunds_total{outcome="` + outcome + `"}`).Get(); n != want {
+			t.Errorf("%d %s are counted, want %d", n, outcome, want)
+		}
 	}
 }
 

@@ -40,10 +40,28 @@ func (s *Shop) createHold(r *request) error {
 	return nil
 }
 
+// plainForm is what a body in the plainest words asks of the event; nil if it has other words, or
+// asks for what can't be.
+func (s *Shop) plainForm(l *onsale.Layout, body []byte) *holds.Form {
+	if form := s.forms.find(l, body); form != nil {
+		return form
+	}
+	lines, ok := scanAsks(body)
+	if !ok {
+		return nil
+	}
+	asks, err := l.CheckAsks(lines)
+	if err != nil {
+		return nil
+	}
+	form := holds.NewForm(asks)
+	s.forms.keep(l, body, form)
+	return form
+}
+
 // form is what the request's body asks of the event.
 func (s *Shop) form(r *request, l *onsale.Layout) (*holds.Form, error) {
-	body := r.ctx.PostBody()
-	if form := s.forms.find(l, body); form != nil {
+	if form := s.plainForm(l, r.ctx.PostBody()); form != nil {
 		return form, nil
 	}
 	lines, err := r.readAsks()
@@ -54,9 +72,7 @@ func (s *Shop) form(r *request, l *onsale.Layout) (*holds.Form, error) {
 	if err != nil {
 		return nil, err
 	}
-	form := holds.NewForm(asks)
-	s.forms.keep(l, body, form)
-	return form, nil
+	return holds.NewForm(asks), nil
 }
 
 // heldEvent returns the layout of the event that a hold's id names.
@@ -154,22 +170,25 @@ func (s *Shop) checkout(r *request) error {
 
 // paymentWebhook takes the provider's answer to a charge, when it comes by itself.
 // It is handed to settlement, which takes each answer once however often it comes.
+// A refund that may have failed is looked at: the provider is asked, as always.
 // What says nothing of an order of ours is taken too: sent again, it would say no more.
 func (s *Shop) paymentWebhook(r *request) error {
 	if s.Notices == nil {
 		return onsale.Refuse(onsale.CodeForbidden, "no webhook secret is set here")
 	}
 	signature := string(r.ctx.Request.Header.Peek(s.Notices.Header()))
-	result, err := s.Notices.Read(signature, r.ctx.PostBody(), time.Now())
+	notice, err := s.Notices.Read(signature, r.ctx.PostBody(), time.Now())
 	switch {
 	case onsale.CodeOf(err) == onsale.CodeUnauthenticated:
 		return onsale.Refuse(onsale.CodeUnauthenticated, "the notice is not signed by the payment provider, or too old")
 	case err != nil:
 		return err
-	case result == nil:
-		return r.noContent()
+	case notice.Charge != nil:
+		err = s.Till.ReportResult(r.context(), *notice.Charge)
+	case notice.Refund != "":
+		err = s.Store.LookAtRefund(r.context(), notice.Refund)
 	}
-	if err := s.Till.ReportResult(r.context(), *result); err != nil {
+	if err != nil {
 		return err
 	}
 	return r.noContent()

@@ -127,12 +127,17 @@ func (c *Catalog) compare(ctx context.Context, events []*onsale.Event, layouts [
 
 // Layout returns a known event's layout, or refuses with unknown_event.
 func (c *Catalog) Layout(_ context.Context, id onsale.EventID) (*onsale.Layout, error) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if l := c.layouts[id]; l != nil {
+	if l := c.Known(id); l != nil {
 		return l, nil
 	}
 	return nil, onsale.Refuse(onsale.CodeUnknownEvent, "no such event; GET /v1/events lists them")
+}
+
+// Known returns a known event's layout, else nil.
+func (c *Catalog) Known(id onsale.EventID) *onsale.Layout {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.layouts[id]
 }
 
 // All returns every event's layout, in the store's order.

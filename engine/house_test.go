@@ -174,7 +174,7 @@ func (a answer) problem(t *testing.T) (p struct {
 	return p
 }
 
-var client = sync.OnceValue(func() *http.Client { return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} })
+var client = sync.OnceValue(func() *http.Client { return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}} })
 
 // do makes a request. Its answer must be one that openapi.yaml describes.
 func (h *house) do(method, path, token, body string, headers ...string) answer {

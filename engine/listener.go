@@ -11,6 +11,8 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/valyala/fasthttp"
+
+	"onsale/internal/reactor"
 )
 
 // The pause after an accept that failed: at first, and at the most.
@@ -51,6 +53,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		c, err := l.Listener.Accept()
 		switch {
 		case err == nil && l.open.Add(1) <= l.most:
+			if looped, ok := c.(*reactor.Conn); ok {
+				return looped, nil
+			}
 			return &conn{Conn: c}, nil
 		case err == nil:
 			l.open.Add(-1)
@@ -94,11 +99,18 @@ func (l *listener) Close() (err error) {
 
 // changed is told what became of a connection. Each ends once: closed, or taken
 // over by the feed, which bounds its own.
-func (l *listener) changed(_ net.Conn, state fasthttp.ConnState) {
+func (l *listener) changed(c net.Conn, state fasthttp.ConnState) {
+	if looped, ok := c.(*reactor.Conn); ok { // its end is told by the reactor
+		looped.Between(state == fasthttp.StateIdle)
+		return
+	}
 	if state == fasthttp.StateClosed || state == fasthttp.StateHijacked {
 		l.open.Add(-1)
 	}
 }
+
+// left is told that the reactor has a connection no longer.
+func (l *listener) left() { l.open.Add(-1) }
 
 // conn is a connection that notes whether its client has ever said anything: browsers
 // open some in advance, and one that is not used in time deserves no answer.

@@ -37,6 +37,10 @@ func TestOpenAPISaysWhatANoticeOfTheProviderMustHave(t *testing.T) {
 		"captured, no reference":       {without(`"reference":"chg_1",`), false},
 		"declined, and no more":        {`{"id":"n1","order":"` + order + `","outcome":"declined"}`, true},
 		"declined, with all there is":  {strings.Replace(captured, "captured", "declined", 1), true},
+		"a refund has failed":          {`{"id":"n1","order":"` + order + `","refund":"` + string(onsale.NewRefundID()) + `"}`, true},
+		"a refund that is none":        {`{"id":"n1","order":"` + order + `","refund":"ref_1"}`, false},
+		"a refund, and an outcome":     {strings.Replace(captured, `"order"`, `"refund":"`+string(onsale.NewRefundID())+`","order"`, 1), false},
+		"neither":                      {`{"id":"n1","order":"` + order + `"}`, false},
 		"an outcome that is not known": {strings.Replace(captured, "captured", "pending", 1), false},
 	} {
 		var value any

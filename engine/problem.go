@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -47,6 +48,7 @@ var statusOf = map[onsale.Code]int{
 	onsale.CodeHoldPinned:       http.StatusConflict,
 	onsale.CodeBadTransition:    http.StatusConflict,
 	onsale.CodeNotRefundable:    http.StatusConflict,
+	onsale.CodeAmbiguousRefund:  http.StatusConflict,
 	onsale.CodeTicketVoid:       http.StatusConflict,
 	onsale.CodeTicketBlocked:    http.StatusConflict,
 	onsale.CodeTicketReissued:   http.StatusConflict,
@@ -75,9 +77,18 @@ type problem struct {
 	*onsale.Error
 }
 
-// refuse answers with err. What went wrong inside is for the log, never for the
+// refusal is an answer that says why not.
+type refusal struct {
+	code   onsale.Code
+	status int
+	body   []byte // a problem; not to be changed
+	retry  time.Duration
+	allow  string // the methods that the path knows, if another was asked for
+}
+
+// refusalOf is what is answered for err. What went wrong inside is for the log, never for the
 // buyer.
-func refuse(ctx *fasthttp.RequestCtx, err error) onsale.Code {
+func refusalOf(err error) refusal {
 	e, ok := errors.AsType[*onsale.Error](err)
 	if !ok {
 		e = onsale.Refuse(onsale.CodeInternal, "something is wrong on our side; nothing was charged")
@@ -86,28 +97,42 @@ func refuse(ctx *fasthttp.RequestCtx, err error) onsale.Code {
 	if !ok {
 		status = http.StatusInternalServerError
 	}
+	r := refusal{code: e.Code, status: status, body: written.body(e, status), retry: e.RetryAfter}
+	if e.Code == onsale.CodeMethodNotAllowed {
+		if m, ok := errors.AsType[*methodRefusal](err); ok {
+			r.allow = m.allow
+		}
+	}
+	return r
+}
+
+// headers tells of those that not every refusal has.
+func (r *refusal) headers(set func(name, value string)) {
+	if r.allow != "" {
+		set(fasthttp.HeaderAllow, r.allow)
+	}
+	if r.status == http.StatusServiceUnavailable || r.status == http.StatusTooManyRequests {
+		set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(max(1, math.Ceil(r.retry.Seconds())))))
+	}
+	if r.status == http.StatusUnauthorized {
+		set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="onsale"`)
+	}
+}
+
+// refuse answers with err.
+func refuse(ctx *fasthttp.RequestCtx, err error) onsale.Code {
+	r := refusalOf(err)
 	last := ctx.Response.ConnectionClose()
 	ctx.Response.Reset()
 	if last {
 		ctx.SetConnectionClose()
 	}
-	ctx.SetStatusCode(status)
+	ctx.SetStatusCode(r.status)
 	ctx.Response.Header.SetContentTypeBytes(typeProblem)
 	ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
-	if e.Code == onsale.CodeMethodNotAllowed {
-		if m, ok := errors.AsType[*methodRefusal](err); ok {
-			ctx.Response.Header.Set(fasthttp.HeaderAllow, m.allow)
-		}
-	}
-	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		seconds := max(1, math.Ceil(e.RetryAfter.Seconds()))
-		ctx.Response.Header.Set("Retry-After", strconv.Itoa(int(seconds)))
-	}
-	if status == http.StatusUnauthorized {
-		ctx.Response.Header.Set("WWW-Authenticate", `Bearer realm="onsale"`)
-	}
-	ctx.Response.SetBodyRaw(written.body(e, status))
-	return e.Code
+	r.headers(ctx.Response.Header.Set)
+	ctx.Response.SetBodyRaw(r.body)
+	return r.code
 }
 
 var (

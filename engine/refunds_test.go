@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"onsale"
 	"onsale/checkout"
@@ -118,17 +121,46 @@ func TestRefundsAreTheOperatorsAlone(t *testing.T) {
 	h.refused(400, onsale.CodeBadRequest, h.refund(order.ID, "k", `{"ticket":[1]}`)) // misspelt, and not the whole
 	h.refused(400, onsale.CodeBadRequest, h.refund(order.ID, "k", `{"amount":0}`))
 	h.refused(400, onsale.CodeBadRequest, h.refund(order.ID, "k", `{"tickets":[]}`))
+	h.refused(400, onsale.CodeBadRequest, h.refund(order.ID, "k", `{"payment":"of no order"}`))
 	h.refused(404, onsale.CodeUnknownOrder, h.refund(onsale.NewHoldID("concert", 1).Order(), "k", `{}`))
 	h.refused(404, onsale.CodeUnknownOrder, h.operator("GET", "/v1/admin/orders/nonsense/refunds", ""))
 	var first, again onsale.RefundEntry
 	h.want(202, h.refund(order.ID, "k", `{"tickets":[1]}`), &first)
 	h.want(202, h.refund(order.ID, "k", `{"tickets":[1]}`), &again)
-	if first.ID != again.ID || first.State != onsale.RefundStateDue {
+	if first.ID != again.ID || first.State != onsale.RefundStateDue || first.Payment == "" {
 		t.Errorf("%+v and %+v", first, again)
 	}
 	h.refused(422, onsale.CodeKeyReused, h.refund(order.ID, "k", `{}`))
 	h.refused(409, onsale.CodeNotRefundable, h.refund(order.ID, "k2", `{}`))
 	if c := h.counts("floor"); c != (onsale.Counts{Available: 8, Sold: 2}) {
 		t.Errorf("while it is due: %+v", c)
+	}
+}
+
+func TestRefundThatTheBankSendsBackIsSeenAtTheProvidersNoticeKafka(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.paysBack()
+	buyer := h.signIn()
+	order := h.buy(buyer, h.mustHold(buyer, `{"section":"floor","quantity":2}`), "tok_refund_failed")
+	made := h.refunded(order.ID, "k", `{}`)
+	if made.State != onsale.RefundStateMade {
+		t.Fatalf("%+v", made)
+	}
+	notice := `{"id":"n1","order":"` + string(order.ID) + `","refund":"` + string(made.ID) + `"}`
+	h.refused(401, onsale.CodeUnauthenticated, h.do("POST", noticesPath, "", notice, payment.SignatureHeader, "t=1,v1=forged"))
+	h.eventually("the refund is told, and the notice taken", func() bool {
+		signature := payment.SignWebhook([]byte(testWebhookSecret), []byte(notice), time.Now())
+		return h.do("POST", noticesPath, "", notice, payment.SignatureHeader, signature).status == http.StatusNoContent
+	})
+	h.eventually("it has failed", func() bool {
+		refunds, err := h.shop.Store.Refunds(t.Context(), order.ID)
+		check(t, err)
+		return refunds[0].State == onsale.RefundStateFailed
+	})
+	report, err := h.shop.Auditor.Audit(t.Context(), "concert", 10*time.Second)
+	check(t, err)
+	if err := report.Err(); err == nil || !strings.Contains(err.Error(), "has failed since") {
+		t.Errorf("the audit says %v", err)
 	}
 }

@@ -163,7 +163,12 @@ func (s *Server) admit(r *request, who access) (err error) {
 
 // bearer is the request's token, good until the handler returns; empty if there is none.
 func bearer(ctx *fasthttp.RequestCtx) []byte {
-	scheme, token, _ := bytes.Cut(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization), []byte{' '})
+	return bearerOf(ctx.Request.Header.Peek(fasthttp.HeaderAuthorization))
+}
+
+// bearerOf is the token of an Authorization header's value.
+func bearerOf(value []byte) []byte {
+	scheme, token, _ := bytes.Cut(value, []byte{' '})
 	if !bytes.EqualFold(scheme, []byte("bearer")) {
 		return nil
 	}

@@ -14,6 +14,8 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -22,6 +24,7 @@ import (
 	"onsale"
 	"onsale/internal/histogram"
 	"onsale/internal/lifecycle"
+	"onsale/internal/reactor"
 	"onsale/realtime"
 )
 
@@ -64,8 +67,10 @@ type Server struct {
 	ready   readiness
 	seconds *histogram.Family
 	panics  *metrics.Counter
+	quicks  *metrics.Counter // answers of quick.go
 
 	unknown, unreadable, pages, panicked *tally // of what is no route
+	holds, checkouts                     *tally // of the routes that quick.go answers too
 
 	group  lifecycle.Group
 	exited chan error
@@ -73,7 +78,10 @@ type Server struct {
 	life context.Context // of every request
 	end  context.CancelFunc
 
-	listener *listener // set by Start
+	listener  *listener        // set by Start
+	reactor   *reactor.Reactor // set by Start; nil where there is none
+	exchanges sync.Pool        // of *exchange: in nobody's hands
+	draining  atomic.Bool      // Stop has begun: connections end with their answer
 }
 
 // NewServer returns a server that has not started.
@@ -83,13 +91,15 @@ func NewServer(cfg Config) *Server {
 	}
 	s := &Server{cfg: cfg, ready: readiness{ask: cfg.Ready}, exited: make(chan error, 1),
 		seconds: histogram.NewFamily(cfg.Metrics, "onsale_http_request_seconds", "route"),
-		panics:  cfg.Metrics.GetOrCreateCounter("onsale_panics_total")}
+		panics:  cfg.Metrics.GetOrCreateCounter("onsale_panics_total"),
+		quicks:  cfg.Metrics.GetOrCreateCounter("onsale_http_quick_answers_total")}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.unknown, s.unreadable = s.tally("unknown"), s.tally("unreadable")
 	s.pages, s.panicked = s.tally("pages"), s.tally("panicked")
 	s.router = newRouter(s.routes(), s.tally)
+	s.holds, s.checkouts = s.tally("POST /v1/events/{event}/holds"), s.tally("POST /v1/holds/{hold}/checkout")
 	s.http = &fasthttp.Server{
-		Handler: s.serve, Name: "onsale", Concurrency: defaultMaxConns,
+		Handler: s.serve, Concurrency: defaultMaxConns,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ReadBufferSize: readBufferSize, HeaderReceived: boundBody,
 		NoDefaultDate: true, NoDefaultContentType: true, NoDefaultServerHeader: true,
@@ -112,13 +122,38 @@ func (s *Server) Start(ctx context.Context) error {
 }
 
 func (s *Server) serveOn(ctx context.Context, inner net.Listener) {
+	serve := func() error { return s.http.Serve(s.listener) }
+	if tcp, ok := inner.(*net.TCPListener); ok {
+		if looped, err := reactor.Listen(tcp); err == nil {
+			s.reactor, err = reactor.New(reactor.Config{
+				Quick: s.quick, Serve: s.http.ServeConn, Closed: func() { s.listener.left() }, Idle: idleTimeout, First: s.http.ReadTimeout, Patience: writeTimeout,
+			})
+			if err == nil {
+				inner, serve = looped, s.takeAll
+			}
+		}
+	}
 	s.listener = newListener(inner, s.cfg)
 	s.http.ConnState = s.listener.changed
 	s.group.Go(ctx, func(context.Context) {
-		if err := s.http.Serve(s.listener); err != nil {
+		if err := serve(); err != nil {
 			s.exited <- fmt.Errorf("the HTTP server ended by itself: %w", err)
 		}
 	})
+}
+
+// takeAll gives the reactor every connection, until the listener is closed.
+func (s *Server) takeAll() error {
+	for {
+		c, err := s.listener.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			return err
+		}
+		s.reactor.Take(c)
+	}
 }
 
 // URL is where the server listens, as http://host:port. Valid after Start.
@@ -131,12 +166,16 @@ func (s *Server) Exited() <-chan error { return s.exited }
 // contexts end after drainTime.
 func (s *Server) Stop(ctx context.Context) error {
 	defer s.end()
+	s.draining.Store(true)
 	if s.listener == nil {
 		return nil
 	}
 	cut := time.AfterFunc(drainTime, s.end)
 	defer cut.Stop()
 	err := s.listener.Close() // fasthttp closes it only if it has come to serving
+	if s.reactor != nil {
+		err = errors.Join(err, s.reactor.Stop(ctx))
+	}
 	return errors.Join(err, s.http.ShutdownWithContext(ctx), s.group.Stop(ctx))
 }
 
@@ -152,6 +191,9 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		}
 		return found.tally, s.call(ctx, &found.route, param)
 	})
+	if s.draining.Load() {
+		ctx.SetConnectionClose()
+	}
 	tally.note(code, start)
 }
 

@@ -36,6 +36,14 @@ func (f *Form) args(key string) []string {
 	return f.keyed
 }
 
+// arguments are the name and the arguments of the request's operation.
+func (r *Request) arguments() (name string, args []string) {
+	if r.Form != nil {
+		return r.Form.name, r.Form.args(r.Key)
+	}
+	return holdArgs(*r)
+}
+
 // holdArgs are the arguments of a hold, and which operation of hold.lua it is. The
 // fingerprint is that of the asks, as they are written here.
 func holdArgs(r Request) (name string, args []string) {

@@ -50,7 +50,17 @@ type operation struct {
 	buyer onsale.BuyerID // "" where none matters
 	args  []string
 	came  time.Time
-	done  chan outcome // gets one, always: see maxWait
+	done  chan outcome  // gets one, always: see maxWait
+	then  func(outcome) // is told instead of done, by the goroutine that knows, unless it is nil
+}
+
+// tell says what came of it, once.
+func (o *operation) tell(out outcome) {
+	if o.then != nil {
+		o.then(out)
+		return
+	}
+	o.done <- out
 }
 
 type outcome struct {
@@ -125,7 +135,7 @@ func (b *batcher) fly() {
 		}
 		b.mu.Unlock()
 		for _, op := range late {
-			op.done <- outcome{err: errLate}
+			op.tell(outcome{err: errLate})
 		}
 		if landed {
 			return
@@ -139,13 +149,13 @@ func (b *batcher) fly() {
 			b.fail(batch, err)
 			continue
 		}
-		for i, reply := range replies {
-			batch[i].done <- outcome{reply: reply}
-		}
 		if undone := batch[len(replies):]; len(undone) > 0 {
 			b.mu.Lock()
 			b.lanes.giveBack(undone)
 			b.mu.Unlock()
+		}
+		for i, reply := range replies {
+			batch[i].tell(outcome{reply: reply})
 		}
 	}
 }
@@ -157,10 +167,10 @@ func (b *batcher) fail(batch []*operation, err error) {
 	late := b.lanes.overdue(time.Now().Add(-maxWait))
 	b.mu.Unlock()
 	for _, op := range batch {
-		op.done <- outcome{err: err}
+		op.tell(outcome{err: err})
 	}
 	for _, op := range late {
-		op.done <- outcome{err: fmt.Errorf("%w for the calls before", errTransport)}
+		op.tell(outcome{err: fmt.Errorf("%w for the calls before", errTransport)})
 	}
 }
 
@@ -197,7 +207,7 @@ func ofEpoch(batch []*operation, epoch uint64) []*operation {
 	for _, op := range batch {
 		if laneOf[op.name] == laneHolds {
 			if _, of, ok := op.hold.Parse(); ok && uint64(of) != epoch {
-				op.done <- outcome{err: status{word: "epoch", epoch: onsale.Epoch(epoch)}}
+				op.tell(outcome{err: status{word: "epoch", epoch: onsale.Epoch(epoch)}})
 				continue
 			}
 		}

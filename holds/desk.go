@@ -170,11 +170,7 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 	var id onsale.HoldID
 	reply := ""
 	err := d.inEpoch(ctx, b, func(epoch onsale.Epoch) (err error) {
-		if r.Key == "" {
-			id = onsale.NewHoldID(l.Event.ID, epoch)
-		} else {
-			id = d.ids.Derive(l.Event.ID, epoch, r.Buyer, r.Key)
-		}
+		id = d.newID(l, &r, epoch)
 		if known := d.known(l, &r, id); known != nil {
 			return known
 		}
@@ -182,10 +178,8 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 			reply, err = d.holdStriped(l, id, r)
 			return err
 		}
-		if args == nil && r.Form != nil {
-			name, args = r.Form.name, r.Form.args(r.Key)
-		} else if args == nil {
-			name, args = holdArgs(r)
+		if args == nil {
+			name, args = r.arguments()
 		}
 		for range reapRounds {
 			if reply, err = d.ask(b, newOperation(name, id, r.Buyer, args...)); err != nil || reply != again {
@@ -197,9 +191,22 @@ func (d *Desk) Hold(ctx context.Context, l *onsale.Layout, r Request) (onsale.Ho
 	if err != nil {
 		return onsale.Hold{}, err
 	}
+	return d.decided(l, &r, id, reply)
+}
+
+// newID is the id of a request's hold in an epoch.
+func (d *Desk) newID(l *onsale.Layout, r *Request, epoch onsale.Epoch) onsale.HoldID {
+	if r.Key == "" {
+		return onsale.NewHoldID(l.Event.ID, epoch)
+	}
+	return d.ids.Derive(l.Event.ID, epoch, r.Buyer, r.Key)
+}
+
+// decided puts what Redis has answered to a request into words.
+func (d *Desk) decided(l *onsale.Layout, r *Request, id onsale.HoldID, reply string) (onsale.Hold, error) {
 	word, rest, _ := strings.Cut(reply, " ")
 	if word != "ok" {
-		return onsale.Hold{}, d.nearby(l, &r, refusal(l, r, word, rest))
+		return onsale.Hold{}, d.nearby(l, r, refusal(l, *r, word, rest))
 	}
 	known, rec, err := parseGrant(rest)
 	if err != nil {
@@ -243,15 +250,21 @@ func (d *Desk) Look(ctx context.Context, l *onsale.Layout, id onsale.HoldID, buy
 }
 
 func (d *Desk) recordOf(ctx context.Context, l *onsale.Layout, id onsale.HoldID, name string, buyer onsale.BuyerID, args ...string) (onsale.Hold, error) {
-	text, err := d.byOwner(ctx, l, id, name, buyer, args...)
-	if err != nil {
-		return onsale.Hold{}, err
+	return holdOf(l, id)(d.byOwner(ctx, l, id, name, buyer, args...))
+}
+
+// holdOf reads a hold's record, if there is one.
+func holdOf(l *onsale.Layout, id onsale.HoldID) func(text string, err error) (onsale.Hold, error) {
+	return func(text string, err error) (onsale.Hold, error) {
+		if err != nil {
+			return onsale.Hold{}, err
+		}
+		rec, err := parseRecord(text)
+		if err != nil {
+			return onsale.Hold{}, err
+		}
+		return rec.hold(id, l)
 	}
-	rec, err := parseRecord(text)
-	if err != nil {
-		return onsale.Hold{}, err
-	}
-	return rec.hold(id, l)
 }
 
 // byOwner asks something that only the hold's buyer may ask.
@@ -261,16 +274,23 @@ func (d *Desk) byOwner(ctx context.Context, l *onsale.Layout, id onsale.HoldID, 
 	if !ok {
 		return "", errUnknownHold
 	}
-	reply := ""
+	reply, old := "", false
 	err := d.inEpoch(ctx, b, func(epoch onsale.Epoch) (err error) {
+		old = issued < epoch
 		reply, err = d.ask(b, newOperation(name, id, buyer, args...))
-		if err == nil && issued < epoch && reply == "unknown" {
-			reply = "ended x" // what an old epoch issued is void, unless a rebuild kept it
-		}
 		return err
 	})
 	if err != nil {
 		return "", err
+	}
+	return ownersAnswer(name, reply, old)
+}
+
+// ownersAnswer puts what Redis has answered to a hold's owner into words. old tells that the hold
+// was issued in an earlier epoch.
+func ownersAnswer(name, reply string, old bool) (string, error) {
+	if old && reply == "unknown" {
+		reply = "ended x" // what an old epoch issued is void, unless a rebuild kept it
 	}
 	word, rest, _ := strings.Cut(reply, " ")
 	switch word {
@@ -331,17 +351,20 @@ func (d *Desk) inEpoch(ctx context.Context, b *batcher, f func(onsale.Epoch) err
 		return onsale.Busy(onsale.CodeUnavailable, "the request has ended; ask again", time.Second, err)
 	}
 	var err error
-	var s status
-	told := false // Redis has told of its state, not of the request
 	for range 2 {
-		err = f(onsale.Epoch(b.epoch.Load()))
-		if s, told = errors.AsType[status](err); !told || s.word != "epoch" {
+		if err = f(onsale.Epoch(b.epoch.Load())); !ofAnotherEpoch(err) {
 			break
 		}
 	}
+	return inWords(err)
+}
+
+// inWords puts what went wrong with a call into words for the buyer.
+func inWords(err error) error {
 	if _, refused := errors.AsType[*onsale.Error](err); err == nil || refused { // in words already
 		return err
 	}
+	_, told := errors.AsType[status](err) // by Redis, of its state, not of the request
 	switch {
 	case told:
 		return onsale.Busy(onsale.CodeRecovering, "the event's stock is being rebuilt; ask again", time.Second, err)

@@ -23,6 +23,12 @@ func checkRefunds(b *books, f *findings) {
 	for _, id := range slices.Sorted(maps.Keys(b.tickets)) {
 		checkBarred(b, f, id)
 	}
+	for _, id := range slices.Sorted(maps.Keys(b.refunds)) {
+		for _, r := range b.owedAgain(id) {
+			f.add(onsale.InvariantCharges, "order "+string(id), fmt.Sprintf("its refund %s of %d %s was made and has failed since (%s), and nobody has had it paid back again",
+				r.ID, r.Amount, r.Currency, r.Refusal), id)
+		}
+	}
 	for _, o := range b.orders {
 		if o.State != onsale.OrderRefunded || o.Amount == 0 {
 			continue
@@ -33,7 +39,7 @@ func checkRefunds(b *books, f *findings) {
 		}
 		recorded := slices.ContainsFunc(b.payments[o.ID], func(p paymentRow) bool { return p.state == paymentRefunded })
 		switch {
-		case refunded >= o.Amount:
+		case refunded >= o.Amount || len(b.owedAgain(o.ID)) > 0: // that is said above
 		case b.ledger != nil && b.in.AtRest: // a ledger that was read before may lack what was refunded since
 			f.add(onsale.InvariantCharges, "order "+string(o.ID), fmt.Sprintf("it is refunded, and the provider has paid back %d of %d %s",
 				refunded, o.Amount, o.Currency), o.ID)
@@ -82,7 +88,7 @@ func checkBarred(b *books, f *findings, id onsale.OrderID) {
 			switch r.State {
 			case onsale.RefundStateDue:
 				want[id.Ticket(n)] = onsale.TicketBlocked
-			case onsale.RefundStateMade:
+			case onsale.RefundStateMade, onsale.RefundStateFailed:
 				want[id.Ticket(n)] = onsale.TicketVoid
 			}
 		}
@@ -102,7 +108,7 @@ func checkBarred(b *books, f *findings, id onsale.OrderID) {
 // queueRefunds reads the event's refunds.
 func (b *books) queueRefunds(q *pgx.Batch, refunds *[]*refundRow) {
 	id := string(b.in.Event)
-	q.Queue(refundColumns+`WHERE event = $1 ORDER BY asked_at, id`, id).Query(func(rows pgx.Rows) (err error) {
+	q.Queue(readRefunds+`WHERE event = $1 ORDER BY asked_at, id`, id).Query(func(rows pgx.Rows) (err error) {
 		*refunds, err = pgx.CollectRows(rows, scanRefund)
 		return err
 	})
@@ -112,7 +118,7 @@ func (b *books) queueRefunds(q *pgx.Batch, refunds *[]*refundRow) {
 func (b *books) paidBack(p paymentRow) (made, due int64) {
 	for _, r := range b.refunds[p.order] {
 		switch {
-		case r.payment != p.reference:
+		case r.Payment != p.reference:
 		case r.State == onsale.RefundStateMade:
 			made += r.Amount
 		case r.State == onsale.RefundStateDue:
@@ -120,6 +126,20 @@ func (b *books) paidBack(p paymentRow) (made, due int64) {
 		}
 	}
 	return made, due
+}
+
+// owedAgain are an order's refunds that have failed after they were made, and that no later
+// one of the same payment stands for: the same that Unmended counts.
+func (b *books) owedAgain(id onsale.OrderID) (owed []*refundRow) {
+	for _, r := range b.refunds[id] {
+		again := func(a *refundRow) bool {
+			return a.Payment == r.Payment && a.AskedAt.After(r.EndedAt) && a.Amount >= r.Amount && (a.State == onsale.RefundStateDue || a.State == onsale.RefundStateMade)
+		}
+		if r.State == onsale.RefundStateFailed && !slices.ContainsFunc(b.refunds[id], again) {
+			owed = append(owed, r)
+		}
+	}
+	return owed
 }
 
 // isBeingRefunded reports whether all of a payment is paid back, or about to be.

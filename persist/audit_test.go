@@ -149,6 +149,7 @@ func TestAuditTakesARefundOnEitherWord(t *testing.T) {
 			t.Error("by the provider's word: ", r.Err())
 		}
 		w.in.Ledger = nil
+		w.writeRefund("made", w.standing.Amount, "{1,2}")
 		w.forOrder(w.standing, `UPDATE payments SET state = 'refunded' WHERE order_id = %s`)
 		if r := w.report(); !r.OK() || r.DoubleCharges != 0 {
 			t.Error("by the book's: ", r.Err())

@@ -23,6 +23,10 @@ const (
 	lockBooked    = bookedColumns + `WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE`
 )
 
+// withClaim are the states in which an order owns inventory, as SQL has them. The same as
+// onsale.OrderState.HasClaim; a test holds the two equal.
+const withClaim = `('claimed', 'paid', 'ticketed')`
+
 func newBooked(p *onsale.Purchase, state onsale.OrderState, reason string, now time.Time) *bookedOrder {
 	return &bookedOrder{paymentToken: p.PaymentToken, Order: onsale.Order{
 		ID: p.Order, Hold: p.Order.Hold(), Event: p.Event, Buyer: p.Buyer, State: state, Reason: reason,

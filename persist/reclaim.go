@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 )
 
 // reclaiming is what late payments may have, and what they take. The zero value is of a
@@ -51,9 +52,17 @@ func (s *Store) reclaim(ctx context.Context, results []onsale.ChargeResult, late
 		}
 		c.issue()
 		news, strays = c.news(ids), c.strays
-		return c.write(ctx, tx)
+		if err := c.write(ctx, tx); err != nil {
+			return err
+		}
+		crashpoint.Reach(crashpoint.BeforeReclaimCommit)
+		return nil
 	})
-	return news, strays, err
+	if err != nil {
+		return nil, nil, err
+	}
+	crashpoint.Reach(crashpoint.AfterReclaimCommit)
+	return news, strays, nil
 }
 
 // lockShelf locks the sections of all the batch's orders, and reads what is left of them.

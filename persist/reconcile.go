@@ -6,7 +6,6 @@ package persist
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,13 +15,13 @@ import (
 const (
 	// orphanClaims are the claims of an event whose order is unknown, or has ended without them.
 	orphanClaims = `SELECT c.order_id, c.section FROM claims c LEFT JOIN orders o ON o.id = c.order_id AND o.event = $1
-		WHERE c.event = $1 AND (o.id IS NULL OR o.state NOT IN ('claimed', 'paid', 'ticketed')) GROUP BY c.order_id, c.section ORDER BY 1, 2 LIMIT $2`
+		WHERE c.event = $1 AND (o.id IS NULL OR o.state NOT IN ` + withClaim + `) GROUP BY c.order_id, c.section ORDER BY 1, 2 LIMIT $2`
 	// wrongCounters are sections whose counter isn't what their claims add up to.
 	wrongCounters = `SELECT s.section FROM sections s
 		WHERE s.event = $1 AND s.claimed <> (SELECT coalesce(sum(c.quantity), 0) FROM claims c WHERE c.event = s.event AND c.section = s.section)
 		ORDER BY s.section`
 	dropOrphans = `DELETE FROM claims c WHERE c.event = $1 AND c.order_id = ANY ($2::text[])
-		AND NOT EXISTS (SELECT FROM orders o WHERE o.id = c.order_id AND o.state IN ('claimed', 'paid', 'ticketed')) RETURNING c.order_id`
+		AND NOT EXISTS (SELECT FROM orders o WHERE o.id = c.order_id AND o.state IN ` + withClaim + `) RETURNING c.order_id`
 	recountSections = `UPDATE sections s SET claimed = (SELECT coalesce(sum(c.quantity), 0) FROM claims c WHERE c.event = s.event AND c.section = s.section)
 		WHERE s.event = $1 AND s.section = ANY ($2::text[])`
 
@@ -102,27 +101,4 @@ func findOrphans(ctx context.Context, tx pgx.Tx, event onsale.EventID) (orders, 
 	}
 	_, err = pgx.ForEachRow(rows, []any{&section}, func() error { add(&sections, section); return nil })
 	return orders, sections, err
-}
-
-// Unmended counts what is wrong with an event and is for a person to look into, by kind:
-//
-//	order_without_claim   a live order that owns nothing: someone paid for what isn't theirs
-//	charge_without_result an order that was claimed longer ago than overdue
-//	refund_overdue        a refund that was asked for longer ago than overdue, and is due still
-//	refund_refused        a capture that bought nothing, and that the provider won't pay back
-func (s *Store) Unmended(ctx context.Context, event onsale.EventID, overdue time.Duration) (map[string]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	var claimless, unanswered, late, refused int64
-	err := s.pool.QueryRow(ctx, `SELECT
-		(SELECT count(*) FROM orders o WHERE o.event = $1 AND o.state IN ('claimed', 'paid', 'ticketed')
-			AND NOT EXISTS (SELECT FROM claims c WHERE c.event = o.event AND c.order_id = o.id)),
-		(SELECT count(*) FROM orders o WHERE o.event = $1 AND o.state = 'claimed' AND o.updated_at < clock_timestamp() - $2::interval),
-		(SELECT count(*) FROM refunds r WHERE r.event = $1 AND r.state = 'due' AND r.asked_at < clock_timestamp() - $2::interval),
-		(SELECT count(*) FROM payments p WHERE p.event = $1 AND p.state = 'refund_due' AND p.paying_back < p.amount)`,
-		string(event), overdue).Scan(&claimless, &unanswered, &late, &refused)
-	if err != nil {
-		return nil, failed("count what is unmended of "+string(event), err)
-	}
-	return map[string]int64{"order_without_claim": claimless, "charge_without_result": unanswered, "refund_overdue": late, "refund_refused": refused}, nil
 }

@@ -20,6 +20,8 @@ package persist
 //	after it, before all were told       a refund not told        told again: both take it as often as it comes
 //	before it is done with               a refund not told        the same
 //
+// What was made may fail later (refund_fail.go).
+//
 // Who works on an order's refunds holds the order's row, if there is one, then the
 // payment's, then those of sections, as whoever finalises does.
 
@@ -42,20 +44,23 @@ const (
 type refundRow struct {
 	onsale.RefundEntry
 	event    onsale.EventID
-	payment  string // the reference of the charge that it is of
 	askedBy  string
 	attempts int
 	toldAt   *time.Time
 }
 
-const refundColumns = `SELECT id, order_id, event, payment, asked_by, tickets, amount, currency, reason, state, reference, refusal,
-	attempts, asked_at, ended_at, told_at FROM refunds `
+const (
+	// refundColumns are what scanRefund takes, in its order.
+	refundColumns = `id, order_id, event, payment, asked_by, tickets, amount, currency, reason, state, reference, refusal,
+		attempts, asked_at, ended_at, told_at`
+	readRefunds = `SELECT ` + refundColumns + ` FROM refunds `
+)
 
 func scanRefund(row pgx.CollectableRow) (*refundRow, error) {
 	var r refundRow
 	var tickets []int32
 	var ended *time.Time
-	err := row.Scan(&r.ID, &r.Order, &r.event, &r.payment, &r.askedBy, &tickets, &r.Amount, &r.Currency, &r.Reason, &r.State, &r.Reference, &r.Refusal,
+	err := row.Scan(&r.ID, &r.Order, &r.event, &r.Payment, &r.askedBy, &tickets, &r.Amount, &r.Currency, &r.Reason, &r.State, &r.Reference, &r.Refusal,
 		&r.attempts, &r.AskedAt, &ended, &r.toldAt)
 	r.Tickets = make([]int, len(tickets))
 	for i, n := range tickets {
@@ -77,7 +82,7 @@ func (s *Store) Refunds(ctx context.Context, order onsale.OrderID) ([]onsale.Ref
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, refundColumns+`WHERE event = $1 AND order_id = $2 ORDER BY asked_at, id`, string(event), string(order))
+	rows, err := s.pool.Query(ctx, readRefunds+`WHERE event = $1 AND order_id = $2 ORDER BY asked_at, id`, string(event), string(order))
 	if err != nil {
 		return nil, failed("read the refunds of "+string(order), err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 )
 
 // AskRefund notes that an operator wants money of an order paid back, and blocks the
@@ -18,7 +19,8 @@ import (
 // by then. It never waits for the provider.
 //
 // Refusals: bad_request, see RefundRequest.Complete, or a number or an amount that the
-// order hasn't; unknown_order; key_reused, for something else under the key; not_refundable.
+// order or its payment hasn't; unknown_order; key_reused, for something else under the key;
+// ambiguous_refund, if several payments could be meant and none is named; not_refundable.
 func (s *Store) AskRefund(ctx context.Context, order onsale.OrderID, key string, ask onsale.RefundRequest) (*onsale.RefundEntry, error) {
 	event, _, ok := order.Parse()
 	if !ok {
@@ -43,12 +45,16 @@ func (s *Store) AskRefund(ctx context.Context, order onsale.OrderID, key string,
 		if entry, err = askedBefore(ctx, tx, order, key, asked); err != nil || entry != nil {
 			return err
 		}
-		p, err := refundable(ctx, tx, event, order)
+		payments, err := paymentsOf(ctx, tx, event, order)
 		if err != nil {
 			return err
 		}
-		if p == nil && o == nil {
+		if len(payments) == 0 && o == nil {
 			return unknownOrder()
+		}
+		p, err := refundable(payments, ask)
+		if err != nil {
+			return err
 		}
 		r, err := s.decideRefund(ctx, tx, p, order, ask)
 		if err != nil {
@@ -67,6 +73,7 @@ func (s *Store) AskRefund(ctx context.Context, order onsale.OrderID, key string,
 	if err != nil {
 		return nil, err
 	}
+	crashpoint.Reach(crashpoint.AfterRefundCommit)
 	return entry, nil
 }
 
@@ -82,7 +89,7 @@ func askedBefore(ctx context.Context, tx pgx.Tx, order onsale.OrderID, key strin
 	case !same:
 		return nil, onsale.Refuse(onsale.CodeKeyReused, "another refund was asked for under this Idempotency-Key: use a new one")
 	}
-	rows, err := tx.Query(ctx, refundColumns+`WHERE order_id = $1 AND key = $2 AND key <> ''`, string(order), key)
+	rows, err := tx.Query(ctx, readRefunds+`WHERE order_id = $1 AND key = $2 AND key <> ''`, string(order), key)
 	if err != nil {
 		return nil, err
 	}
@@ -93,37 +100,8 @@ func askedBefore(ctx context.Context, tx pgx.Tx, order onsale.OrderID, key strin
 	return &r.RefundEntry, nil
 }
 
-// heldPayment is a payment that something is left of.
-type heldPayment struct {
-	reference, state, currency string
-	left                       int64 // captured, and neither paid back nor about to be
-}
-
-// refundable returns, locked, the payment that settles the order, else one that bought
-// nothing and that the provider has refused to pay back; nil if there is none.
-func refundable(ctx context.Context, tx pgx.Tx, event onsale.EventID, order onsale.OrderID) (*heldPayment, error) {
-	rows, err := tx.Query(ctx, `SELECT reference, state, currency, amount - paying_back FROM payments
-		WHERE event = $1 AND order_id = $2 ORDER BY state = 'settled' DESC, paying_back < amount DESC, reference LIMIT 1 FOR UPDATE`,
-		string(event), string(order))
-	if err != nil {
-		return nil, err
-	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*heldPayment, error) {
-		var p heldPayment
-		err := row.Scan(&p.reference, &p.state, &p.currency, &p.left)
-		return &p, err
-	})
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	return found[0], nil
-}
-
 // decideRefund makes the row of what is asked for, or refuses.
 func (s *Store) decideRefund(ctx context.Context, tx pgx.Tx, p *heldPayment, order onsale.OrderID, ask onsale.RefundRequest) (*refundRow, error) {
-	if p == nil || p.state == paymentRefunded {
-		return nil, notRefundable("nothing that was captured for it is left to pay back")
-	}
 	event, _, _ := order.Parse() // AskRefund has
 	var due bool
 	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM refunds WHERE event = $1 AND order_id = $2 AND payment = $3 AND state = 'due')`,
@@ -147,8 +125,8 @@ func (s *Store) decideRefund(ctx context.Context, tx pgx.Tx, p *heldPayment, ord
 	if err != nil {
 		return nil, err
 	}
-	return &refundRow{event: event, payment: p.reference, askedBy: askedByOperator, RefundEntry: onsale.RefundEntry{
-		ID: onsale.NewRefundID(), Order: order, State: onsale.RefundStateDue, Tickets: tickets, Amount: amount, Currency: p.currency, Reason: ask.Reason}}, nil
+	return &refundRow{event: event, askedBy: askedByOperator, RefundEntry: onsale.RefundEntry{
+		ID: onsale.NewRefundID(), Order: order, Payment: p.reference, State: onsale.RefundStateDue, Tickets: tickets, Amount: amount, Currency: p.currency, Reason: ask.Reason}}, nil
 }
 
 // refundTerms is what a request comes to: which tickets end, and how much is paid back.
@@ -200,7 +178,7 @@ func ends(ask onsale.RefundRequest, number int) bool {
 func insertRefund(ctx context.Context, tx pgx.Tx, r *refundRow, key string, asked []byte) error {
 	_, err := tx.Exec(ctx, `INSERT INTO refunds (id, event, order_id, payment, asked_by, key, asked, tickets, amount, currency, reason, next_at, asked_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)`,
-		string(r.ID), string(r.event), string(r.Order), r.payment, r.askedBy, key, asked, r.Tickets, r.Amount, r.Currency, r.Reason, r.AskedAt)
+		string(r.ID), string(r.event), string(r.Order), r.Payment, r.askedBy, key, asked, r.Tickets, r.Amount, r.Currency, r.Reason, r.AskedAt)
 	return err
 }
 

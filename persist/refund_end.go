@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"onsale"
+	"onsale/internal/crashpoint"
 )
 
 // EndRefund writes what the provider answered. Made, the tickets are void and their
@@ -38,6 +39,7 @@ func (s *Store) EndRefund(ctx context.Context, result onsale.RefundResult) (news
 	if err != nil {
 		return nil, err
 	}
+	crashpoint.Reach(crashpoint.AfterPaidBackCommit)
 	return news, nil
 }
 
@@ -65,7 +67,7 @@ func (e *ending) lock(ctx context.Context) (err error) {
 	if e.order, err = lockOrder(ctx, e.tx, onsale.OrderID(order)); err != nil {
 		return err
 	}
-	rows, err := e.tx.Query(ctx, refundColumns+`WHERE id = $1 FOR UPDATE`, string(e.result.ID))
+	rows, err := e.tx.Query(ctx, readRefunds+`WHERE id = $1 FOR UPDATE`, string(e.result.ID))
 	if err != nil {
 		return err
 	}
@@ -92,8 +94,9 @@ func (e *ending) end(ctx context.Context) error {
 	// Who refuses has nothing to tell; neither has what bought nothing.
 	quiet := refused || !e.settles
 	if _, err := e.tx.Exec(ctx, `UPDATE refunds SET state = $2, reference = $3, refusal = $4, ended_at = $5,
-		told_at = CASE WHEN $6 THEN $5::timestamptz END, next_at = $5 WHERE id = $1`,
-		string(r.ID), string(r.State), r.Reference, r.Refusal, r.EndedAt, quiet); err != nil {
+		told_at = CASE WHEN $6 THEN $5::timestamptz END,
+		next_at = CASE WHEN NOT $6 THEN $5 WHEN $2 = 'made' THEN $5 + $7 ELSE 'infinity' END WHERE id = $1`,
+		string(r.ID), string(r.State), r.Reference, r.Refusal, r.EndedAt, quiet, firstLook); err != nil {
 		return err
 	}
 	if refused {
@@ -154,16 +157,16 @@ func (e *ending) close(ctx context.Context) error {
 	event, order := string(r.event), string(r.Order)
 	var paidBack, ticketsLeft bool
 	if err := e.tx.QueryRow(ctx, `SELECT paying_back = amount, EXISTS (SELECT FROM tickets WHERE event = $1 AND order_id = $2 AND state <> 'void')
-		FROM payments WHERE event = $1 AND order_id = $2 AND reference = $3`, event, order, r.payment).Scan(&paidBack, &ticketsLeft); err != nil {
+		FROM payments WHERE event = $1 AND order_id = $2 AND reference = $3`, event, order, r.Payment).Scan(&paidBack, &ticketsLeft); err != nil {
 		return err
 	}
 	if !paidBack || e.settles && ticketsLeft {
 		return nil
 	}
-	if _, err := e.tx.Exec(ctx, `UPDATE payments SET state = 'refunded' WHERE event = $1 AND order_id = $2 AND reference = $3`, event, order, r.payment); err != nil {
+	if _, err := e.tx.Exec(ctx, `UPDATE payments SET state = 'refunded' WHERE event = $1 AND order_id = $2 AND reference = $3`, event, order, r.Payment); err != nil {
 		return err
 	}
-	if !e.settles {
+	if !e.settles || e.order.State == onsale.OrderRefunded { // refunded before, by what has failed since
 		return nil
 	}
 	if r.askedBy == askedByOperator { // whoever has the provider pay does it in their name

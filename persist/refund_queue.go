@@ -10,15 +10,17 @@ import (
 )
 
 // TakeRefunds returns refunds that are to be worked on, at the most `most`: those that
-// are due, and those that are made and not told. They are the caller's for the lease; if
+// are due, those that are made and not told, and those that are to be looked at again. They are the caller's for the lease; if
 // it comes to nothing, by a crash say, another worker takes them after it. Several workers
 // at once get different ones.
 func (s *Store) TakeRefunds(ctx context.Context, most int, lease time.Duration) ([]onsale.DueRefund, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
+	// now(), not clock_timestamp(): what changes within a statement is looked for in no index,
+	// and those that wait to be looked at again are many.
 	rows, err := s.pool.Query(ctx, `UPDATE refunds r SET attempts = attempts + 1, next_at = clock_timestamp() + $2
-		WHERE id IN (SELECT id FROM refunds WHERE told_at IS NULL AND next_at <= clock_timestamp() ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-		RETURNING id, order_id, event, payment, asked_by, tickets, amount, currency, reason, state, reference, refusal, attempts, asked_at, ended_at, told_at`,
+		WHERE id = ANY (ARRAY(SELECT id FROM refunds WHERE next_at <= now() AND next_at < 'infinity' ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED))
+		RETURNING `+refundColumns,
 		most, lease)
 	if err != nil {
 		return nil, failed("take refunds", err)
@@ -36,8 +38,8 @@ func (s *Store) TakeRefunds(ctx context.Context, most int, lease time.Duration) 
 
 // due is the refund as its worker needs it.
 func (r *refundRow) due() onsale.DueRefund {
-	d := onsale.DueRefund{Attempts: r.attempts, Refund: onsale.Refund{ID: r.ID, Order: r.Order, Event: r.event, Reference: r.payment,
-		Amount: r.Amount, Currency: r.Currency, Reason: r.Reason}}
+	d := onsale.DueRefund{Attempts: r.attempts, Refund: onsale.Refund{ID: r.ID, Order: r.Order, Event: r.event, Reference: r.Payment,
+		Amount: r.Amount, Currency: r.Currency, Reason: r.Reason}, Told: r.toldAt != nil}
 	if r.State != onsale.RefundStateDue {
 		d.Result = &onsale.RefundResult{ID: r.ID, Outcome: onsale.RefundOutcome(r.State), Reference: r.Reference, Reason: r.Refusal, At: r.EndedAt}
 	}
@@ -48,18 +50,19 @@ func (r *refundRow) due() onsale.DueRefund {
 func (s *Store) PutRefundBack(ctx context.Context, id onsale.RefundID, pause time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	if _, err := s.pool.Exec(ctx, `UPDATE refunds SET next_at = clock_timestamp() + $2 WHERE id = $1 AND told_at IS NULL`, string(id), pause); err != nil {
+	if _, err := s.pool.Exec(ctx, `UPDATE refunds SET next_at = clock_timestamp() + $2 WHERE id = $1 AND next_at < 'infinity'`, string(id), pause); err != nil {
 		return failed("put refund "+string(id)+" back", err)
 	}
 	return nil
 }
 
 // RefundTold notes that the news of a refund that is made are in Kafka, and its hold
-// settled: nobody works on it any more.
+// settled: nobody works on it any more, until it is looked at again.
 func (s *Store) RefundTold(ctx context.Context, id onsale.RefundID) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	if _, err := s.pool.Exec(ctx, `UPDATE refunds SET told_at = clock_timestamp() WHERE id = $1 AND state = 'made' AND told_at IS NULL`, string(id)); err != nil {
+	if _, err := s.pool.Exec(ctx, `UPDATE refunds SET told_at = clock_timestamp(),
+		next_at = CASE WHEN amount = 0 THEN 'infinity' ELSE ended_at + $2 END WHERE id = $1 AND state = 'made' AND told_at IS NULL`, string(id), firstLook); err != nil {
 		return failed("note that refund "+string(id)+" is told", err)
 	}
 	return nil

@@ -234,6 +234,11 @@ func TestPostgresRefusesWhatNoRefundMayDo(t *testing.T) {
 		"forgetting":              `DELETE FROM refunds`,
 		"told and due":            `UPDATE refunds SET told_at = now()`,
 		"made without an end":     `UPDATE refunds SET state = 'made'`,
+		"what was asked for":      `UPDATE refunds SET asked = '{"amount":1}'`,
+		"why":                     `UPDATE refunds SET reason = 'another'`,
+		"when":                    `UPDATE refunds SET asked_at = now()`,
+		"failing before it ended": `UPDATE refunds SET state = 'failed', ended_at = now()`,
+		"never taking it":         `UPDATE refunds SET next_at = 'infinity'`,
 		"more than was captured":  `UPDATE payments SET paying_back = amount + 1`,
 		"less than nothing":       `UPDATE payments SET paying_back = -1`,
 		"a state that is none":    `UPDATE tickets SET state = 'lost'`,
@@ -246,8 +251,21 @@ func TestPostgresRefusesWhatNoRefundMayDo(t *testing.T) {
 	if _, err := b.pool.Exec(t.Context(), insert("b", 2001)); err == nil {
 		t.Error("more than was captured, in two refunds, is not refused")
 	}
-	if _, err := b.pool.Exec(t.Context(), `UPDATE refunds SET state = 'refused'`); err == nil {
-		t.Error("what is made was refused afterwards")
+	if err := b.RefundTold(t.Context(), first.ID); err != nil {
+		t.Fatal(err)
+	}
+	for name, statement := range map[string]string{
+		"refused afterwards":     `UPDATE refunds SET state = 'refused'`,
+		"due again":              `UPDATE refunds SET state = 'due', ended_at = NULL, told_at = NULL`,
+		"another reference":      `UPDATE refunds SET reference = 're_other'`,
+		"a refusal, though made": `UPDATE refunds SET refusal = 'no'`,
+		"another end":            `UPDATE refunds SET ended_at = now()`,
+		"not told":               `UPDATE refunds SET told_at = NULL`,
+		"told again":             `UPDATE refunds SET told_at = now()`,
+	} {
+		if _, err := b.pool.Exec(t.Context(), statement); err == nil {
+			t.Errorf("of what is made, %s: not refused", name)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func (s *Store) StockView(ctx context.Context, id onsale.EventID) (*StockView, e
 func readClaimants(ctx context.Context, tx pgx.Tx, event onsale.EventID) ([]onsale.Order, error) {
 	rows, err := tx.Query(ctx, `SELECT c.order_id, o.buyer, o.state, o.amount, o.currency, o.accepted_at, o.updated_at, c.section, c.seat, c.quantity
 		FROM claims c JOIN orders o ON o.id = c.order_id
-		WHERE c.event = $1 AND o.state IN ('claimed', 'paid', 'ticketed') ORDER BY c.order_id, c.section, c.seat`, string(event))
+		WHERE c.event = $1 AND o.state IN `+withClaim+` ORDER BY c.order_id, c.section, c.seat`, string(event))
 	if err != nil {
 		return nil, err
 	}

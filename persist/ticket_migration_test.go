@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"database/sql"
 	"io/fs"
 	"testing"
 
@@ -12,22 +13,28 @@ import (
 	"onsale/internal/stores/storestest"
 )
 
-func TestTicketsFromBeforeTheyCouldMoveAreTheirBuyers(t *testing.T) {
-	url := storestest.Postgres(t)
+// upgrade is a database of its own, with the migrations to bring it to any version.
+func upgrade(t *testing.T) (url string, db *sql.DB, provider *goose.Provider) {
+	t.Helper()
+	url = storestest.Postgres(t)
 	cc, err := pgx.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db := stdlib.OpenDB(*cc)
-	defer func() { _ = db.Close() }()
+	db = stdlib.OpenDB(*cc)
+	t.Cleanup(func() { _ = db.Close() })
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		t.Fatal(err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files)
-	if err != nil {
+	if provider, err = goose.NewProvider(goose.DialectPostgres, db, files); err != nil {
 		t.Fatal(err)
 	}
+	return url, db, provider
+}
+
+func TestTicketsFromBeforeTheyCouldMoveAreTheirBuyers(t *testing.T) {
+	url, db, provider := upgrade(t)
 	step := func(move func() error) {
 		t.Helper()
 		if err := move(); err != nil {

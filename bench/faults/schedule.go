@@ -126,7 +126,7 @@ func Plan(seed uint64, duration, holdTime time.Duration) []Fault {
 	}
 	crashes := uint64(max(1, duration/crashEvery))
 	for i := range crashes {
-		p := crashpoint.Points[(seed*crashes+i)%uint64(len(crashpoint.Points))]
+		p := crashpoint.OfPurchases[(seed*crashes+i)%uint64(len(crashpoint.OfPurchases))]
 		// Early: a point is reached by purchases, and those end with the storm.
 		faults = append(faults, Fault{Kind: Crash, Target: home(p), At: at(rng.Float64() / 2), Point: p, Nth: 1 + rng.IntN(mostPasses)})
 	}
@@ -168,7 +168,7 @@ func (f *Fault) draw(rng *rand.Rand, holdTime time.Duration) {
 // home is where a point is reached: in which process's code.
 func home(p crashpoint.Point) Target {
 	switch p {
-	case crashpoint.AfterPin, crashpoint.AfterProduce:
+	case crashpoint.AfterPin, crashpoint.AfterProduce, crashpoint.AfterRefundCommit:
 		return Front
 	case crashpoint.BeforeTellingBuyer:
 		return Feed

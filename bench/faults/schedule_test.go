@@ -63,7 +63,7 @@ func TestFortyRunsMeetEveryFaultAndDieAtEveryPointFiveTimes(t *testing.T) {
 				t.Errorf("from seed %d on nobody meets %v", first, c)
 			}
 		}
-		for _, p := range crashpoint.Points {
+		for _, p := range crashpoint.OfPurchases {
 			if died[p] < 5 {
 				t.Errorf("from seed %d on %q is hit %d times", first, p, died[p])
 			}

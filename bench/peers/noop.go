@@ -15,7 +15,7 @@ import (
 
 // The time-outs of a peer's connections.
 const (
-	readTimeout  = 30 * time.Second
+	readTimeout  = 5 * time.Minute // between two rounds too
 	writeTimeout = 30 * time.Second
 )
 

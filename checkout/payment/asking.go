@@ -77,17 +77,30 @@ func (c *Client) Refund(ctx context.Context, refund onsale.Refund) (onsale.Refun
 	if err == nil {
 		err = c.ask(ctx, http.MethodPost, c.base.JoinPath("v1/refunds"), string(refund.ID), body, maxAnswerBytes, &result)
 	}
-	switch {
-	case err != nil:
-	case result.ID != refund.ID:
-		err = fmt.Errorf("the answer is about refund %.80q", result.ID)
-	case result.Outcome != onsale.RefundRefused && (result.Outcome != onsale.RefundMade || result.Reference == ""):
-		err = fmt.Errorf("the answer's outcome is %.40q, its reference %.40q", result.Outcome, result.Reference)
+	if err == nil {
+		err = definiteRefund(result, refund.ID)
 	}
 	if err != nil {
 		return onsale.RefundResult{}, fmt.Errorf("refund %s of %s: %w", refund.ID, refund.Order, err)
 	}
 	return result, nil
+}
+
+// LookUpRefund implements Provider.
+func (c *Client) LookUpRefund(ctx context.Context, refund onsale.Refund) (onsale.RefundResult, bool, error) {
+	var result onsale.RefundResult
+	err := c.ask(ctx, http.MethodGet, c.base.JoinPath("v1/refunds", url.PathEscape(string(refund.ID))), "", nil, maxAnswerBytes, &result)
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused) && refused.Code == CodeUnknownRefund:
+		return onsale.RefundResult{}, false, nil
+	case err == nil:
+		err = definiteRefund(result, refund.ID)
+	}
+	if err != nil {
+		return onsale.RefundResult{}, false, fmt.Errorf("look up refund %s of %s: %w", refund.ID, refund.Order, err)
+	}
+	return result, true, nil
 }
 
 // Ledger implements Provider.

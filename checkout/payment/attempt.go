@@ -72,10 +72,12 @@ func (u *undecided) attempt(ctx context.Context, d *decision) (onsale.ChargeResu
 
 // callOff voids a charge. What it declines is declined for the reason.
 func (u *undecided) callOff(ctx context.Context, charge onsale.Charge, reason string) (onsale.ChargeResult, error) {
+	crashpoint.Reach(crashpoint.BeforeVoid)
 	result, err := u.ask(ctx, charge, u.provider.Void)
 	if err != nil {
 		return onsale.ChargeResult{}, err
 	}
+	crashpoint.Reach(crashpoint.AfterVoid)
 	if result.Outcome == onsale.ChargeDeclined && result.Reason == onsale.DeclinedVoided {
 		result.Reason = reason
 	}

@@ -19,9 +19,15 @@ type Notices interface {
 	// Header is the name of the header that carries the signature.
 	Header() string
 
-	// Read returns what a notice says for certain of an order; nil if it says nothing
-	// that settlement must know. It refuses with onsale.CodeUnauthenticated what was not
+	// Read returns what a notice says; nothing if it says nothing that settlement must
+	// know. It refuses with onsale.CodeUnauthenticated what was not
 	// signed by the provider within five minutes of now, and with onsale.CodeBadRequest
 	// what is signed and can't be read.
-	Read(signature string, body []byte, now time.Time) (*onsale.ChargeResult, error)
+	Read(signature string, body []byte, now time.Time) (Notice, error)
+}
+
+// Notice is what a provider tells by itself: of a charge, of a refund, or of neither.
+type Notice struct {
+	Charge *onsale.ChargeResult // what became of an order's charge for certain; nil: it is about none
+	Refund onsale.RefundID      // a refund that may have failed, and must be asked about; "": it is about none
 }

@@ -51,6 +51,11 @@ type Provider interface {
 	// was captured less what was paid back. Its key is the refund's id.
 	Refund(ctx context.Context, refund onsale.Refund) (onsale.RefundResult, error)
 
+	// LookUpRefund returns what has become of a refund, and pays nothing back. It is the one
+	// answer that may change: what was made is refused if the bank has sent the money back.
+	// found is false if the provider has none under the id.
+	LookUpRefund(ctx context.Context, refund onsale.Refund) (result onsale.RefundResult, found bool, err error)
+
 	// LookUp returns what became of an order's charge. found is false if the
 	// provider has decided none; one that is under way may still be.
 	LookUp(ctx context.Context, charge onsale.Charge) (result onsale.ChargeResult, found bool, err error)
@@ -82,6 +87,17 @@ func definite(r onsale.ChargeResult, order onsale.OrderID) error {
 		return errors.New("the answer says captured and has no reference")
 	case r.Outcome == onsale.ChargeCaptured && (r.Amount < 0 || r.Currency == ""):
 		return errors.New("the answer says captured and not how much")
+	}
+	return nil
+}
+
+// definiteRefund is the same for a refund.
+func definiteRefund(r onsale.RefundResult, id onsale.RefundID) error {
+	switch {
+	case r.ID != id:
+		return fmt.Errorf("the answer is about refund %.80q", r.ID)
+	case r.Outcome != onsale.RefundRefused && (r.Outcome != onsale.RefundMade || r.Reference == ""):
+		return fmt.Errorf("the answer's outcome is %.40q, its reference %.40q", r.Outcome, r.Reference)
 	}
 	return nil
 }

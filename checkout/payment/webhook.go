@@ -12,12 +12,14 @@ import (
 // SignatureHeader carries a notice's signature, as signature.go says.
 const SignatureHeader = "Onsale-Signature"
 
-// Webhook is the provider's notice of a definite outcome: PaymentWebhook in
-// openapi.yaml. It may come never, late, or more than once.
+// Webhook is the provider's notice of a definite outcome of a charge, or of a refund that
+// has failed after it was made: PaymentWebhook in openapi.yaml. It may come never, late, or
+// more than once.
 type Webhook struct {
 	ID        string               `json:"id"` // the notice's own; the same in each repeat
 	Order     onsale.OrderID       `json:"order"`
-	Outcome   onsale.ChargeOutcome `json:"outcome"`
+	Outcome   onsale.ChargeOutcome `json:"outcome,omitempty"`
+	Refund    onsale.RefundID      `json:"refund,omitempty"` // then there is no outcome
 	Reference string               `json:"reference,omitempty"`
 	Amount    int64                `json:"amount"` // minor units; below 0 if the notice says none
 	Currency  string               `json:"currency,omitempty"`
@@ -86,17 +88,27 @@ func NewWebhooks(secret []byte) Notices { return webhooks{secret} }
 func (webhooks) Header() string { return SignatureHeader }
 
 // Read implements Notices.
-func (w webhooks) Read(signature string, body []byte, now time.Time) (*onsale.ChargeResult, error) {
+func (w webhooks) Read(signature string, body []byte, now time.Time) (Notice, error) {
 	if err := VerifyWebhook(w.secret, signature, body, now); err != nil {
-		return nil, err
+		return Notice{}, err
 	}
 	var notice Webhook
 	if err := json.Unmarshal(body, &notice); err != nil {
-		return nil, onsale.Refuse(onsale.CodeBadRequest, "the notice is not what PaymentWebhook in openapi.yaml says: "+err.Error())
+		return Notice{}, onsale.Refuse(onsale.CodeBadRequest, "the notice is not what PaymentWebhook in openapi.yaml says: "+err.Error())
+	}
+	if notice.Refund != "" {
+		return notice.ofRefund()
 	}
 	result, err := notice.Result()
 	if err != nil {
-		return nil, err
+		return Notice{}, err
 	}
-	return &result, nil
+	return Notice{Charge: &result}, nil
+}
+
+func (w Webhook) ofRefund() (Notice, error) {
+	if _, _, ok := w.Order.Parse(); !ok || !w.Refund.Valid() || w.Outcome != "" {
+		return Notice{}, onsale.Refuse(onsale.CodeBadRequest, "a notice of a refund names its order and it, and has no outcome")
+	}
+	return Notice{Refund: w.Refund}, nil
 }

@@ -9,6 +9,8 @@ const (
 	KeyHeader = "Idempotency-Key"
 	// CodeUnknownCharge is the Problem of a look-up that found nothing.
 	CodeUnknownCharge = "unknown_charge"
+	// CodeUnknownRefund is the same of a refund.
+	CodeUnknownRefund = "unknown_refund"
 	// LedgerPageEntries is the most entries a page of the ledger has.
 	LedgerPageEntries = 1000
 )

@@ -27,6 +27,7 @@ func orderCommand() *cli.Command {
 			orderAction("refund", "have an order paid back; the whole of it, without --tickets or --amount", []cli.Flag{
 				&cli.IntSliceFlag{Name: "tickets", Usage: "end these admissions, by `NUMBER,…`, and pay their price back"},
 				&cli.Int64Flag{Name: "amount", Usage: "pay this `AMOUNT` back, in minor units; every ticket stays valid"},
+				&cli.StringFlag{Name: "payment", Usage: "pay back what was captured as `REFERENCE`; needed if the order was captured more than once"},
 				&cli.StringFlag{Name: "reason", Usage: "why, as `TEXT` of up to 100 bytes that says nothing of the buyer"},
 				&cli.StringFlag{Name: "key", Usage: "`KEY` of this refund: asked again under it, it is made once (default: a new one)"},
 			}, refundOrder),
@@ -98,9 +99,9 @@ func printRefunds(out io.Writer, refunds []onsale.RefundEntry) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "REFUND\tSTATE\tAMOUNT\tTICKETS\tASKED\tREASON")
+	fmt.Fprintln(w, "REFUND\tPAYMENT\tSTATE\tAMOUNT\tTICKETS\tASKED\tREASON")
 	for _, r := range refunds {
-		fmt.Fprintf(w, "%s\t%s\t%d %s\t%v\t%s\t%s%s\n", r.ID, r.State, r.Amount, r.Currency, r.Tickets, r.AskedAt.Format(time.RFC3339), r.Reason, inBrackets(r.Refusal))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d %s\t%v\t%s\t%s%s\n", r.ID, r.Payment, r.State, r.Amount, r.Currency, r.Tickets, r.AskedAt.Format(time.RFC3339), r.Reason, inBrackets(r.Refusal))
 	}
 	return w.Flush()
 }
@@ -110,7 +111,7 @@ func refundOrder(ctx context.Context, c *cli.Command, store *persist.Store, id o
 	if key == "" {
 		key = string(onsale.NewRefundID())
 	}
-	ask := onsale.RefundRequest{Reason: c.String("reason")}
+	ask := onsale.RefundRequest{Payment: c.String("payment"), Reason: c.String("reason")}
 	if c.IsSet("tickets") {
 		ask.Tickets = append([]int{}, c.IntSlice("tickets")...) // none of them is not the whole
 	}

@@ -27,6 +27,7 @@ func TestAnOrderIsShownAndPaidBackAtTheCommandLine(t *testing.T) {
 	do(0, "is ticketed", "order", "show")
 	do(exitFailed, "bad_request", "order", "refund", "--amount", "0")
 	do(exitFailed, "bad_request", "order", "refund", "--tickets", "9")
+	do(exitFailed, "bad_request: the order has no such payment: it has ch_", "order", "refund", "--payment", "nonsense")
 	do(0, "is due: 5000 EUR, tickets [2]", "order", "refund", "--tickets", "2", "--reason", "illness", "--key", "k")
 	do(0, "is due: 5000 EUR, tickets [2]", "order", "refund", "--tickets", "2", "--reason", "illness", "--key", "k")
 	do(exitFailed, "not_refundable", "order", "refund")

@@ -25,7 +25,7 @@ const Variable = "ONSALE_CRASH_POINT"
 // Point is the name of a place in the code.
 type Point string
 
-// The points, in the order in which a purchase passes them.
+// The points of every purchase, in the order in which it passes them.
 const (
 	AfterPin             Point = "after pin"
 	AfterProduce         Point = "after produce"
@@ -43,14 +43,35 @@ const (
 	BeforeTellingBuyer   Point = "before telling the buyer"
 )
 
-// Points are all of them, in that order.
-var Points = []Point{
+// The points of what few purchases come to: a charge that is called off, a payment that
+// comes late, a refund.
+const (
+	BeforeVoid          Point = "before the void"
+	AfterVoid           Point = "after the void"
+	BeforeReclaimCommit Point = "before COMMIT of a late payment"
+	AfterReclaimCommit  Point = "after COMMIT of a late payment"
+	AfterRefundCommit   Point = "after COMMIT of a refund"
+	BeforePayingBack    Point = "before paying back"
+	AfterPayingBack     Point = "after paying back"
+	AfterPaidBackCommit Point = "after COMMIT of paying back"
+	BeforeRefundIsTold  Point = "before a refund is done with"
+)
+
+// OfPurchases are the points that every purchase passes, in that order.
+var OfPurchases = []Point{
 	AfterPin, AfterProduce,
 	BeforeClaimCommit, AfterClaimCommit, BeforeClaimOffset,
 	BeforeCharge, AfterCharge, BeforePayOffset,
 	BeforeFinaliseCommit, AfterFinaliseCommit, BeforeFinaliseOffset,
 	BeforeTellingRedis, BeforeConfirmOffset, BeforeTellingBuyer,
 }
+
+// Points are all of them: those, and then the others.
+var Points = append(slices.Clone(OfPurchases),
+	BeforeVoid, AfterVoid,
+	BeforeReclaimCommit, AfterReclaimCommit,
+	AfterRefundCommit, BeforePayingBack, AfterPayingBack, AfterPaidBackCommit, BeforeRefundIsTold,
+)
 
 // BeforeOffsetCommit is the point of a consumer group, before the offsets of a batch
 // are committed whose work is durable. A group that is no stage of a purchase has one

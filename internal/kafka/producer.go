@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -82,6 +83,27 @@ func (p *Producer) Produce(ctx context.Context, messages ...Message) error {
 	return p.send(ctx, records)
 }
 
+// ProduceThen is Produce of one message for who can't wait: then is told once what came of it, by
+// a goroutine that it must not hold up, or by the caller.
+func (p *Producer) ProduceThen(m Message, then func(error)) {
+	r, err := p.record(m)
+	if err != nil {
+		then(err)
+		return
+	}
+	var told atomic.Bool
+	tell := func(err error) {
+		if told.CompareAndSwap(false, true) {
+			then(err)
+		}
+	}
+	late := time.AfterFunc(onsale.ProduceTimeout, func() { tell(ErrInDoubt) })
+	p.cl.TryProduce(context.Background(), r, func(_ *kgo.Record, err error) {
+		late.Stop()
+		tell(produced(err))
+	})
+}
+
 // Close waits for what is on its way, a bounded time, and closes the connections.
 func (p *Producer) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
@@ -124,6 +146,20 @@ func (p *Producer) send(ctx context.Context, records []*kgo.Record) error {
 	}
 }
 
+// produced puts the client's word on a record into this package's.
+func produced(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kgo.ErrMaxBuffered):
+		return ErrFull
+	case errors.Is(err, kgo.ErrRecordTimeout):
+		// Answered, but not with a yes or a no: a leader may have it and its followers not.
+		return fmt.Errorf("%w: %w", ErrInDoubt, err)
+	}
+	return fmt.Errorf("produce: %w", err)
+}
+
 // acks waits for a number of acknowledgements and keeps the first error.
 type acks struct {
 	all chan struct{} // closed when none is missing
@@ -144,17 +180,8 @@ func newAcks(n int) *acks {
 func (a *acks) done(_ *kgo.Record, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch {
-	case errors.Is(err, kgo.ErrMaxBuffered):
-		err = ErrFull
-	case errors.Is(err, kgo.ErrRecordTimeout):
-		// Answered, but not with a yes or a no: a leader may have it and its followers not.
-		err = fmt.Errorf("%w: %w", ErrInDoubt, err)
-	case err != nil:
-		err = fmt.Errorf("produce: %w", err)
-	}
 	if a.first == nil {
-		a.first = err
+		a.first = produced(err)
 	}
 	if a.missing--; a.missing == 0 {
 		close(a.all)

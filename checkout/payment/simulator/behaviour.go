@@ -35,6 +35,7 @@ const maxDelay = time.Minute
 //	tok_refund_error    fails before paying back the first time, then is paid back
 //	tok_refund_broken   is paid back, then answered with a 500; asked again, it is answered
 //	tok_refund_refused  is never paid back, as a charge that is disputed
+//	tok_refund_failed   is paid back, and the bank sends it back: looked up, it has failed
 //
 // Voids and refunds fail, are never answered and are broken as often as charges.
 type Behaviour struct {

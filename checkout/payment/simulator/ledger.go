@@ -204,12 +204,16 @@ func (l *ledger) apply(ln line) {
 }
 
 func (l *ledger) applyRefund(ln line) {
+	e, was := l.orders[ln.Order], l.refunds[ln.Refund]
+	if e != nil && was.result.Outcome == onsale.RefundMade { // it has failed since
+		e.refunded -= was.request.Amount
+	}
 	made := refundEntry{request: ln.RefundRequest, result: onsale.RefundResult{
 		ID: ln.Refund, Outcome: onsale.RefundMade, Reference: ln.Reference, At: ln.At,
 	}}
 	if ln.Reason != "" {
 		made.result.Outcome, made.result.Reference, made.result.Reason = onsale.RefundRefused, "", ln.Reason
-	} else if e := l.orders[ln.Order]; e != nil {
+	} else if e != nil {
 		e.refunded += ln.RefundRequest.Amount
 	}
 	l.refunds[ln.Refund] = made

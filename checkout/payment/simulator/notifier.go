@@ -66,21 +66,30 @@ func (n *notifier) stop(ctx context.Context) error {
 	return err
 }
 
-// send queues a notice. It never blocks.
+// send queues the notice of a charge's outcome.
 func (n *notifier) send(r onsale.ChargeResult) {
-	if *n.url.Load() == "" {
-		return
-	}
-	notice := payment.Webhook{
+	n.queue(payment.Webhook{
 		// Made of the charge's own id, so that each repeat has the same.
 		ID:    "ntc_" + strings.TrimPrefix(r.Reference, "chg_"),
 		Order: r.Order, Outcome: r.Outcome, Reference: r.Reference,
 		Amount: r.Amount, Currency: r.Currency, Reason: r.Reason, At: r.At,
+	})
+}
+
+// sendRefund queues the notice of a refund that has failed.
+func (n *notifier) sendRefund(id onsale.RefundID, order onsale.OrderID) {
+	n.queue(payment.Webhook{ID: "ntc_" + string(id), Order: order, Refund: id, At: time.Now().UTC()})
+}
+
+// queue never blocks.
+func (n *notifier) queue(notice payment.Webhook) {
+	if *n.url.Load() == "" {
+		return
 	}
 	select {
 	case n.notices <- notice:
 	default:
-		n.log.Warn("webhook dropped: too many wait for delivery", "order", r.Order)
+		n.log.Warn("webhook dropped: too many wait for delivery", "order", notice.Order)
 	}
 }
 

@@ -14,7 +14,12 @@ const (
 	reasonUnknownCharge = payment.CodeUnknownCharge
 	reasonTooMuch       = "amount_exceeds_captured"
 	reasonOtherCurrency = "currency_mismatch"
+	// reasonSentBack is why a refund has failed after it was made.
+	reasonSentBack = "expired_or_canceled_card"
 )
+
+// tokenRefundFails is of charges whose refunds fail after they were made.
+const tokenRefundFails = "tok_refund_failed"
 
 func (s *Simulator) postRefund(w http.ResponseWriter, r *http.Request) {
 	id := onsale.RefundID(r.Header.Get(payment.KeyHeader))
@@ -64,5 +69,44 @@ func (s *Simulator) refund(ctx context.Context, id onsale.RefundID, request paym
 		return onsale.RefundResult{}, thenAnswer, err
 	}
 	made, _ := s.ledger.findRefund(id) // it has just been recorded
+	if made.result.Outcome == onsale.RefundMade && charged.request.PaymentToken == tokenRefundFails {
+		s.notifier.sendRefund(id, request.Order)
+	}
 	return made.result, fate.then, nil
+}
+
+// getRefund tells what has become of a refund. It is when one of tokenRefundFails fails:
+// whoever never looks never knows.
+func (s *Simulator) getRefund(w http.ResponseWriter, r *http.Request) {
+	id := onsale.RefundID(r.PathValue("refund"))
+	result, err := s.lookUpRefund(r.Context(), id)
+	switch {
+	case err != nil:
+		s.reply(w, r, nil, thenAnswer, err)
+	case result == nil:
+		refuse(w, http.StatusNotFound, payment.CodeUnknownRefund, "nothing is on record under this key")
+	default:
+		answer(w, result)
+	}
+}
+
+func (s *Simulator) lookUpRefund(ctx context.Context, id onsale.RefundID) (*onsale.RefundResult, error) {
+	known, ok := s.ledger.findRefund(id)
+	if !ok {
+		return nil, nil //nolint:nilnil // none is on record, which is no error
+	}
+	order := known.request.Order
+	if err := s.keys.lock(ctx, order); err != nil {
+		return nil, err
+	}
+	defer s.keys.unlock(order)
+	known, _ = s.ledger.findRefund(id) // it is on record
+	charged, _ := s.ledger.find(order) // or nothing could have been paid back
+	if known.result.Outcome == onsale.RefundMade && charged.request.PaymentToken == tokenRefundFails {
+		if err := s.ledger.recordRefund(id, known.request, reasonSentBack); err != nil {
+			return nil, err
+		}
+		known, _ = s.ledger.findRefund(id)
+	}
+	return &known.result, nil
 }

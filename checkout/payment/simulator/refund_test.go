@@ -124,3 +124,40 @@ func TestNoMoreIsPaidBackThanWasCaptured(t *testing.T) {
 		t.Errorf("another refund under the same key: %+v, %v", result, err)
 	}
 }
+
+func TestRefundThatTheBankSendsBackHasFailedWhenItIsLookedAt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.jsonl")
+	s := start(t, Config{Ledger: path})
+	c := client(t, s.URL(), time.Second)
+	r := paid(t, c, "tok_refund_failed", 1200)
+	if _, found, err := c.LookUpRefund(t.Context(), r); found || err != nil {
+		t.Errorf("before it was asked for: %v, %v", found, err)
+	}
+	if made, err := c.Refund(t.Context(), r); err != nil || made.Outcome != onsale.RefundMade {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	refunded := func(c *payment.Client) int64 {
+		t.Helper()
+		entries, err := c.Ledger(t.Context(), gala)
+		if err != nil || len(entries) != 1 {
+			t.Fatalf("%+v, %v", entries, err)
+		}
+		return entries[0].Refunded
+	}
+	if n := refunded(c); n != 1200 {
+		t.Errorf("%d are paid back", n)
+	}
+	for range 2 {
+		if now, found, err := c.LookUpRefund(t.Context(), r); err != nil || !found || now.Outcome != onsale.RefundRefused || now.Reason != reasonSentBack {
+			t.Errorf("found %v, %+v, %v", found, now, err)
+		}
+	}
+	if n := refunded(c); n != 0 {
+		t.Errorf("%d are paid back after it came back", n)
+	}
+	stop(t, s)
+	again := client(t, start(t, Config{Ledger: path}).URL(), time.Second)
+	if now, _, err := again.LookUpRefund(t.Context(), r); err != nil || now.Outcome != onsale.RefundRefused || refunded(again) != 0 {
+		t.Errorf("started again: %+v, %v", now, err)
+	}
+}

@@ -10,6 +10,7 @@
 //	POST /v1/charges/{order}/void     call it off, charged or not: nobody can charge it any more
 //	POST /v1/refunds                  pay back, under the header Idempotency-Key = the refund's id
 //	GET  /v1/charges/{order}          what became of it
+//	GET  /v1/refunds/{refund}         what has become of it by now
 //	GET  /v1/ledger?event=            all of an event, by pages, for the auditor
 //	GET  /v1/behaviour                how it misbehaves
 //	PUT  /v1/behaviour                misbehave otherwise from now on
@@ -181,6 +182,7 @@ func (s *Simulator) routes() http.Handler {
 	mux.HandleFunc("POST /v1/charges/{order}/void", s.postChange(s.void))
 	mux.HandleFunc("POST /v1/refunds", s.postRefund)
 	mux.HandleFunc("GET /v1/charges/{order}", s.getCharge)
+	mux.HandleFunc("GET /v1/refunds/{refund}", s.getRefund)
 	mux.HandleFunc("GET /v1/ledger", s.getLedger)
 	mux.HandleFunc("GET /v1/behaviour", s.getBehaviour)
 	mux.HandleFunc("PUT /v1/behaviour", s.putBehaviour)

@@ -220,7 +220,7 @@ func (f *fake) refund(form url.Values) (int, string) {
 	i.fields["latest_charge"] = map[string]any{"id": "ch_1", "amount_refunded": i.refunded}
 	made := map[string]any{
 		"id": fmt.Sprintf("re_%d", len(f.refunds)+1), "status": "succeeded", "created": time.Now().Unix(),
-		"metadata": map[string]string{metaRefund: form.Get(metadata(metaRefund))},
+		"metadata": map[string]string{metaRefund: form.Get(metadata(metaRefund)), metaInstallation: form.Get(metadata(metaInstallation))},
 	}
 	f.refunds = append(f.refunds, made)
 	return 200, text(made)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -124,7 +125,15 @@ func TestStripesOwnDescriptionKnowsEveryRequestAndAnswer(t *testing.T) {
 			t.Errorf("nothing was asked as %s", kind)
 		}
 	}
+	endpoint := url.Values{"url": {"https://example.com/v1/webhooks/payments"}, "enabled_events[]": slices.Concat(intentEvents, refundEvents)}
+	if status, body := ask(t, mock, recorded{http.MethodPost, "/v1/webhook_endpoints", endpoint}); status != http.StatusOK {
+		t.Errorf("it knows no such events: %d %s", status, body)
+	}
 	// And it does look.
+	endpoint.Add("enabled_events[]", "refund.lost")
+	if status, body := ask(t, mock, recorded{http.MethodPost, "/v1/webhook_endpoints", endpoint}); status != http.StatusBadRequest {
+		t.Errorf("an event that is none: %d %s", status, body)
+	}
 	for _, wrong := range []url.Values{{"amont": {"5"}, "currency": {"eur"}}, {"amount": {"five"}, "currency": {"eur"}}} {
 		if status, body := ask(t, mock, recorded{http.MethodPost, "/v1/payment_intents", wrong}); status != http.StatusBadRequest {
 			t.Errorf("%v: %d %s", wrong, status, body)

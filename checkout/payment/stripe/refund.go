@@ -48,6 +48,20 @@ func (p *Provider) Refund(ctx context.Context, r onsale.Refund) (onsale.RefundRe
 	return made.result(r.ID)
 }
 
+// LookUpRefund implements payment.Provider. A refund that has succeeded may still fail, when
+// the bank doesn't take it: its status is failed from then on, and the money is ours again.
+func (p *Provider) LookUpRefund(ctx context.Context, r onsale.Refund) (onsale.RefundResult, bool, error) {
+	known, err := p.findRefund(ctx, r)
+	if err != nil {
+		return onsale.RefundResult{}, false, fmt.Errorf("look up refund %s of %s at Stripe: %w", r.ID, r.Order, err)
+	}
+	if known == nil {
+		return onsale.RefundResult{}, false, nil
+	}
+	result, err := known.result(r.ID)
+	return result, err == nil, err
+}
+
 // findRefund returns the refund if Stripe has it, else nil.
 func (p *Provider) findRefund(ctx context.Context, r onsale.Refund) (*refund, error) {
 	form := url.Values{"payment_intent": {r.Reference}, "limit": {strconv.Itoa(pageSize)}}
@@ -72,6 +86,11 @@ func (p *Provider) findRefund(ctx context.Context, r onsale.Refund) (*refund, er
 	return nil, fmt.Errorf("more than %d refunds", maxPages*pageSize)
 }
 
+// result is what became of a refund:
+//
+//	succeeded                  made, until it is failed
+//	failed, canceled           refused, for good
+//	pending, requires_action   payment.ErrPending, and so is whatever else there may be
 func (f *refund) result(id onsale.RefundID) (onsale.RefundResult, error) {
 	r := onsale.RefundResult{ID: id, At: time.Unix(f.Created, 0).UTC()}
 	switch {
@@ -79,7 +98,7 @@ func (f *refund) result(id onsale.RefundID) (onsale.RefundResult, error) {
 		return onsale.RefundResult{}, fmt.Errorf("%w: refund %.40q", errNotOurs, f.ID)
 	case f.Status == "succeeded":
 		r.Outcome, r.Reference = onsale.RefundMade, f.ID
-	case f.Status == "failed" || f.Status == "canceled":
+	case f.hasFailed():
 		r.Outcome, r.Reason = onsale.RefundRefused, f.FailureReason
 		if r.Reason == "" {
 			r.Reason = f.Status
@@ -89,3 +108,6 @@ func (f *refund) result(id onsale.RefundID) (onsale.RefundResult, error) {
 	}
 	return r, nil
 }
+
+// hasFailed reports whether no money is or stays paid back by it.
+func (f *refund) hasFailed() bool { return f.Status == "failed" || f.Status == "canceled" }

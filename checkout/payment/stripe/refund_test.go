@@ -1,9 +1,11 @@
 package stripe
 
 import (
+	"errors"
 	"testing"
 
 	"onsale"
+	"onsale/checkout/payment"
 )
 
 func TestRefundIsPaidBackOnceWhateverItsAnswer(t *testing.T) {
@@ -47,6 +49,50 @@ func TestRefundIsPaidBackOnceWhateverItsAnswer(t *testing.T) {
 				t.Errorf("%d were paid back", got)
 			}
 		})
+	}
+}
+
+func TestRefundThatFailsAfterItWasMadeIsFoundSoAndPaysNothingAgain(t *testing.T) {
+	f := newFake(t)
+	p := newProvider(t, f.server.URL)
+	c := newCharge("pm_card_visa")
+	paid, err := p.Charge(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := onsale.Refund{ID: onsale.NewRefundID(), Order: c.Order, Event: c.Event, Reference: paid.Reference, Amount: 1200, Currency: "EUR"}
+	if _, found, err := p.LookUpRefund(t.Context(), r); found || err != nil {
+		t.Errorf("before it was asked for: %v, %v", found, err)
+	}
+	if len(f.refunds) != 0 {
+		t.Fatal("looking pays back")
+	}
+	made, err := p.Refund(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		status  string
+		outcome onsale.RefundOutcome // "": it isn't known
+	}{
+		{"succeeded", onsale.RefundMade}, {"pending", ""}, {"requires_action", ""}, {"succeeded", onsale.RefundMade},
+		{"failed", onsale.RefundRefused}, {"canceled", onsale.RefundRefused},
+	} {
+		f.mu.Lock()
+		f.refunds[0]["status"], f.refunds[0]["failure_reason"] = step.status, "expired_or_canceled_card"
+		f.mu.Unlock()
+		now, found, err := p.LookUpRefund(t.Context(), r)
+		again, askErr := p.Refund(t.Context(), r)
+		if now != again || now.Outcome != step.outcome || found != (step.outcome != "") ||
+			errors.Is(err, payment.ErrPending) != !found || errors.Is(askErr, payment.ErrPending) != !found {
+			t.Errorf("%s: found %v, %+v, %v; asked again %+v, %v", step.status, found, now, err, again, askErr)
+		}
+		if step.outcome == onsale.RefundMade && now != made || step.outcome == onsale.RefundRefused && now.Reason != "expired_or_canceled_card" {
+			t.Errorf("%s: %+v", step.status, now)
+		}
+	}
+	if len(f.refunds) != 1 {
+		t.Errorf("%d refunds were made", len(f.refunds))
 	}
 }
 

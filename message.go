@@ -9,6 +9,8 @@ const (
 	TopicCharges   = "onsale.charges"   // key: order. persist → checkout/payment
 	TopicResults   = "onsale.results"   // key: order. checkout/payment → persist (finalise)
 	TopicOrders    = "onsale.orders"    // key: order, compacted. persist → holds, realtime
+	// TopicLateNews has what Redis could not be told yet.
+	TopicLateNews = "onsale.orders.late" // key: order. checkout → checkout
 	// TopicProviders has no dead letters: it tells how things are, and soon tells it again.
 	TopicProviders = "onsale.providers" // key: worker, compacted. checkout/payment → engine
 

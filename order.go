@@ -74,3 +74,9 @@ type Order struct {
 	AcceptedAt time.Time `json:"accepted_at"`
 	UpdatedAt  time.Time `json:"updated_at"`
 }
+
+// News is what is told of an order. What was refunded of it, if not all was, is not said: who
+// tells of that knows it, and whoever was told goes by it.
+func (o *Order) News() OrderNews {
+	return OrderNews{Order: o.ID, Hold: o.Hold, Event: o.Event, Buyer: o.Buyer, Lines: o.Lines, State: o.State, Reason: o.Reason, At: o.UpdatedAt}
+}

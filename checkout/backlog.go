@@ -82,8 +82,8 @@ type Backlog struct {
 
 // stageBacklog is what is known of a stage.
 type stageBacklog struct {
-	ends         *freshness.Marks[map[int32]int64]
-	records, age *metrics.Gauge
+	ends               *freshness.Marks[map[int32]int64]
+	records, age, lost *metrics.Gauge
 }
 
 // backlogReading is what was found at a moment.
@@ -116,6 +116,7 @@ func NewBacklog(cfg BacklogConfig) *Backlog {
 		b.stages = append(b.stages, stageBacklog{
 			ends:    freshness.NewMarks[map[int32]int64](int(cfg.MaxAge/backlogEvery) + 2),
 			records: cfg.Metrics.GetOrCreateGauge(fmt.Sprintf(`onsale_backlog_records{stage=%q}`, s.Name), nil),
+			lost:    cfg.Metrics.GetOrCreateGauge(fmt.Sprintf(`onsale_backlog_lost_records{stage=%q}`, s.Name), nil),
 			age:     cfg.Metrics.GetOrCreateGauge(fmt.Sprintf(`onsale_backlog_age_seconds{stage=%q}`, s.Name), nil),
 		})
 	}
@@ -124,7 +125,7 @@ func NewBacklog(cfg BacklogConfig) *Backlog {
 
 // Start begins to read: now, and every backlogEvery.
 func (b *Backlog) Start(ctx context.Context) error {
-	meter, err := kafka.NewMeter(b.cfg.Broker)
+	meter, err := kafka.NewMeter(context.WithoutCancel(ctx), b.cfg.Broker)
 	if err != nil {
 		return fmt.Errorf("start to read the backlog: %w", err)
 	}
@@ -141,9 +142,8 @@ func (b *Backlog) Stop(ctx context.Context) error {
 	if b.meter == nil {
 		return nil
 	}
-	err := b.group.Stop(ctx)
-	b.meter.Close()
-	return err
+	b.meter.Close() // a reading under way ends
+	return b.group.Stop(ctx)
 }
 
 // Full reports whether too much waits to be settled.
@@ -173,6 +173,7 @@ func (b *Backlog) read(ctx context.Context) {
 			age = at.Sub(moment)
 		}
 		s.records.Set(float64(lag))
+		s.lost.Set(float64(p.Lost()))
 		s.age.Set(age.Seconds())
 		waiting += lag
 		if !b.cfg.Stages[i].MayWait {

@@ -33,6 +33,12 @@ type hall struct {
 func newHall(t *testing.T, events ...onsale.EventID) *hall {
 	t.Helper()
 	url, namespace := storestest.Redis(t)
+	return newHallOn(t, url, namespace, events...)
+}
+
+// newHallOn is newHall on a Redis of the caller's.
+func newHallOn(t *testing.T, url, namespace string, events ...onsale.EventID) *hall {
+	t.Helper()
 	client, err := holds.Connect(url)
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,8 @@ const (
 	reconcileStepTime = time.Minute
 	// reconcileMost is how many charges of an event a round asks for again.
 	reconcileMost = 1000
+	// forgetMost is how many reminders of charges that have their result a round forgets.
+	forgetMost = 10_000
 	// lostAge is how long an order may be claimed, while no charge and no result waits in
 	// Kafka, before its charge is held to be lost.
 	lostAge = 2 * time.Minute
@@ -36,9 +38,20 @@ const (
 	overdueAge = 30 * time.Minute
 )
 
+// What is reconciled, by kind; the last two by Recovery.
+const (
+	lostCharge     = "lost_charge"
+	orphanClaim    = "orphan_claim"
+	sectionCounter = "section_counter"
+	orphanPin      = "orphan_pin"
+	lostNews       = "lost_news"
+)
+
 // ReconcileBook is the order book as a reconciler needs it; see persist.Store.
 type ReconcileBook interface {
 	LostCharges(ctx context.Context, event onsale.EventID, age time.Duration, most int) ([]onsale.Charge, error)
+	ChargesReminded(ctx context.Context, orders []onsale.OrderID, age time.Duration) error
+	ForgetReminders(ctx context.Context, most int) (int64, error)
 	MendClaims(ctx context.Context, event onsale.EventID) (claims, counters int64, err error)
 	// Unmended counts by kind; what can't be counted is left out, and the error says why.
 	Unmended(ctx context.Context, event onsale.EventID, overdue time.Duration) (map[string]int64, error)
@@ -88,6 +101,9 @@ func NewReconciler(cfg ReconcilerConfig) *Reconciler {
 	if cfg.Metrics == nil {
 		cfg.Metrics = metrics.NewSet()
 	}
+	for _, kind := range []string{lostCharge, orphanClaim, sectionCounter} {
+		reconciled(cfg.Metrics, kind, 0) // of what first shows as 1 nobody sees that it rose
+	}
 	r := &Reconciler{cfg: cfg, every: reconcileEvery}
 	r.times.round, r.times.step = reconcileRoundTime, reconcileStepTime
 	r.ages.lost, r.ages.anyway = lostAge, lostAnyway
@@ -123,7 +139,10 @@ func (r *Reconciler) round(ctx context.Context) error {
 	r.seen.expect(events)
 	defer r.seen.show()
 	idle := false // unknown is not idle
-	errs := []error{r.step(ctx, "idle", func(ctx context.Context) (err error) { idle, err = r.cfg.Idle(ctx); return err })}
+	errs := []error{
+		r.step(ctx, "idle", func(ctx context.Context) (err error) { idle, err = r.cfg.Idle(ctx); return err }),
+		r.step(ctx, "reminders", func(ctx context.Context) error { _, err := r.cfg.Book.ForgetReminders(ctx, forgetMost); return err }),
+	}
 	for i, event := range events {
 		err := r.reconcile(ctx, event, idle)
 		if err != nil {
@@ -192,14 +211,22 @@ func (r *Reconciler) chargeAgain(ctx context.Context, event onsale.EventID, idle
 	if err != nil {
 		return err
 	}
-	again := make([]kafka.Message, len(charges))
+	if len(charges) == 0 {
+		return nil
+	}
+	again, orders := make([]kafka.Message, len(charges)), make([]onsale.OrderID, len(charges))
 	for i, c := range charges {
+		orders[i] = c.Order
 		again[i] = kafka.Message{Topic: onsale.TopicCharges, Key: string(c.Order), Value: c}
 	}
 	if err := r.cfg.Producer.Produce(ctx, again...); err != nil {
 		return fmt.Errorf("produce %d charges again: %w", len(again), err)
 	}
-	r.settled("lost_charge", int64(len(charges)), event)
+	// Only now: a charge that was not produced is lost still.
+	if err := r.cfg.Book.ChargesReminded(ctx, orders, age); err != nil {
+		return err
+	}
+	r.settled(lostCharge, int64(len(charges)), event)
 	return nil
 }
 
@@ -208,8 +235,8 @@ func (r *Reconciler) mendClaims(ctx context.Context, event onsale.EventID) error
 	if err != nil {
 		return err
 	}
-	r.settled("orphan_claim", claims, event)
-	r.settled("section_counter", counters, event)
+	r.settled(orphanClaim, claims, event)
+	r.settled(sectionCounter, counters, event)
 	return nil
 }
 

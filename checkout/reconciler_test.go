@@ -17,6 +17,8 @@ import (
 // ledgerOfClaims is a book for the reconciler.
 type ledgerOfClaims struct {
 	ages     []time.Duration
+	reminded []onsale.OrderID
+	forgets  int
 	lost     []onsale.Charge
 	claims   int64
 	unmended map[string]int64
@@ -26,6 +28,16 @@ type ledgerOfClaims struct {
 func (b *ledgerOfClaims) LostCharges(_ context.Context, _ onsale.EventID, age time.Duration, _ int) ([]onsale.Charge, error) {
 	b.ages = append(b.ages, age)
 	return b.lost, b.err
+}
+
+func (b *ledgerOfClaims) ChargesReminded(_ context.Context, orders []onsale.OrderID, _ time.Duration) error {
+	b.reminded = append(b.reminded, orders...)
+	return b.err
+}
+
+func (b *ledgerOfClaims) ForgetReminders(context.Context, int) (int64, error) {
+	b.forgets++
+	return 0, b.err
 }
 
 func (b *ledgerOfClaims) MendClaims(context.Context, onsale.EventID) (claims, counters int64, err error) {
@@ -63,8 +75,28 @@ func TestReconcilerAsksForLostChargesAgainCountsAndTells(t *testing.T) {
 	if err := r.round(t.Context()); !errors.Is(err, errCut) || gauge.Get() != 0 {
 		t.Errorf("a round that doesn't know whether Kafka is idle: %v, gauge %v", err, gauge.Get())
 	}
+	if len(book.reminded) != 2 || book.reminded[0] != lost.Order || book.forgets != 2 {
+		t.Errorf("reminded %v, forgot %d times", book.reminded, book.forgets)
+	}
 	if book.ages[0] != lostAge || book.ages[1] != lostAnyway {
 		t.Errorf("the ages are %v", book.ages)
+	}
+}
+
+func TestAChargeThatCouldNotBeProducedDoesNotCountAsAskedFor(t *testing.T) {
+	t.Parallel()
+	h, k := newHall(t), newPrivateLine(t)
+	book := &ledgerOfClaims{lost: []onsale.Charge{{Order: h.pin(alice).ID.Order(), Event: "concert", Amount: 1, Currency: "EUR", PaymentToken: "tok"}}}
+	r := NewReconciler(ReconcilerConfig{Book: book, Producer: k.producer, Log: quiet(),
+		Events: func() []*onsale.Layout { return []*onsale.Layout{h.layout} }, Idle: func(context.Context) (bool, error) { return true, nil }})
+	k.stop()
+	if err := r.round(t.Context()); err == nil || len(book.reminded) != 0 {
+		t.Errorf("without Kafka: %v, reminded %v", err, book.reminded)
+	}
+	k.start()
+	eventually(t, "with Kafka a round succeeds", func() bool { return r.round(t.Context()) == nil })
+	if len(book.reminded) != 1 {
+		t.Errorf("reminded %v", book.reminded)
 	}
 }
 
@@ -102,6 +134,12 @@ func (b *shelves) LostCharges(ctx context.Context, event onsale.EventID, _ time.
 	}
 	return nil, ctx.Err()
 }
+
+func (b *shelves) ChargesReminded(ctx context.Context, _ []onsale.OrderID, _ time.Duration) error {
+	return ctx.Err()
+}
+
+func (b *shelves) ForgetReminders(ctx context.Context, _ int) (int64, error) { return 0, ctx.Err() }
 
 func (b *shelves) MendClaims(ctx context.Context, event onsale.EventID) (claims, counters int64, err error) {
 	b.mended = append(b.mended, event)

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+	"golang.org/x/sync/errgroup"
 
 	"onsale"
 	"onsale/holds"
@@ -19,8 +22,12 @@ const (
 	recoverEvery = 15 * time.Second
 	// recoverMost is how many pins are looked into at once.
 	recoverMost = 1000
-	// recoverTimeout bounds one round.
+	// recoverTimeout bounds one round: events that it didn't come to are the next one's first.
 	recoverTimeout = 60 * time.Second
+	// recoverEventTime bounds what one event may take of it, and recoverAtOnce how many are
+	// looked into at once: who has a dead shard holds up itself.
+	recoverEventTime = 15 * time.Second
+	recoverAtOnce    = 8
 )
 
 // RecoveryConfig says whom recovery asks.
@@ -49,12 +56,24 @@ type Recovery struct {
 	every, age time.Duration // recoverEvery and onsale.OrphanAge, except in tests
 	most       int64         // recoverMost, except in tests
 	group      lifecycle.Group
+
+	mu     sync.Mutex
+	looked map[onsale.EventID]look // under mu
+}
+
+// look is the last time that an event was looked into.
+type look struct {
+	at     time.Time
+	failed bool
 }
 
 // NewRecovery returns a recovery that has not started.
 func NewRecovery(cfg RecoveryConfig) *Recovery {
 	if cfg.Metrics == nil {
 		cfg.Metrics = metrics.NewSet()
+	}
+	for _, kind := range []string{orphanPin, lostNews} {
+		reconciled(cfg.Metrics, kind, 0)
 	}
 	return &Recovery{cfg: cfg, every: recoverEvery, age: onsale.OrphanAge, most: recoverMost}
 }
@@ -74,17 +93,59 @@ func (r *Recovery) Start(ctx context.Context) error {
 // Stop ends a round under way and returns.
 func (r *Recovery) Stop(ctx context.Context) error { return r.group.Stop(ctx) }
 
-// round looks into every hold that was pinned longer ago than the age.
+// round looks into every hold that was pinned longer ago than the age, event by event.
 func (r *Recovery) round(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()
-	var errs []error
-	for _, l := range r.cfg.Events() {
-		if err := r.recover(ctx, l); err != nil {
-			errs = append(errs, fmt.Errorf("recover %s: %w", l.Event.ID, err))
+	events := r.inTurn(r.cfg.Events())
+	errs := make([]error, len(events))
+	var looking errgroup.Group // its functions return no errors
+	looking.SetLimit(recoverAtOnce)
+	for i, l := range events {
+		if ctx.Err() != nil {
+			errs = append(errs, fmt.Errorf("%d of %d events are left for the next round: %w", len(events)-i, len(events), ctx.Err()))
+			break
 		}
+		looking.Go(func() error { errs[i] = r.lookInto(ctx, l); return nil })
 	}
+	_ = looking.Wait() // the functions above return no error
 	return errors.Join(errs...)
+}
+
+// inTurn returns the events in the order in which they are looked into: those that failed
+// the last time after the others, and of both those first whose last time was longest ago.
+func (r *Recovery) inTurn(events []*onsale.Layout) []*onsale.Layout {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := make(map[onsale.EventID]look, len(events)) // those that are gone are forgotten
+	for _, l := range events {
+		known[l.Event.ID] = r.looked[l.Event.ID]
+	}
+	r.looked = known
+	return slices.SortedStableFunc(slices.Values(events), func(a, b *onsale.Layout) int {
+		x, y := known[a.Event.ID], known[b.Event.ID]
+		if x.failed != y.failed {
+			if x.failed {
+				return 1
+			}
+			return -1
+		}
+		return x.at.Compare(y.at)
+	})
+}
+
+// lookInto looks into one event, and notes that it did.
+func (r *Recovery) lookInto(ctx context.Context, l *onsale.Layout) error {
+	ctx, cancel := context.WithTimeout(ctx, recoverEventTime)
+	defer cancel()
+	err := r.recover(ctx, l)
+	r.mu.Lock()
+	r.looked[l.Event.ID] = look{at: time.Now(), failed: err != nil}
+	r.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("recover %s: %w", l.Event.ID, err)
+	}
+	return nil
 }
 
 // recover looks into an event's pins, a portion at a time. Those that stay where they
@@ -133,13 +194,13 @@ func (r *Recovery) settle(ctx context.Context, l *onsale.Layout, pins []holds.Pi
 		case owed:
 			stay++
 		case exists:
-			untold = append(untold, newsOf(&order))
+			untold = append(untold, order.News())
 		default:
 			orphans++
 		}
 		settlement := holds.Settlement{Hold: p.Hold, Buyer: p.Buyer}
 		if exists {
-			news := newsOf(&order)
+			news := order.News()
 			settlement = settlementOf(&news)
 		}
 		settlement.PinnedAt = p.At
@@ -155,13 +216,7 @@ func (r *Recovery) settle(ctx context.Context, l *onsale.Layout, pins []holds.Pi
 	if err := r.cfg.Desk.Settle(ctx, l, settlements); err != nil {
 		return stay, err
 	}
-	reconciled(r.cfg.Metrics, "orphan_pin", orphans)
-	reconciled(r.cfg.Metrics, "lost_news", int64(len(untold)))
+	reconciled(r.cfg.Metrics, orphanPin, orphans)
+	reconciled(r.cfg.Metrics, lostNews, int64(len(untold)))
 	return stay, nil
-}
-
-// newsOf is what is told of an order. What was refunded of it is not said: whoever was told
-// of that goes by it.
-func newsOf(o *onsale.Order) onsale.OrderNews {
-	return onsale.OrderNews{Order: o.ID, Hold: o.Hold, Event: o.Event, Buyer: o.Buyer, Lines: o.Lines, State: o.State, Reason: o.Reason, At: o.UpdatedAt}
 }

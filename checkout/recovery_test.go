@@ -3,6 +3,8 @@ package checkout
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +25,11 @@ type patrol struct {
 // newPatrol looks into every pin, however young.
 func newPatrol(t *testing.T) *patrol {
 	t.Helper()
-	p := &patrol{hall: newHall(t), book: map[onsale.OrderID]onsale.Order{}, drained: func() error { return nil }}
+	return newPatrolOf(newHall(t))
+}
+
+func newPatrolOf(h *hall) *patrol {
+	p := &patrol{hall: h, book: map[onsale.OrderID]onsale.Order{}, drained: func() error { return nil }}
 	p.Recovery = NewRecovery(RecoveryConfig{
 		Desk:    p.desk,
 		Events:  func() []*onsale.Layout { return []*onsale.Layout{p.layout} },
@@ -241,9 +247,10 @@ func TestOneEventThatCantBeReadDoesntKeepTheOthersFromRecovery(t *testing.T) {
 	p := newPatrol(t)
 	hold := p.pin(alice)
 	p.cfg.Events = func() []*onsale.Layout { return []*onsale.Layout{p.layout, p.layout} }
-	unread, asked := errors.New("no answer"), 0
+	unread := errors.New("no answer")
+	var asked atomic.Int64
 	p.drained = func() error {
-		if asked++; asked == 1 { // the first of the two
+		if asked.Add(1) == 1 { // the first of the two
 			return unread
 		}
 		return nil
@@ -276,4 +283,32 @@ func TestRecoveryLooksAgainAndAgainUntilItIsStopped(t *testing.T) {
 	stop(t, p.Stop) // twice is fine
 	hold := p.pin(alice)
 	p.wantState(hold, onsale.HoldPinned)
+}
+
+func TestAnEventThatFailedIsLookedIntoAfterTheOthersAndInItsTurn(t *testing.T) {
+	p := newPatrol(t)
+	events := func(ids ...onsale.EventID) (all []*onsale.Layout) {
+		for _, id := range ids {
+			all = append(all, &onsale.Layout{Event: &onsale.Event{ID: id}})
+		}
+		return all
+	}
+	ids := func(all []*onsale.Layout) (ids []onsale.EventID) {
+		for _, l := range all {
+			ids = append(ids, l.Event.ID)
+		}
+		return ids
+	}
+	now := time.Now()
+	p.looked = map[onsale.EventID]look{
+		"dead-1": {at: now.Add(-time.Second), failed: true}, "dead-2": {at: now.Add(-time.Minute), failed: true},
+		"fresh": {at: now}, "old": {at: now.Add(-time.Hour)}, "gone": {at: now},
+	}
+	turn := ids(p.inTurn(events("dead-1", "dead-2", "fresh", "old", "new")))
+	if want := []onsale.EventID{"new", "old", "fresh", "dead-2", "dead-1"}; !slices.Equal(turn, want) {
+		t.Errorf("in turn %v, want %v", turn, want)
+	}
+	if _, known := p.looked["gone"]; known {
+		t.Error("an event that is gone is remembered")
+	}
 }

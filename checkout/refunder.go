@@ -6,9 +6,8 @@ package checkout
 // the hold in Redis; tell Kafka; and only then be done with the refund. What is told is
 // read from the book with the end, so a repeat tells the same, or what is newer.
 //
-// Redis is settled here, not by the order's news alone: their reader leaves an event that
-// is being laid anew to recovery, which looks into pins, and a sold hold is none. This one
-// waits until the stock is laid.
+// Redis is settled here, and again by the order's news: the refund is not done with before
+// its inventory is for sale again. While the stock is being laid this one waits too.
 //
 // What was made and told comes back to be looked at, since it may fail later; then nothing
 // is paid and nothing told.
@@ -18,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -43,10 +41,10 @@ const (
 	// refundLease is when another worker takes a refund that this one was given: later than
 	// this one can be at it.
 	refundLease = time.Minute
-	// firstRefundPause and lastRefundPause bound the wait before a refund is taken up again.
-	firstRefundPause = time.Second
-	lastRefundPause  = 5 * time.Minute
 )
+
+// refundBackoff is the wait before a refund is taken up again.
+var refundBackoff = lifecycle.Backoff{First: time.Second, Last: 5 * time.Minute}
 
 // RefundBook keeps refunds; see persist.Store.
 type RefundBook interface {
@@ -82,10 +80,10 @@ type RefunderConfig struct {
 
 // Refunder has money paid back. Any number of them share the work.
 type Refunder struct {
-	cfg        RefunderConfig
-	every      time.Duration // refundEvery, except in tests
-	firstPause time.Duration // firstRefundPause, except in tests
-	group      lifecycle.Group
+	cfg     RefunderConfig
+	every   time.Duration     // refundEvery, except in tests
+	backoff lifecycle.Backoff // refundBackoff, except in tests
+	group   lifecycle.Group
 }
 
 // NewRefunder returns a refunder that has not started.
@@ -96,7 +94,11 @@ func NewRefunder(cfg RefunderConfig) *Refunder {
 	if cfg.Metrics == nil {
 		cfg.Metrics = metrics.NewSet()
 	}
-	return &Refunder{cfg: cfg, every: refundEvery, firstPause: firstRefundPause}
+	r := &Refunder{cfg: cfg, every: refundEvery, backoff: refundBackoff}
+	for _, outcome := range []string{string(onsale.RefundMade), string(onsale.RefundRefused), refundUnknown, refundNotFound, refundFailed} {
+		r.counter(outcome) // of what first shows as 1 nobody sees that it rose
+	}
+	return r
 }
 
 // Start begins to look for refunds.
@@ -142,8 +144,8 @@ func (r *Refunder) work(ctx context.Context, d onsale.DueRefund) {
 	if err == nil {
 		return
 	}
-	r.count("unknown")
-	pause := r.pause(d.Attempts)
+	r.counter(refundUnknown).Inc()
+	pause := r.backoff.Wait(d.Attempts)
 	r.cfg.Log.Warn("a refund has not come to its end; it is taken up again", "refund", d.ID, "order", d.Order,
 		"attempts", d.Attempts, "pause", pause, "error", err)
 	// What is known is noted, even if we are being stopped.
@@ -152,17 +154,6 @@ func (r *Refunder) work(ctx context.Context, d onsale.DueRefund) {
 	if err := r.cfg.Book.PutRefundBack(noting, d.ID, pause); err != nil {
 		r.cfg.Log.Warn("a refund could not be put back; it is taken up when its lease ends", "refund", d.ID, "error", err)
 	}
-}
-
-// pause grows with the attempts, with jitter: those that failed together don't come back
-// together.
-func (r *Refunder) pause(attempts int) time.Duration {
-	pause := r.firstPause
-	for i := 1; i < attempts && pause < lastRefundPause; i++ {
-		pause *= 2
-	}
-	pause = min(pause, lastRefundPause)
-	return pause/2 + rand.N(pause/2+1)
 }
 
 func (r *Refunder) end(ctx context.Context, d onsale.DueRefund) error {
@@ -177,7 +168,7 @@ func (r *Refunder) end(ctx context.Context, d onsale.DueRefund) error {
 		return fmt.Errorf("end the refund: %w", err)
 	}
 	if d.Result == nil {
-		r.count(string(result.Outcome))
+		r.counter(string(result.Outcome)).Inc()
 		if result.Outcome == onsale.RefundRefused {
 			r.cfg.Log.Error("the provider refuses a refund; its tickets are valid again", "refund", d.ID, "order", d.Order, "reason", result.Reason)
 		}
@@ -204,7 +195,7 @@ func (r *Refunder) lookAgain(ctx context.Context, d onsale.DueRefund) error {
 	defer cancel()
 	switch {
 	case !found: // which no provider should say; it is asked again, and somebody told
-		r.count("not_found")
+		r.counter(refundNotFound).Inc()
 		r.cfg.Log.Error("the provider doesn't know a refund that it has made", "refund", d.ID, "order", d.Order, "payment", d.Reference)
 	case result.ID != d.ID:
 		return fmt.Errorf("the provider answers about refund %q", result.ID)
@@ -212,7 +203,7 @@ func (r *Refunder) lookAgain(ctx context.Context, d onsale.DueRefund) error {
 		if err := r.cfg.Book.RefundFailed(noting, d.ID, result.Reason); err != nil {
 			return err
 		}
-		r.count("failed")
+		r.counter(refundFailed).Inc()
 		r.cfg.Log.Error("a refund has failed after it was made: its money is here again, its tickets are void", "refund", d.ID, "order", d.Order, "reason", result.Reason)
 		return nil
 	}
@@ -259,6 +250,13 @@ func (r *Refunder) tell(ctx context.Context, news *onsale.OrderNews) error {
 	return errors.Join(settled, told)
 }
 
-func (r *Refunder) count(outcome string) {
-	r.cfg.Metrics.GetOrCreateCounter(`onsale_refunds_total{outcome="` + outcome + `"}`).Inc()
+// What an attempt comes to that pays nothing back and is no answer of the provider's.
+const (
+	refundUnknown  = "unknown"
+	refundNotFound = "not_found"
+	refundFailed   = "failed"
+)
+
+func (r *Refunder) counter(outcome string) *metrics.Counter {
+	return r.cfg.Metrics.GetOrCreateCounter(`onsale_refunds_total{outcome="` + outcome + `"}`)
 }

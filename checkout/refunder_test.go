@@ -151,7 +151,7 @@ func newOffice(t *testing.T, behaves func(n int, r onsale.Refund) (onsale.Refund
 	o.book = &ledger{free: true, news: &part, due: &onsale.DueRefund{Refund: onsale.Refund{ID: onsale.NewRefundID(), Order: part.Order, Event: part.Event,
 		Reference: "ch_1", Amount: 8000, Currency: "EUR"}}}
 	o.Refunder = NewRefunder(RefunderConfig{Book: o.book, Provider: o.bank, Desk: o.desk, Layouts: o.find, Producer: o.producer, Metrics: o.set, Log: quiet()})
-	o.every, o.firstPause = time.Millisecond, time.Millisecond
+	o.every, o.backoff.First = time.Millisecond, time.Millisecond
 	return o
 }
 
@@ -304,16 +304,5 @@ func TestWhatCostNothingIsPaidBackWithoutAsking(t *testing.T) {
 	o.pay()
 	if o.bank.asked != 0 || len(o.book.ended) != 1 || o.book.ended[0] != onsale.RefundMade {
 		t.Errorf("asked %d times, ended %v", o.bank.asked, o.book.ended)
-	}
-}
-
-func TestPausesBetweenAttemptsGrowAndAreBounded(t *testing.T) {
-	r := NewRefunder(RefunderConfig{})
-	for attempts, most := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 100: lastRefundPause} {
-		for range 50 {
-			if p := r.pause(attempts); p < most/2 || p > most {
-				t.Errorf("after %d attempts %v, want %v to %v", attempts, p, most/2, most)
-			}
-		}
 	}
 }

@@ -26,9 +26,15 @@ type sightings struct {
 	counts map[onsale.EventID]map[string]int64 // under mu: by kind
 }
 
+// unmendedKinds are what only a person can mend; see persist.Store.Unmended.
+var unmendedKinds = []string{"order_without_claim", "charge_without_result", "refund_overdue", "refund_refused", "refund_failed"}
+
 func newSightings(set *metrics.Set) *sightings {
 	s := &sightings{set: set, unseen: time.Now(), at: map[onsale.EventID]time.Time{}, counts: map[onsale.EventID]map[string]int64{}}
 	set.GetOrCreateGauge("onsale_reconcile_age_seconds", s.age)
+	for _, kind := range unmendedKinds {
+		s.unreconciled(kind).Set(0)
+	}
 	return s
 }
 
@@ -87,6 +93,10 @@ func (s *sightings) show() {
 		}
 	}
 	for kind, n := range sums {
-		s.set.GetOrCreateGauge(`onsale_unreconciled{kind="`+kind+`"}`, nil).Set(float64(n))
+		s.unreconciled(kind).Set(float64(n))
 	}
+}
+
+func (s *sightings) unreconciled(kind string) *metrics.Gauge {
+	return s.set.GetOrCreateGauge(`onsale_unreconciled{kind="`+kind+`"}`, nil)
 }

@@ -158,16 +158,15 @@ func underWay(view *onsale.HoldsView) bool {
 }
 
 // dead returns the dead letters of the event, of every stage that takes an order
-// towards its end.
+// towards its end. What was lost unread may have been any event's, and so is each one's.
 func (a *Auditor) dead(ctx context.Context, id onsale.EventID) (dead []persist.DeadLetter, err error) {
 	for _, topic := range []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults} {
-		records, err := kafka.DeadLetters(ctx, a.Broker, topic)
-		if err != nil {
-			return nil, fmt.Errorf("read the dead letters of %s: %w", topic, err)
-		}
-		for _, r := range records {
+		for r, err := range kafka.DeadLetters(ctx, a.Broker, topic) {
+			if err != nil {
+				return nil, fmt.Errorf("read the dead letters of %s: %w", topic, err)
+			}
 			order, event := buried(topic, r)
-			if event != id {
+			if event != id && !kafka.TellsOfLoss(r) {
 				continue
 			}
 			reason, origin := kafka.Reason(r)
@@ -202,6 +201,7 @@ func (a *Auditor) lag(ctx context.Context) (b backlog, err error) {
 		{payment.WorkerGroup, onsale.TopicCharges},
 		{persist.GroupFinalise, onsale.TopicResults},
 		{checkout.ConfirmerGroup, onsale.TopicOrders},
+		{checkout.LateGroup, onsale.TopicLateNews},
 	} {
 		lag, err := kafka.Lag(ctx, a.Broker, stage.group, stage.topic)
 		if err != nil {

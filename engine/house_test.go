@@ -115,7 +115,7 @@ func newHouseOn(t *testing.T, url, namespace string) *house {
 	h.server = NewServer(Config{Listen: "127.0.0.1:0", AdminToken: testAdminToken, Sessions: sessions, Shop: h.shop,
 		Gateway: gateway, Ready: ready, Metrics: set, Log: log})
 	h.start(desk, sales, mirrors, catalog, delays,
-		checkout.NewConfirmer(h.broker, h.producer, desk, store.Layout, log),
+		checkout.NewConfirmer(checkout.ConfirmerConfig{Broker: h.broker, Producer: h.producer, Desk: desk, Layouts: store.Layout, Log: log}),
 		persist.NewSettler(persist.SettlerConfig{Store: store, Broker: h.broker, Producer: h.producer, Log: log}),
 		payment.NewWorker(payment.WorkerConfig{Broker: h.broker, Producer: h.producer, Provider: provider, Log: log}),
 		gateway, realtime.NewTeller(gateway, h.broker, log), h.server)

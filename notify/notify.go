@@ -98,7 +98,7 @@ func New(cfg Config) (*Notifier, error) {
 	n := &Notifier{}
 	n.chain.Parts = []lifecycle.Part{
 		d, &keeper{book: cfg.Book, meters: m, log: cfg.Log},
-		kafka.NewConsumer(kafka.ConsumerConfig{Broker: cfg.Broker, Group: Group, Topic: onsale.TopicOrders, Log: cfg.Log, Handle: q.handle}),
+		kafka.NewConsumer(kafka.ConsumerConfig{Broker: cfg.Broker, Group: Group, Topic: onsale.TopicOrders, Handle: q.handle, Metrics: cfg.Metrics, Log: cfg.Log}),
 	}
 	return n, nil
 }

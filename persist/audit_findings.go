@@ -68,9 +68,7 @@ func (f *findings) conclude(b *books, histories map[onsale.OrderID][]string) *on
 		var history []string
 		for _, id := range n.orders {
 			history = append(history, histories[id]...)
-			for _, d := range b.dead[id] {
-				history = append(history, describeDead(d))
-			}
+			history = append(history, describeAllDead(b.dead[id])...)
 			if h := b.holds[id.Hold()]; h != nil {
 				history = append(history, describeHold(h))
 			}
@@ -88,8 +86,18 @@ func (f *findings) conclude(b *books, histories map[onsale.OrderID][]string) *on
 	return r
 }
 
-func describeDead(d DeadLetter) string {
-	return fmt.Sprintf("%s dead letter of %s: %s", stamp(d.At), d.Origin, d.Reason)
+// maxDescribed is how many dead letters of an order, or of none, a report describes.
+const maxDescribed = 20
+
+// describeAllDead describes the newest.
+func describeAllDead(letters []DeadLetter) (lines []string) {
+	if more := len(letters) - maxDescribed; more > 0 {
+		lines, letters = append(lines, fmt.Sprintf("%d older dead letters", more)), letters[more:]
+	}
+	for _, d := range letters {
+		lines = append(lines, fmt.Sprintf("%s dead letter of %s: %s", stamp(d.At), d.Origin, d.Reason))
+	}
+	return lines
 }
 
 func describeEntry(e *onsale.LedgerEntry) string {

@@ -37,10 +37,6 @@ func (o *bookedOrder) charge() onsale.Charge {
 	return onsale.Charge{Order: o.ID, Event: o.Event, Amount: o.Amount, Currency: o.Currency, PaymentToken: o.paymentToken, At: o.UpdatedAt}
 }
 
-func (o *bookedOrder) news() onsale.OrderNews {
-	return onsale.OrderNews{Order: o.ID, Hold: o.Hold, Event: o.Event, Buyer: o.Buyer, Lines: o.Lines, State: o.State, Reason: o.Reason, At: o.UpdatedAt}
-}
-
 func collectBooked(rows pgx.Rows, into map[onsale.OrderID]*bookedOrder) error {
 	orders, err := pgx.CollectRows(rows, scanBooked)
 	for _, o := range orders {

@@ -175,7 +175,7 @@ func (b *claimBatch) decide(f *found) (*claimDecision, error) {
 	for _, p := range b.purchases {
 		if o := f.orders[p.Order]; o != nil {
 			if o.State.Final() {
-				d.news = append(d.news, o.news())
+				d.news = append(d.news, o.News())
 			} else {
 				d.charges = append(d.charges, o.charge())
 			}
@@ -192,7 +192,7 @@ func (b *claimBatch) decide(f *found) (*claimDecision, error) {
 		}
 		o := newBooked(p, state, reason, d.now)
 		if state == onsale.OrderRejected {
-			d.news = append(d.news, o.news())
+			d.news = append(d.news, o.News())
 			continue
 		}
 		d.charges = append(d.charges, o.charge())

@@ -35,7 +35,7 @@ func (s *Store) PutContact(ctx context.Context, buyer onsale.BuyerID, c onsale.C
 	}
 	var news []onsale.OrderNews
 	for _, o := range orders {
-		news = append(news, onsale.OrderNews{Order: o.ID, State: o.State, At: o.UpdatedAt})
+		news = append(news, o.News())
 	}
 	_, err = s.QueueNews(ctx, news)
 	return err

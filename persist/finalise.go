@@ -234,7 +234,7 @@ func (c *closing) news(ids []string) []onsale.OrderNews {
 	var news []onsale.OrderNews
 	for _, id := range ids {
 		if c.tell[onsale.OrderID(id)] {
-			news = append(news, c.orders[onsale.OrderID(id)].news())
+			news = append(news, c.orders[onsale.OrderID(id)].News())
 		}
 	}
 	return news

@@ -6,7 +6,6 @@ package persist
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -102,43 +101,4 @@ func findOrphans(ctx context.Context, tx pgx.Tx, event onsale.EventID) (orders, 
 	}
 	_, err = pgx.ForEachRow(rows, []any{&section}, func() error { add(&sections, section); return nil })
 	return orders, sections, err
-}
-
-// LostCharges returns the charges of an event's orders that were claimed longer ago than
-// the age and have no answer: at the most `most` of them. Each is returned again after
-// twice as long as before, a day at the most, for as long as it has none.
-func (s *Store) LostCharges(ctx context.Context, event onsale.EventID, age time.Duration, most int) ([]onsale.Charge, error) {
-	var charges []onsale.Charge
-	err := s.inTx(ctx, "find the lost charges of "+string(event), pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
-		charges = nil
-		rows, err := tx.Query(ctx, `WITH lost AS (
-				SELECT o.id FROM orders o LEFT JOIN charge_reminders r ON r.order_id = o.id
-				WHERE o.event = $1 AND o.state = 'claimed' AND o.updated_at < clock_timestamp() - $2::interval AND coalesce(r.next_at, '-infinity') <= clock_timestamp()
-				ORDER BY o.id LIMIT $3)
-			INSERT INTO charge_reminders AS r (order_id, times, next_at) SELECT id, 1, clock_timestamp() + $2::interval FROM lost
-			ON CONFLICT (order_id) DO UPDATE SET times = r.times + 1, next_at = clock_timestamp() + least(interval '1 day', $2::interval * 2 ^ least(r.times, 20))
-				WHERE r.next_at <= clock_timestamp()
-			RETURNING order_id`, string(event), age, most)
-		if err != nil {
-			return err
-		}
-		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		if rows, err = tx.Query(ctx, readBooked, ids); err != nil {
-			return err
-		}
-		lost := map[onsale.OrderID]*bookedOrder{}
-		if err := collectBooked(rows, lost); err != nil {
-			return err
-		}
-		for _, o := range lost {
-			if o.State == onsale.OrderClaimed {
-				charges = append(charges, o.charge())
-			}
-		}
-		return nil
-	})
-	return charges, err
 }

@@ -4,60 +4,7 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"onsale"
 )
-
-func TestChargeThatWasLostIsAskedForAgainEverLessOften(t *testing.T) {
-	b := newBook(t)
-	lost, paid := b.purchase(floor(1)), b.purchase(floor(1))
-	charges, _ := b.claim(lost, paid)
-	b.finalise(captured(paid))
-	find := func(age time.Duration) []onsale.Charge {
-		t.Helper()
-		found, err := b.LostCharges(t.Context(), b.event.ID, age, 10)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return found
-	}
-	if found := find(time.Hour); len(found) != 0 {
-		t.Errorf("of a young order %+v", found)
-	}
-	var mu sync.Mutex
-	var all []onsale.Charge
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			found, err := b.LostCharges(t.Context(), b.event.ID, time.Millisecond, 10)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				t.Error(err)
-			}
-			all = append(all, found...)
-		})
-	}
-	wg.Wait()
-	if len(all) == 0 || all[0].Order != lost.Order || all[0] != charges[0] {
-		t.Errorf("found %+v, want the charge as it was: %+v", all, charges[0])
-	}
-	before := b.number(`SELECT times FROM charge_reminders`)
-	b.corrupt(`UPDATE charge_reminders SET times = 5, next_at = now()`)
-	if found := find(time.Hour / 60); len(found) != 0 || before < 1 {
-		t.Errorf("of an order that is younger than the age: %+v", found)
-	}
-	b.corrupt(`UPDATE orders SET updated_at = now() - interval '1 hour'`)
-	if found := find(time.Minute); len(found) != 1 {
-		t.Errorf("an old one: %+v", found)
-	}
-	if minutes := b.number(`SELECT round(extract(epoch FROM next_at - now()) / 60) FROM charge_reminders`); minutes != 32 {
-		t.Errorf("after five times it comes again in %d minutes, want 32", minutes)
-	}
-	if found := find(time.Minute); len(found) != 0 {
-		t.Errorf("before that: %+v", found)
-	}
-}
 
 func TestOrphanClaimsAreDroppedAndCountersMended(t *testing.T) {
 	b := newBook(t)

@@ -30,7 +30,7 @@ func (s *Store) EndRefund(ctx context.Context, result onsale.RefundResult) (news
 			}
 		}
 		if e.refund.State == onsale.RefundStateMade && e.settles {
-			n := e.order.news()
+			n := e.order.News()
 			n.Left, err = e.left(ctx)
 			news = &n
 		}

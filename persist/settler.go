@@ -24,6 +24,9 @@ const (
 	GroupClaim    = "onsale-claim"
 	GroupFinalise = "onsale-finalise"
 
+	stageClaim    = "claim"
+	stageFinalise = "finalise"
+
 	// defaultBatch is how many records one transaction settles at the most.
 	defaultBatch = 1000
 )
@@ -42,7 +45,7 @@ type SettlerConfig struct {
 // to tickets. Any number of them may run; Kafka shares the partitions out.
 type Settler struct {
 	cfg     SettlerConfig
-	chain   lifecycle.Chain
+	parts   lifecycle.Together
 	counted settlerCounters
 }
 
@@ -57,25 +60,25 @@ func NewSettler(cfg SettlerConfig) *Settler {
 	if cfg.MaxBatch == 0 {
 		cfg.MaxBatch = defaultBatch
 	}
-	s := &Settler{cfg: cfg, counted: settlerCounters{set: cfg.Metrics}}
-	s.chain.Parts = []lifecycle.Part{
+	s := &Settler{cfg: cfg, counted: newSettlerCounters(cfg.Metrics)}
+	s.parts.Parts = []lifecycle.Part{
 		kafka.NewConsumer(kafka.ConsumerConfig{Broker: cfg.Broker, Group: GroupClaim, Topic: onsale.TopicPurchases,
-			MaxBatch: cfg.MaxBatch, Log: cfg.Log, Handle: s.claim}),
+			MaxBatch: cfg.MaxBatch, Handle: s.claim, Lost: cfg.Producer.BuryLoss, Metrics: cfg.Metrics, Log: cfg.Log}),
 		kafka.NewConsumer(kafka.ConsumerConfig{Broker: cfg.Broker, Group: GroupFinalise, Topic: onsale.TopicResults,
-			MaxBatch: cfg.MaxBatch, Log: cfg.Log, Handle: s.finalise}),
+			MaxBatch: cfg.MaxBatch, Handle: s.finalise, Lost: cfg.Producer.BuryLoss, Metrics: cfg.Metrics, Log: cfg.Log}),
 	}
 	return s
 }
 
 // Start joins both consumer groups.
-func (s *Settler) Start(ctx context.Context) error { return s.chain.Start(ctx) }
+func (s *Settler) Start(ctx context.Context) error { return s.parts.Start(ctx) }
 
 // Stop lets the batches under way end and leaves the groups.
-func (s *Settler) Stop(ctx context.Context) error { return s.chain.Stop(ctx) }
+func (s *Settler) Stop(ctx context.Context) error { return s.parts.Stop(ctx) }
 
 // claim settles a batch of purchases.
 func (s *Settler) claim(ctx context.Context, batch []kafka.Record) error {
-	return settle(ctx, s, "claim", batch, wellFormed, func(ctx context.Context, letters []letter[onsale.Purchase]) error {
+	return settle(ctx, s, stageClaim, batch, wellFormed, func(ctx context.Context, letters []letter[onsale.Purchase]) error {
 		charges, news, err := s.cfg.Store.Claim(ctx, contents(letters))
 		if err != nil {
 			return err
@@ -94,14 +97,14 @@ func (s *Settler) claim(ctx context.Context, batch []kafka.Record) error {
 
 // finalise settles a batch of the provider's answers.
 func (s *Settler) finalise(ctx context.Context, batch []kafka.Record) error {
-	return settle(ctx, s, "finalise", batch, wellAnswered, func(ctx context.Context, letters []letter[onsale.ChargeResult]) error {
+	return settle(ctx, s, stageFinalise, batch, wellAnswered, func(ctx context.Context, letters []letter[onsale.ChargeResult]) error {
 		news, strays, err := s.cfg.Store.Finalise(ctx, contents(letters))
 		if err != nil {
 			return err
 		}
 		for _, stray := range strays {
 			l := letters[stray.Index]
-			s.counted.stray(stray.Reason)
+			s.counted.strays(stray.Reason).Inc()
 			s.cfg.Log.Error("the provider's answer fits no open order; it is on record and in the dead-letter topic",
 				"order", l.content.Order, "outcome", l.content.Outcome, "reference", l.content.Reference, "reason", stray.Reason)
 			if err := s.cfg.Producer.DeadLetter(ctx, l.record, errors.New(stray.Reason)); err != nil {
@@ -182,7 +185,7 @@ func handleOrSplit[T any](ctx context.Context, s *Settler, stage string, letters
 }
 
 func (s *Settler) bury(ctx context.Context, stage string, r kafka.Record, reason error) error {
-	s.counted.dead(stage)
+	s.counted.deadOf(stage).Inc()
 	s.cfg.Log.Error("a record can't be processed; it is in the dead-letter topic",
 		"stage", stage, "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "error", reason)
 	return s.cfg.Producer.DeadLetter(ctx, r, reason)

@@ -14,6 +14,7 @@ type counters struct {
 	declined *metrics.Counter     // told Kafka: declined
 	deferred *metrics.Counter     // put back at the end of the topic
 	dead     *metrics.Counter     // dead-lettered: can never be charged
+	letters  *metrics.Counter     // the same, as every stage counts it
 	unknown  *metrics.Counter     // attempts without a definite answer
 	refused  *metrics.Counter     // called off since the provider can never make them
 	timeout  *metrics.Counter     // called off since they were undecided for too long
@@ -30,6 +31,7 @@ func newCounters(set *metrics.Set) counters {
 		declined: ended("declined"),
 		deferred: ended("deferred"),
 		dead:     ended("dead"),
+		letters:  set.GetOrCreateCounter(`onsale_dead_letters_total{stage="charge"}`),
 		unknown:  set.NewCounter("onsale_charge_unknown_total"),
 		refused:  set.NewCounter(`onsale_charges_called_off_total{reason="` + onsale.DeclinedRefused + `"}`),
 		timeout:  set.NewCounter(`onsale_charges_called_off_total{reason="` + onsale.DeclinedTimeout + `"}`),

@@ -99,7 +99,8 @@ func NewWorker(cfg WorkerConfig) *Worker {
 	w := newWorker(cfg, cfg.Producer)
 	w.consumer = kafka.NewConsumer(kafka.ConsumerConfig{
 		Broker: cfg.Broker, Group: WorkerGroup, Topic: onsale.TopicCharges,
-		MaxBatch: cfg.MaxBatch, Handle: w.handle, Room: w.breaker.Room, Log: w.log,
+		MaxBatch: cfg.MaxBatch, Handle: w.handle, Room: w.breaker.Room,
+		Lost: cfg.Producer.BuryLoss, Metrics: cfg.Metrics, Log: w.log,
 	})
 	return w
 }
@@ -211,6 +212,7 @@ func (w *Worker) bury(ctx context.Context, r kafka.Record, reason error) error {
 		return err
 	}
 	w.counters.dead.Inc()
+	w.counters.letters.Inc()
 	w.log.Error("charge dead-lettered", "partition", r.Partition, "offset", r.Offset, "error", reason)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,11 @@ func deadLettersCommand() *cli.Command {
 	return &cli.Command{
 		Name: "dlq", Usage: "list, show and replay dead letters: records that a stage could not process",
 		Commands: []*cli.Command{
-			dlqAction("list", "count the letters of each topic by reason, or list those of one", "[TOPIC]", []cli.Flag{asJSON}, listLetters),
+			dlqAction("list", "count the letters of each topic by reason, or list those of one, page by page", "[TOPIC]", []cli.Flag{
+				&cli.IntFlag{Name: "limit", Value: defaultPage, Usage: "list so many of a topic, `LETTERS`, at the most"},
+				&cli.StringFlag{Name: "after", Usage: "list those of the topic that come after this `LETTER`, the last of the page before"},
+				asJSON,
+			}, listLetters),
 			dlqAction("show", "print a letter, with payment tokens masked", "TOPIC:PARTITION:OFFSET", []cli.Flag{asJSON}, showLetter),
 			dlqAction("replay", "give a letter back to its stage, or all of a topic that were not replayed yet", "TOPIC:PARTITION:OFFSET", []cli.Flag{
 				&cli.StringFlag{Name: "all", Usage: "replay every letter of this `TOPIC`"},
@@ -116,17 +121,19 @@ func findLetter(ctx context.Context, b kafka.Broker, name string) (*kafka.Letter
 	if err := reach(ctx, b); err != nil {
 		return nil, err
 	}
-	letters, err := kafka.Letters(ctx, b, n.topic)
-	if err != nil {
-		return nil, err
-	}
-	for i := range letters {
-		if r := letters[i].Record; r.Partition == n.partition && r.Offset == n.offset {
-			return &letters[i], nil
+	for l, err := range kafka.Letters(ctx, b, n.topic) {
+		if err != nil {
+			return nil, err
+		}
+		if l.Record.Partition == n.partition && l.Record.Offset == n.offset {
+			return &l, nil
 		}
 	}
 	return nil, wrong("there is no dead letter %s; see onsale dlq list %s", name, n.topic)
 }
+
+// replayPortion is how many letters are replayed, and marked, before the next are read.
+const replayPortion = 1000
 
 // replayLetters replays one letter or all of a topic. One that was replayed before is
 // left out, or refused, unless it is to be replayed again.
@@ -135,24 +142,37 @@ func replayLetters(ctx context.Context, c *cli.Command, b kafka.Broker) error {
 	if err != nil {
 		return err
 	}
-	var fresh []kafka.Letter
-	for _, l := range letters {
-		if l.Replayed.IsZero() || c.Bool("again") {
-			fresh = append(fresh, l)
-		}
-	}
-	before := len(letters) - len(fresh)
-	if before > 0 && c.String("all") == "" {
-		return fmt.Errorf("%s was replayed at %s: give --again to do so once more", nameOf(&letters[0]), letters[0].Replayed.UTC().Format(time.RFC3339))
-	}
 	producer, err := kafka.NewProducer(b)
 	if err != nil {
 		return err
 	}
 	defer producer.Close()
-	replayed, err := producer.Replay(ctx, fresh)
-	if err != nil {
-		return fmt.Errorf("%d of %d letters were replayed and marked; those after them perhaps, run it again: %w", replayed, len(fresh), err)
+	var portion []kafka.Letter
+	replayed, before := 0, 0
+	replay := func() error {
+		n, err := producer.Replay(ctx, portion)
+		replayed, portion = replayed+n, portion[:0]
+		return err
+	}
+	for l, err := range letters {
+		if err == nil && !l.Replayed.IsZero() && !c.Bool("again") {
+			if c.String("all") == "" {
+				return fmt.Errorf("%s was replayed at %s: give --again to do so once more", nameOf(&l), l.Replayed.UTC().Format(time.RFC3339))
+			}
+			before++
+			continue
+		}
+		if err == nil {
+			if portion = append(portion, l); len(portion) == replayPortion {
+				err = replay()
+			}
+		}
+		if err != nil {
+			return halfReplayed(replayed, err)
+		}
+	}
+	if err := replay(); err != nil {
+		return halfReplayed(replayed, err)
 	}
 	if c.Bool("json") {
 		return printJSON(c, map[string]int{"replayed": replayed, "replayed_before": before})
@@ -165,7 +185,12 @@ func replayLetters(ctx context.Context, c *cli.Command, b kafka.Broker) error {
 	return err
 }
 
-func chosenLetters(ctx context.Context, c *cli.Command, b kafka.Broker) ([]kafka.Letter, error) {
+func halfReplayed(replayed int, err error) error {
+	return fmt.Errorf("%d letters were replayed and marked; those after them perhaps, run it again: %w", replayed, err)
+}
+
+// chosenLetters are those that the command line names.
+func chosenLetters(ctx context.Context, c *cli.Command, b kafka.Broker) (iter.Seq2[kafka.Letter, error], error) {
 	all := c.String("all")
 	if (all == "") != c.Args().Present() {
 		return nil, wrong("replay takes one letter, or --all TOPIC; see %s --help", c.FullName())
@@ -175,7 +200,7 @@ func chosenLetters(ctx context.Context, c *cli.Command, b kafka.Broker) ([]kafka
 		if err != nil {
 			return nil, err
 		}
-		return []kafka.Letter{*l}, nil
+		return func(yield func(kafka.Letter, error) bool) { yield(*l, nil) }, nil
 	}
 	topic, err := stageTopic(all)
 	if err != nil {
@@ -184,5 +209,5 @@ func chosenLetters(ctx context.Context, c *cli.Command, b kafka.Broker) ([]kafka
 	if err := reach(ctx, b); err != nil {
 		return nil, err
 	}
-	return kafka.Letters(ctx, b, topic)
+	return kafka.Letters(ctx, b, topic), nil
 }

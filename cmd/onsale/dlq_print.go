@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"text/tabwriter"
@@ -15,8 +16,17 @@ import (
 	"onsale/internal/kafka"
 )
 
-// shownReasons is how many reasons of a topic a table has; JSON has all.
-const shownReasons = 20
+const (
+	// shownReasons is how many reasons of a topic a table has; JSON has all.
+	shownReasons = 20
+	// keptReasons is how many are told apart; the rest are counted together.
+	keptReasons = 1000
+	// defaultPage and maxPage are how many letters of a topic are listed at once.
+	defaultPage, maxPage = 1000, 100_000
+)
+
+// otherReasons stands for the reasons beyond keptReasons.
+const otherReasons = "other reasons"
 
 // deadTopic is what a topic's letters come to.
 type deadTopic struct {
@@ -57,11 +67,11 @@ func listLetters(ctx context.Context, c *cli.Command, b kafka.Broker) error {
 	}
 	var topics []deadTopic
 	for _, s := range kafka.Stages {
-		letters, err := kafka.Letters(ctx, b, s.Topic)
+		counted, err := countLetters(s, kafka.Letters(ctx, b, s.Topic))
 		if err != nil {
 			return err
 		}
-		topics = append(topics, countLetters(s, letters))
+		topics = append(topics, counted)
 	}
 	if c.Bool("json") {
 		return printJSON(c, topics)
@@ -84,43 +94,42 @@ func listLetters(ctx context.Context, c *cli.Command, b kafka.Broker) error {
 // varying is what differs between letters that died of the same.
 var varying = regexp.MustCompile(`\b(ord|hld|buy|tkt)_[a-z0-9_-]+|\d+`)
 
-func countLetters(s kafka.Stage, letters []kafka.Letter) deadTopic {
-	t := deadTopic{Topic: s.Topic, Stage: s.Name, Letters: len(letters), Reasons: []deadReason{}}
+func countLetters(s kafka.Stage, letters iter.Seq2[kafka.Letter, error]) (deadTopic, error) {
+	t := deadTopic{Topic: s.Topic, Stage: s.Name, Reasons: []deadReason{}}
 	at := map[string]int{}
-	for i := range letters {
-		l := &letters[i]
+	for l, err := range letters {
+		if err != nil {
+			return t, err
+		}
+		t.Letters++
 		if !l.Replayed.IsZero() {
 			t.Replayed++
 		}
 		reason := varying.ReplaceAllString(l.Reason, "#")
+		if _, known := at[reason]; !known && len(at) >= keptReasons {
+			reason = otherReasons
+		}
 		n, known := at[reason]
 		if !known {
 			n = len(t.Reasons)
 			at[reason] = n
-			t.Reasons = append(t.Reasons, deadReason{Reason: reason, Oldest: l.Died, First: nameOf(l)})
+			t.Reasons = append(t.Reasons, deadReason{Reason: reason, Oldest: l.Died, First: nameOf(&l)})
 		}
 		t.Reasons[n].Letters++
 	}
 	slices.SortStableFunc(t.Reasons, func(a, b deadReason) int { return cmp.Compare(b.Letters, a.Letters) })
-	return t
+	return t, nil
 }
 
-// listTopic lists the letters of one topic, without what is in them.
+// listTopic lists a page of the letters of one topic, without what is in them.
 func listTopic(ctx context.Context, c *cli.Command, b kafka.Broker) error {
 	topic, err := stageTopic(c.Args().First())
 	if err != nil {
 		return err
 	}
-	if err := reach(ctx, b); err != nil {
-		return err
-	}
-	letters, err := kafka.Letters(ctx, b, topic)
+	views, more, err := page(ctx, c, b, topic)
 	if err != nil {
 		return err
-	}
-	views := make([]letterView, len(letters))
-	for i := range letters {
-		views[i] = viewLetter(&letters[i])
 	}
 	if c.Bool("json") {
 		return printJSON(c, views)
@@ -130,7 +139,45 @@ func listTopic(ctx context.Context, c *cli.Command, b kafka.Broker) error {
 	for _, v := range views {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", v.Letter, v.Died.Format(time.RFC3339), v.replayed(), printable(v.Reason))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if more {
+		_, err = fmt.Fprintf(c.Root().Writer, "there are more: --after %s\n", views[len(views)-1].Letter)
+	}
+	return err
+}
+
+// page reads the page of a topic's letters that the command line asks for, and whether
+// there are more after it.
+func page(ctx context.Context, c *cli.Command, b kafka.Broker, topic string) (views []letterView, more bool, err error) {
+	limit := c.Int("limit")
+	if limit < 1 || limit > maxPage {
+		return nil, false, wrong("--limit must be 1 to %d letters, not %d", maxPage, limit)
+	}
+	after := letterName{topic: topic, partition: -1}
+	if text := c.String("after"); text != "" {
+		if after, err = parseLetter(text); err != nil {
+			return nil, false, err
+		}
+	}
+	if after.topic != topic {
+		return nil, false, wrong("--after must be a letter of %s, not of %s", topic, after.topic)
+	}
+	if err := reach(ctx, b); err != nil {
+		return nil, false, err
+	}
+	views = []letterView{} // none is a list too
+	for l, err := range kafka.LettersAfter(ctx, b, topic, after.partition, after.offset) {
+		if err != nil {
+			return nil, false, err
+		}
+		if len(views) == limit {
+			return views, true, nil
+		}
+		views = append(views, viewLetter(&l))
+	}
+	return views, false, nil
 }
 
 func viewLetter(l *kafka.Letter) letterView {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -148,6 +149,41 @@ func TestALetterIsReplayedOnceUnlessItIsAskedForAgainKafka(t *testing.T) {
 	}
 	if out := g.run("replay", "--all", "results"); !strings.Contains(out, "replayed: 0") {
 		t.Error(out)
+	}
+}
+
+func TestLettersAreListedPageByPageKafka(t *testing.T) {
+	t.Parallel()
+	g := newGraveyard(t)
+	g.run("replay", "onsale.purchases:0:0") // its mark is no letter
+	g.bury(onsale.TopicPurchases, "gala", "third", errors.New("no"))
+	var listed []string
+	for after := []string(nil); ; {
+		var page []letterView
+		if err := json.Unmarshal([]byte(g.run(append([]string{"list", "purchases", "--json", "--limit", "2"}, after...)...)), &page); err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, v := range page {
+			listed = append(listed, v.Letter)
+			if replayed := v.Replayed != nil; replayed != (v.Letter == "onsale.purchases:0:0") {
+				t.Errorf("%s is replayed: %v", v.Letter, replayed)
+			}
+		}
+		after = []string{"--after", listed[len(listed)-1]}
+	}
+	if want := []string{"onsale.purchases:0:0", "onsale.purchases:0:1", "onsale.purchases:0:3"}; !slices.Equal(listed, want) {
+		t.Errorf("listed %v, want %v", listed, want)
+	}
+	if table := g.run("list", "purchases", "--limit", "1"); !strings.Contains(table, "--after onsale.purchases:0:0\n") {
+		t.Error(table)
+	}
+	for _, args := range [][]string{{"list", "purchases", "--limit", "0"}, {"list", "purchases", "--after", "charges:0:0"}, {"list", "purchases", "--after", "x"}} {
+		if code, _, stderr := g.try(args...); code != exitUsage || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%v: exit %d: %s", args, code, stderr)
+		}
 	}
 }
 

@@ -41,7 +41,8 @@ type node struct {
 	server    *engine.Server
 
 	chain   lifecycle.Chain
-	closers []func() // connections, closed after every part has stopped
+	workers lifecycle.Together // of settling and telling; one of the chain's parts
+	closers []func()           // connections, closed after every part has stopped
 }
 
 // roles says what a node does.
@@ -77,6 +78,7 @@ func (n *node) start(ctx context.Context, r roles) (err error) {
 			return err
 		}
 	}
+	n.add(&n.workers)
 	if err := n.addServer(r); err != nil {
 		return err
 	}
@@ -158,8 +160,8 @@ func (n *node) addSettlement() {
 		events = engine.NewCatalog(n.store, nil, n.log)
 		n.add(events)
 	}
-	n.add(
-		checkout.NewConfirmer(n.broker(), n.producer, n.desk, n.store.Layout, n.log),
+	n.workers.Parts = append(n.workers.Parts,
+		checkout.NewConfirmer(checkout.ConfirmerConfig{Broker: n.broker(), Producer: n.producer, Desk: n.desk, Layouts: n.store.Layout, Metrics: n.set, Log: n.log}),
 		checkout.NewRecovery(checkout.RecoveryConfig{Desk: n.desk, Events: events.All, Drained: drained, Orders: n.store.OrdersByID,
 			Tell: n.tellAgain, Metrics: n.set, Log: n.log}),
 		checkout.NewRefunder(checkout.RefunderConfig{Book: n.store, Provider: n.provider, Desk: n.desk, Layouts: n.store.Layout,

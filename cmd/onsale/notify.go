@@ -162,6 +162,6 @@ func (n *node) addNotifier() error {
 	if err != nil {
 		return err
 	}
-	n.add(notifier)
+	n.workers.Parts = append(n.workers.Parts, notifier)
 	return nil
 }

@@ -48,9 +48,15 @@ func (b Broker) client(opts ...kgo.Opt) (*kgo.Client, error) {
 	return cl, nil
 }
 
+// clientUntil returns a client whose every question ends with ctx. One that is asked with
+// ctx alone may go on for as long as a broker that doesn't answer is given.
+func (b Broker) clientUntil(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
+	return b.client(append(opts, kgo.WithContext(ctx))...)
+}
+
 // Ping returns an error if no broker answers.
 func Ping(ctx context.Context, b Broker) error {
-	cl, err := b.client()
+	cl, err := b.clientUntil(ctx)
 	if err != nil {
 		return err
 	}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -21,10 +21,15 @@ const (
 	// handleGrace is how much longer a batch under way may take when the consumer
 	// is asked to stop, so that its work ends durable and committed.
 	handleGrace = 5 * time.Second
-	// firstBackoff and lastBackoff bound the wait before a batch is handled again.
-	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 5 * time.Second
+	// leaveTime is how long leaving the group may take. Who is not heard to leave is taken for
+	// dead by the others after sessionTime.
+	leaveTime = 2 * time.Second
+	// sessionTime is after how long a killed member's partitions are taken over.
+	sessionTime = 10 * time.Second
 )
+
+// batchBackoff is the wait before a batch is handled, or committed, again.
+var batchBackoff = lifecycle.Backoff{First: 50 * time.Millisecond, Last: 5 * time.Second}
 
 // ConsumerConfig says what a consumer reads and what it does with it.
 type ConsumerConfig struct {
@@ -43,16 +48,23 @@ type ConsumerConfig struct {
 	// and the partitions can be given to others. What it returns when ctx has ended is
 	// not used.
 	Room func(ctx context.Context, most int) int
-	Log  *slog.Logger
+	// Lost puts it on record for good that records were deleted before the group read
+	// them, as Producer.BuryLoss does; see loss.go. After an error it is called again.
+	// Default: they are only counted and logged.
+	Lost    func(ctx context.Context, l Loss) error
+	Metrics *metrics.Set // default: one that nobody reads
+	Log     *slog.Logger
 }
 
 // Consumer handles a topic's records batch by batch, in order within a partition,
 // each at least once. Offsets are never committed before the work is done, and no
 // batch is begun before the last one's are; a rebalance waits for the batch under way.
 type Consumer struct {
-	cfg   ConsumerConfig
-	cl    *kgo.Client // set by Start
-	group lifecycle.Group
+	cfg    ConsumerConfig
+	cl     *kgo.Client        // set by Start
+	hangUp context.CancelFunc // set by Start: ends the client's questions
+	group  lifecycle.Group
+	losses losses // the goroutine's
 }
 
 // NewConsumer returns a consumer that has not started.
@@ -60,39 +72,51 @@ func NewConsumer(cfg ConsumerConfig) *Consumer {
 	if cfg.MaxBatch == 0 {
 		cfg.MaxBatch = DefaultMaxBatch
 	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = metrics.NewSet()
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
 	cfg.Log = cfg.Log.With("group", cfg.Group, "topic", cfg.Topic)
-	return &Consumer{cfg: cfg}
+	return &Consumer{cfg: cfg, losses: newLosses(&cfg)}
 }
 
 // Start joins the group.
 func (c *Consumer) Start(ctx context.Context) error {
+	life, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	cl, err := c.cfg.Broker.client(
+		kgo.WithContext(life),
 		kgo.ConsumerGroup(c.cfg.Broker.Prefix+c.cfg.Group),
 		kgo.ConsumeTopics(c.cfg.Broker.Topic(c.cfg.Topic)),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // a group without offsets has everything still to do
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.FetchMaxWait(500*time.Millisecond),
-		kgo.SessionTimeout(10*time.Second), // a killed member's partitions are taken over soon
+		kgo.SessionTimeout(sessionTime),
 	)
 	if err != nil {
+		hangUp()
 		return fmt.Errorf("start consumer %s: %w", c.cfg.Group, err)
 	}
-	c.cl = cl
+	c.cl, c.hangUp = cl, hangUp
 	c.group.Go(ctx, c.run)
 	return nil
 }
 
-// Stop lets the batch under way end, leaves the group and returns.
+// Stop lets the batch under way end, leaves the group and returns. If Kafka doesn't answer
+// that takes handleGrace and leaveTime at the most.
 func (c *Consumer) Stop(ctx context.Context) error {
 	if c.cl == nil {
 		return nil
 	}
+	// The client waits for Kafka's answers for as long as it has a context.
+	bound := time.AfterFunc(handleGrace+leaveTime, c.hangUp)
+	defer bound.Stop()
 	err := c.group.Stop(ctx)
+	bound.Reset(leaveTime)
 	c.cl.CloseAllowingRebalance()
+	c.hangUp()
 	return err
 }
 
@@ -100,20 +124,28 @@ func (c *Consumer) run(ctx context.Context) {
 	work, cancel := withGrace(ctx, handleGrace)
 	defer cancel()
 	for {
-		fetches := c.cl.PollRecords(ctx, c.room(ctx))
+		fetches := c.poll(ctx)
 		if fetches.IsClientClosed() || (ctx.Err() != nil && fetches.Empty()) {
 			return
 		}
 		fetches.EachError(func(_ string, partition int32, err error) {
-			if !errors.Is(err, context.Canceled) {
+			if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 				c.cfg.Log.Warn("fetch failed; it is tried again", "partition", partition, "error", err)
 			}
 		})
-		if batch := fetches.Records(); len(batch) > 0 && !c.handle(ctx, work, batch) {
+		if !c.handle(ctx, work, fetches.Records()) {
 			return
 		}
 		c.cl.AllowRebalance()
 	}
+}
+
+// poll returns a batch, or nothing if there is none in time to look for losses again.
+func (c *Consumer) poll(ctx context.Context) kgo.Fetches {
+	room := c.room(ctx)
+	ctx, cancel := context.WithTimeout(ctx, c.losses.every)
+	defer cancel()
+	return c.cl.PollRecords(ctx, room)
 }
 
 // room waits until a batch may come. It returns at least 1: of 0 the client would
@@ -125,23 +157,32 @@ func (c *Consumer) room(ctx context.Context) int {
 	return min(max(1, c.cfg.Room(ctx, c.cfg.MaxBatch)), c.cfg.MaxBatch)
 }
 
-// handle handles a batch until it succeeds and commits it. It returns false if
-// the consumer stops first: the batch is then read again by whoever is next.
+// handle handles a batch until it succeeds and commits it, after it has put on record what
+// was lost before it. It returns false if the consumer stops first: the batch is then read
+// again by whoever is next.
 func (c *Consumer) handle(ctx, work context.Context, batch []Record) bool {
-	backoff := firstBackoff
-	for {
-		err := c.cfg.Handle(work, batch)
+	for failures := 1; ; failures++ {
+		err := c.losses.record(work, c.cl, batch)
+		if len(batch) == 0 {
+			if err != nil && ctx.Err() == nil {
+				c.cfg.Log.Warn("what may have been lost can't be found out; it is tried again", "error", err)
+			}
+			return true
+		}
+		if err == nil {
+			err = c.cfg.Handle(work, batch)
+		}
 		if err == nil {
 			break
 		}
 		if ctx.Err() != nil {
 			return false
 		}
-		c.cfg.Log.Warn("batch failed; it is handled again", "records", len(batch), "backoff", backoff, "error", err)
-		if !pause(ctx, jitter(backoff)) {
+		wait := batchBackoff.Wait(failures)
+		c.cfg.Log.Warn("batch failed; it is handled again", "records", len(batch), "backoff", wait, "error", err)
+		if !lifecycle.Pause(ctx, wait) {
 			return false
 		}
-		backoff = min(2*backoff, lastBackoff)
 	}
 	crashpoint.Reach(crashpoint.BeforeOffsetCommit(c.cfg.Group))
 	c.commit(work, batch)
@@ -154,8 +195,7 @@ func (c *Consumer) handle(ctx, work context.Context, batch []Record) bool {
 // work ends, or when the batch is not ours to commit any more: then it is read
 // again by whoever has its partitions next.
 func (c *Consumer) commit(work context.Context, batch []Record) {
-	backoff := firstBackoff
-	for {
+	for failures := 1; ; failures++ {
 		err := c.cl.CommitRecords(work, batch...)
 		if err == nil {
 			return
@@ -164,9 +204,9 @@ func (c *Consumer) commit(work context.Context, batch []Record) {
 			c.cfg.Log.Warn("commit given up; the batch is handled again by who has its partitions next", "records", len(batch), "error", err)
 			return
 		}
-		c.cfg.Log.Warn("commit failed; it is tried again", "records", len(batch), "backoff", backoff, "error", err)
-		pause(work, jitter(backoff)) // cut short, the next attempt fails with work's end
-		backoff = min(2*backoff, lastBackoff)
+		wait := batchBackoff.Wait(failures)
+		c.cfg.Log.Warn("commit failed; it is tried again", "records", len(batch), "backoff", wait, "error", err)
+		lifecycle.Pause(work, wait) // cut short, the next attempt fails with work's end
 	}
 }
 
@@ -197,18 +237,4 @@ func withGrace(ctx context.Context, grace time.Duration) (context.Context, conte
 		}
 	})
 	return out, func() { stop(); cancel() }
-}
-
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
-
-// pause waits. It returns false if ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

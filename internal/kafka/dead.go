@@ -32,6 +32,7 @@ var Stages = []Stage{
 	{onsale.TopicCharges, "charge"},
 	{onsale.TopicResults, "finalise"},
 	{onsale.TopicOrders, "confirm"},
+	{onsale.TopicLateNews, "confirm late"},
 }
 
 // stageOf is the stage of a topic, or the topic itself if no stage is known.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"testing"
 
 	"onsale"
@@ -56,10 +57,10 @@ func TestDeadLettersAreThoseThatAreThereAndNoneIsNoErrorKafka(t *testing.T) {
 		}
 	}
 	// Of another stage they are not.
-	if dead, err := DeadLetters(t.Context(), b, onsale.TopicResults); err != nil || len(dead) != 0 {
+	if dead, err := gather(DeadLetters(t.Context(), b, onsale.TopicResults)); err != nil || len(dead) != 0 {
 		t.Errorf("%d, %v", len(dead), err)
 	}
-	if _, err := DeadLetters(t.Context(), b, "no.such.topic"); err == nil {
+	if _, err := gather(DeadLetters(t.Context(), b, "no.such.topic")); err == nil {
 		t.Error("a topic that isn't there has no dead letters")
 	}
 }
@@ -81,7 +82,18 @@ func TestADeadLetterThatDiesAgainSaysTheLastReasonKafka(t *testing.T) {
 
 func deadLetters(t *testing.T, b Broker) []Record {
 	t.Helper()
-	dead, err := DeadLetters(t.Context(), b, testTopic)
+	dead, err := gather(DeadLetters(t.Context(), b, testTopic))
 	check(t, err)
 	return dead
+}
+
+// gather returns all that is yielded before an error.
+func gather[T any](seq iter.Seq2[T, error]) (all []T, err error) {
+	for v, err := range seq {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"onsale/internal/lifecycle"
 )
 
 // drainPoll is how often Drained asks how far a group has come.
@@ -16,13 +18,13 @@ const drainPoll = 100 * time.Millisecond
 // Lag is how many records of the topic the group has not committed yet: all of
 // them, if there is no such group.
 func Lag(ctx context.Context, b Broker, group, topic string) (int64, error) {
-	m, err := NewMeter(b)
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	m, err := NewMeter(ctx, b)
 	if err != nil {
 		return 0, err
 	}
 	defer m.Close()
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
 	progress, err := m.Read(ctx, []Group{{group, topic}})
 	if err != nil {
 		return 0, err
@@ -30,27 +32,34 @@ func Lag(ctx context.Context, b Broker, group, topic string) (int64, error) {
 	return progress[0].Lag(), nil
 }
 
-// Drained returns nil once the group has committed every record that was in the
-// topic when it was called, however many come after. It returns ctx's error if
-// that ends first.
+// Drained returns nil once the group has come past every record that was in the topic
+// when it was called, however many come after. What was deleted before the group read it
+// counts as not handled until the group's consumer has put it on record; see loss.go. It
+// returns ctx's error if that ends first.
 func Drained(ctx context.Context, b Broker, group, topic string) error {
-	cl, err := b.client()
+	m, err := NewMeter(ctx, b)
 	if err != nil {
 		return err
 	}
-	defer cl.Close()
-	admin := kadm.NewClient(cl)
-	ends, err := endOffsets(ctx, admin, b.Topic(topic))
-	if err != nil {
-		return err
-	}
+	defer m.Close()
+	var ends map[int32]int64 // as they were at first
+	var p Progress           // the last that is known
 	for {
-		lag, err := behind(ctx, admin, b, group, topic, ends)
-		if err != nil || lag == 0 {
-			return err
+		progress, err := m.Read(ctx, []Group{{group, topic}})
+		switch {
+		case err != nil && (ends == nil || ctx.Err() == nil):
+			return errors.Join(err, ctx.Err())
+		case err == nil:
+			p = progress[0]
+			if ends == nil {
+				ends = p.Ends
+			}
+			if p.Ends = ends; p.Passed(ends) {
+				return nil
+			}
 		}
-		if !pause(ctx, drainPoll) {
-			return fmt.Errorf("group %s still has %d records of %s to handle: %w", group, lag, topic, ctx.Err())
+		if !lifecycle.Pause(ctx, drainPoll) {
+			return fmt.Errorf("group %s still has %d records of %s to handle, %d of them deleted unread: %w", group, p.Lag(), topic, p.Lost(), ctx.Err())
 		}
 	}
 }
@@ -91,32 +100,8 @@ func committedOffsets(ctx context.Context, admin *kadm.Client, group string) (ka
 			return committed, nil
 		case errors.Is(err, kerr.GroupIDNotFound): // so say some brokers of a group that never committed
 			return nil, nil
-		case !kerr.IsRetriable(err) || !pause(ctx, drainPoll):
+		case !kerr.IsRetriable(err) || !lifecycle.Pause(ctx, drainPoll):
 			return nil, fmt.Errorf("committed offsets of %s: %w", group, err)
 		}
 	}
-}
-
-// behind is how many records before the given ends the group has not committed.
-func behind(ctx context.Context, admin *kadm.Client, b Broker, group, topic string, ends kadm.ListedOffsets) (int64, error) {
-	committed, err := committedOffsets(ctx, admin, b.Prefix+group)
-	if err != nil {
-		return 0, err
-	}
-	starts, err := startOffsets(ctx, admin, b.Topic(topic))
-	if err != nil {
-		return 0, err
-	}
-	var lag int64
-	ends.Each(func(end kadm.ListedOffset) {
-		from := int64(0)
-		if start, ok := starts.Lookup(end.Topic, end.Partition); ok {
-			from = start.Offset
-		}
-		if at, ok := committed.Lookup(end.Topic, end.Partition); ok && at.At > from {
-			from = at.At
-		}
-		lag += max(0, end.Offset-from)
-	})
-	return lag, nil
 }

@@ -22,6 +22,8 @@ const (
 	linger = time.Millisecond
 	// usualValue is how long most values are, in bytes.
 	usualValue = 512
+	// flushTime bounds how long Close waits for what nobody waits for any more.
+	flushTime = 2 * time.Second
 )
 
 // ErrFull says that the producer's buffer had no room for a record, which was not sent.
@@ -106,7 +108,7 @@ func (p *Producer) ProduceThen(m Message, then func(error)) {
 
 // Close waits for what is on its way, a bounded time, and closes the connections.
 func (p *Producer) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), onsale.ProduceTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
 	// What can't be flushed was never acknowledged to anyone.
 	_ = p.cl.Flush(ctx)

@@ -26,12 +26,15 @@ func (l *Letter) place() string { return fmt.Sprintf("%d@%d", l.Record.Partition
 // from, under its key, with a header that names the letter, and is then marked. It
 // returns how many were replayed and marked. A crash, or an error, between the two
 // leaves some that are replayed and not marked: every stage is idempotent, so nothing
-// happens twice if they are replayed again.
+// happens twice if they are replayed again. A letter that tells of a loss has nothing to give
+// back: it is marked as seen.
 func (p *Producer) Replay(ctx context.Context, letters []Letter) (replayed int, err error) {
 	for chunk := range slices.Chunk(letters, replayMost) {
 		var again, marks []*kgo.Record
 		for i := range chunk {
-			again = append(again, chunk[i].revived(p.b))
+			if !TellsOfLoss(chunk[i].Record) {
+				again = append(again, chunk[i].revived(p.b))
+			}
 			marks = append(marks, chunk[i].mark())
 		}
 		if err := p.send(ctx, again); err != nil {

@@ -22,7 +22,7 @@ func bury(t *testing.T, b Broker, p *Producer, values ...string) []Letter {
 
 func letters(t *testing.T, b Broker) []Letter {
 	t.Helper()
-	all, err := Letters(t.Context(), b, testTopic)
+	all, err := gather(Letters(t.Context(), b, testTopic))
 	check(t, err)
 	return all
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"onsale"
+	"onsale/internal/lifecycle"
 )
 
 // DefaultPartitions is how many partitions a topic is created with.
@@ -25,8 +26,8 @@ const (
 	// be lost without losing a record, or be away without stopping the sale.
 	safeReplicas = 3
 	safeAcks     = "2"
-	// stageRetention is for how long a record waits to be handled, in ms: 90 days. What a cluster
-	// deletes unread, by its own shorter default, would look as if it had been handled.
+	// stageRetention is for how long a record waits to be handled, in ms: 90 days. What is deleted
+	// unread is lost; see loss.go.
 	stageRetention = "7776000000"
 	// clusterReplicas leaves the number of copies to the cluster.
 	clusterReplicas = -1
@@ -37,18 +38,18 @@ const (
 // two copies of three; in a smaller one the cluster's own defaults say how many.
 // What a stage has to do is kept for 90 days, whatever its size; dead letters for ever. Topics that exist are left as they are.
 func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
-	cl, err := b.client()
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	cl, err := b.clientUntil(ctx)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
 	d, err := durabilityOf(ctx, cl)
 	if err != nil {
 		return err
 	}
-	stages := []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults}
+	stages := []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults, onsale.TopicLateNews}
 	for _, t := range stages {
 		if err := d.create(ctx, b.Topic(t), partitions, "retention.ms", stageRetention); err != nil {
 			return err
@@ -82,7 +83,7 @@ func EnsureTopics(ctx context.Context, b Broker, partitions int32) error {
 func untilServed(ctx context.Context, admin *kadm.Client, topic string) error {
 	for {
 		_, err := endOffsets(ctx, admin, topic)
-		if err == nil || !kerr.IsRetriable(rootOf(err)) || !pause(ctx, drainPoll) {
+		if err == nil || !kerr.IsRetriable(rootOf(err)) || !lifecycle.Pause(ctx, drainPoll) {
 			return err
 		}
 	}

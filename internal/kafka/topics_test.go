@@ -11,7 +11,7 @@ import (
 	"onsale"
 )
 
-var allTopics = []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults, onsale.TopicOrders}
+var allTopics = []string{onsale.TopicPurchases, onsale.TopicCharges, onsale.TopicResults, onsale.TopicLateNews, onsale.TopicOrders}
 
 func TestAClusterOfThreeKeepsThreeCopiesAndAcknowledgesTwo(t *testing.T) {
 	t.Parallel()

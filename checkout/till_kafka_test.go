@@ -29,6 +29,17 @@ func (c *counter) accept(hold onsale.Hold) (onsale.Order, error) {
 	return c.till.Accept(c.t.Context(), c.layout, request(hold))
 }
 
+// acceptThen is accept by AcceptThen.
+func (c *counter) acceptThen(r Request) (order onsale.Order, err error) {
+	told := make(chan struct{})
+	c.till.AcceptThen(c.layout, r, func(o onsale.Order, e error) {
+		order, err = o, e
+		close(told) // twice panics
+	})
+	<-told
+	return order, err
+}
+
 func (c *counter) mustAccept(hold onsale.Hold) onsale.Order {
 	c.t.Helper()
 	order, err := c.accept(hold)
@@ -44,9 +55,25 @@ func request(hold onsale.Hold) Request {
 
 func TestAcceptedPurchaseIsInKafkaAndItsHoldIsPinned(t *testing.T) {
 	t.Parallel()
+	for name, accept := range map[string]func(*counter, Request) (onsale.Order, error){
+		"waited for": func(c *counter, r Request) (onsale.Order, error) { return c.till.Accept(c.t.Context(), c.layout, r) },
+		"told later": (*counter).acceptThen,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			isAcceptedAndPinned(t, accept)
+		})
+	}
+}
+
+func isAcceptedAndPinned(t *testing.T, accept func(*counter, Request) (onsale.Order, error)) {
+	t.Helper()
 	c := newCounter(t, newLine(t))
 	hold := c.hold(c.layout, alice, stand("A-3", "A-4"))
-	order := c.mustAccept(hold)
+	order, err := accept(c, request(hold))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if order.ID != hold.ID.Order() || order.State != onsale.OrderAccepted || order.Amount != 16000 || order.Currency != "EUR" || order.AcceptedAt.IsZero() {
 		t.Errorf("%+v", order)
 	}
@@ -68,6 +95,9 @@ func TestAcceptedHoldIsAnsweredAgainWithoutAnotherPurchaseInKafka(t *testing.T) 
 	for range 3 {
 		if again := c.mustAccept(hold); again.ID != first.ID || !again.AcceptedAt.Equal(first.AcceptedAt) {
 			t.Errorf("%+v, first %+v", again, first)
+		}
+		if again, err := c.acceptThen(request(hold)); err != nil || again.ID != first.ID || !again.AcceptedAt.Equal(first.AcceptedAt) {
+			t.Errorf("%+v, %v; first %+v", again, err, first)
 		}
 	}
 	c.wantRecords(onsale.TopicPurchases, 1)
@@ -98,6 +128,9 @@ func TestWhatCantBeBoughtIsRefusedAndNothingIsInKafka(t *testing.T) {
 		test.change(&r)
 		if _, err := c.till.Accept(t.Context(), c.layout, r); onsale.CodeOf(err) != test.want {
 			t.Errorf("%s: %v, want %s", name, err, test.want)
+		}
+		if _, err := c.acceptThen(r); onsale.CodeOf(err) != test.want {
+			t.Errorf("%s, told later: %v, want %s", name, err, test.want)
 		}
 	}
 	c.wantState(hold, onsale.HoldHeld)
@@ -169,9 +202,12 @@ func TestPurchaseThatKafkasProducerHasNoRoomForIsAnsweredAtOnce(t *testing.T) {
 		t.Fatal("a broker that is away has acknowledged")
 	}
 	_, err := c.accept(hold)
-	wantCode(t, err, onsale.CodeOverloaded)
-	if !errors.Is(err, kafka.ErrFull) {
-		t.Errorf("%v", err)
+	_, later := c.acceptThen(request(hold))
+	for _, err := range []error{err, later} {
+		wantCode(t, err, onsale.CodeOverloaded)
+		if !errors.Is(err, kafka.ErrFull) {
+			t.Errorf("%v", err)
+		}
 	}
 	c.wantState(hold, onsale.HoldPinned)
 

@@ -16,8 +16,15 @@ var mutants = []mutant{
 	{
 		name: "a 202 though Kafka did not take the purchase",
 		file: "checkout/checkout.go",
-		old:  "err = t.producer.Produce(ctx, kafka.Message{Topic: onsale.TopicPurchases",
-		now:  "_ = t.producer.Produce(ctx, kafka.Message{Topic: onsale.TopicPurchases",
+		old:  "err = t.accepted(l, order, t.producer.Produce(ctx, *purchase))",
+		now:  "_ = t.accepted(l, order, t.producer.Produce(ctx, *purchase))",
+		test: "TestPurchaseThatKafkasProducerHasNoRoomForIsAnsweredAtOnce", in: "checkout",
+	},
+	{
+		name: "a 202 by the event loop though Kafka did not take the purchase",
+		file: "checkout/checkout.go",
+		old:  "if err = t.accepted(l, order, err); err != nil {",
+		now:  "if err = t.accepted(l, order, nil); err != nil {",
 		test: "TestPurchaseThatKafkasProducerHasNoRoomForIsAnsweredAtOnce", in: "checkout",
 	},
 	{

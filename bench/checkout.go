@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -32,10 +33,11 @@ type CheckoutsReport struct {
 // buying is what one connection is about to ask for.
 type buying struct {
 	asked int
-	token string // of the buyer who has a hold; "" if a hold is asked for next
+	token string // of the buyer whose turn it is; "" if it is the next one's
 	key   []byte
-	path  string // of the check-out
+	path  string // of the check-out, once there is a hold
 	sent  time.Time
+	again bool // it was too much at once, and is asked for again
 
 	holds, checkouts []float64 // ms
 }
@@ -118,29 +120,42 @@ func (r *holdsRun) askCheckouts(ctx context.Context, round int, figures contest.
 var payOK = []byte(`{"payment_token":"tok_ok"}`)
 
 func (r *holdsRun) nextOfBuying(b *buying, event onsale.EventID, wire int, to []byte) ([]byte, error) {
-	defer func() { b.sent = time.Now() }()
-	if b.token != "" {
-		return appendRequest(to, b.path, b.token, string(b.key), payOK), nil
+	if b.again { // under the same key; it has waited since it was sent first
+		b.again = false
+	} else {
+		defer func() { b.sent = time.Now() }()
 	}
-	share := len(r.tokens) / len(r.crowd.wires)
-	if b.asked == share*onsale.MaxPerBuyer {
-		return to, errNoMore
+	switch {
+	case b.token == "": // its next buyer
+		share := len(r.tokens) / len(r.crowd.wires)
+		if b.asked == share*onsale.MaxPerBuyer {
+			return to, errNoMore
+		}
+		b.token = r.tokens[wire*share+b.asked%share]
+		b.key = strconv.AppendInt(b.key[:0], int64(b.asked), 10)
+		b.asked++
+		return r.askForOne(b, event, to), nil
+	case b.path == "":
+		return r.askForOne(b, event, to), nil
 	}
-	b.token = r.tokens[wire*share+b.asked%share]
-	b.key = strconv.AppendInt(b.key[:0], int64(b.asked), 10)
-	b.asked++
-	b.path = ""
-	return appendRequest(to, "/v1/events/"+string(event)+"/holds", b.token, string(b.key), oneOfTheFloor), nil
+	return appendRequest(to, b.path, b.token, string(b.key), payOK), nil
+}
+
+func (r *holdsRun) askForOne(b *buying, event onsale.EventID, to []byte) []byte {
+	return appendRequest(to, "/v1/events/"+string(event)+"/holds", b.token, string(b.key), oneOfTheFloor)
 }
 
 var holdID = []byte(`{"id":"`)
 
 // answered takes over the answer to what was asked for last.
 func (b *buying) answered(status int, body []byte) error {
+	if b.again = status == http.StatusServiceUnavailable; b.again {
+		return nil
+	}
 	took := time.Since(b.sent).Seconds() * 1000
 	if b.path != "" { // a check-out
 		b.checkouts = append(b.checkouts, took)
-		b.token = ""
+		b.token, b.path = "", ""
 		if status != 202 {
 			return fmt.Errorf("checking out: status %d, %.300q", status, body)
 		}

@@ -66,7 +66,7 @@ func TestOneBuyerNeverHasMoreThanTheLimit(t *testing.T) {
 // sell pins and confirms a hold.
 func (h *house) sell(hold onsale.Hold) {
 	h.t.Helper()
-	if _, err := h.desk.Pin(h.t.Context(), h.layout, hold.ID, hold.Buyer, 0); err != nil {
+	if _, err := eitherPin(h.t.Context(), h.desk, h.layout, hold.ID, hold.Buyer, 0); err != nil {
 		h.t.Fatal(err)
 	}
 	h.settleAs(hold, true)
@@ -107,7 +107,7 @@ func TestOnlyTheOwnerTouchesAHold(t *testing.T) {
 	h := newHouse(t, nil)
 	hold := h.mustHold("buy_a", floor(2))
 	wantCode(t, h.desk.Release(t.Context(), h.layout, hold.ID, "buy_b", 0), onsale.CodeUnknownHold)
-	_, err := h.desk.Pin(t.Context(), h.layout, hold.ID, "buy_b", 0)
+	_, err := eitherPin(t.Context(), h.desk, h.layout, hold.ID, "buy_b", 0)
 	wantCode(t, err, onsale.CodeUnknownHold)
 	_, err = h.desk.Look(t.Context(), h.layout, hold.ID, "buy_b")
 	wantCode(t, err, onsale.CodeUnknownHold)
@@ -139,7 +139,7 @@ func TestExpiredHoldIsSellableToTheNextRequest(t *testing.T) {
 	if now := h.redisNow(); now.Before(hold.ExpiresAt) {
 		t.Errorf("sold again at %v, before the deadline %v", now, hold.ExpiresAt)
 	}
-	_, err = h.desk.Pin(t.Context(), h.layout, hold.ID, "buy_a", 0)
+	_, err = eitherPin(t.Context(), h.desk, h.layout, hold.ID, "buy_a", 0)
 	wantCode(t, err, onsale.CodeHoldEnded)
 	wantCode(t, h.desk.Release(t.Context(), h.layout, hold.ID, "buy_a", 0), onsale.CodeHoldEnded)
 	h.wantCounts("stand", onsale.Counts{Available: 9, Held: 1})
@@ -177,11 +177,11 @@ func TestAPinnedHoldDoesNotExpire(t *testing.T) {
 	pinned := h.mustHold("buy_a", stand("A-1"))
 	other := h.mustHold("buy_b", stand("A-2"))
 	for range 2 { // pinning again changes nothing
-		if _, err := h.desk.Pin(t.Context(), h.layout, pinned.ID, "buy_a", 1); err != nil {
+		if _, err := eitherPin(t.Context(), h.desk, h.layout, pinned.ID, "buy_a", 1); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := h.desk.Pin(t.Context(), h.layout, pinned.ID, "buy_a", 7)
+	_, err := eitherPin(t.Context(), h.desk, h.layout, pinned.ID, "buy_a", 7)
 	wantCode(t, err, onsale.CodeHoldEnded)
 	wantCode(t, h.desk.Release(t.Context(), h.layout, pinned.ID, "buy_a", 0), onsale.CodeHoldPinned)
 	eventually(t, "the other expires", func() bool {
@@ -295,7 +295,7 @@ func TestInspectShowsEveryHoldAndBuyer(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, nil)
 	held, pinned := h.mustHold("buy_a", floor(2)), h.mustHold("buy_b", stand("A-1"))
-	if _, err := h.desk.Pin(t.Context(), h.layout, pinned.ID, "buy_b", 0); err != nil {
+	if _, err := eitherPin(t.Context(), h.desk, h.layout, pinned.ID, "buy_b", 0); err != nil {
 		t.Fatal(err)
 	}
 	view, err := h.desk.Inspect(t.Context(), h.layout)

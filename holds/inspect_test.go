@@ -194,7 +194,7 @@ func (h *house) storm(ctx context.Context, lane, lanes, buyers int) error {
 		if round := i / buyers; round > 0 {
 			key += strconv.Itoa(round)
 		}
-		hold, err := h.desk.Hold(ctx, h.layout, Request{Buyer: buyer, Asks: asks, Key: key})
+		hold, err := eitherHold(ctx, h.desk, h.layout, Request{Buyer: buyer, Asks: asks, Key: key})
 		if err == nil && i%3 == 0 {
 			_, err = h.desk.Extend(ctx, h.layout, hold.ID, buyer, 0)
 		} else if err == nil {

@@ -183,7 +183,7 @@ func TestWithoutMemoryNothingIsHalfWrittenAndNothingLost(t *testing.T) {
 	h, _ := newPrivateHouse(t, func(e *onsale.Event) { e.ExtendSeconds = 60 })
 	held, pinned, toSell := h.mustHold("buy_a", stand("A-1")), h.mustHold("buy_b", stand("A-2"), floor(1)), h.mustHold("buy_c", best(1))
 	ctx, l := t.Context(), h.layout
-	if _, err := h.desk.Pin(ctx, l, pinned.ID, "buy_b", 0); err != nil {
+	if _, err := eitherPin(ctx, h.desk, l, pinned.ID, "buy_b", 0); err != nil {
 		t.Fatal(err)
 	}
 	sold := Settlement{Hold: toSell.ID, Sold: true, Buyer: toSell.Buyer, Lines: toSell.Lines}
@@ -199,7 +199,7 @@ func TestWithoutMemoryNothingIsHalfWrittenAndNothingLost(t *testing.T) {
 		{"free", false, func() error { return h.desk.Settle(ctx, l, []Settlement{{Hold: pinned.ID}}) }},
 		{"confirm", true, func() error { return h.desk.Settle(ctx, l, []Settlement{sold}) }},
 		{"sale", false, func() error { return h.desk.SetSale(ctx, l, onsale.SalePaused) }},
-		{"pin", true, func() error { _, err := h.desk.Pin(ctx, l, held.ID, "buy_a", 0); return err }},
+		{"pin", true, func() error { _, err := eitherPin(ctx, h.desk, l, held.ID, "buy_a", 0); return err }},
 	}
 	h.tell("CONFIG", "SET", "maxmemory", "1")
 	for _, op := range each {
@@ -302,7 +302,7 @@ func TestAHoldWhoseAnswerDidNotComeIsFoundByAskingAgain(t *testing.T) {
 	h.signal(redis, syscall.SIGSTOP)
 	ctx, cancel := context.WithTimeout(t.Context(), callTimeout+time.Second)
 	defer cancel()
-	_, err = h.desk.Hold(ctx, h.layout, Request{Buyer: "buy_a", Asks: asks, Key: "key"})
+	_, err = eitherHold(ctx, h.desk, h.layout, Request{Buyer: "buy_a", Asks: asks, Key: "key"})
 	wantLater(t, err, onsale.CodeUnavailable)
 	h.signal(redis, syscall.SIGCONT)
 	var ids [2]onsale.HoldID

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,7 +99,37 @@ func (h *house) hold(buyer onsale.BuyerID, key string, asks ...onsale.Ask) (onsa
 	if err != nil {
 		return onsale.Hold{}, err
 	}
-	return h.desk.Hold(h.t.Context(), h.layout, Request{Buyer: buyer, Asks: checked, Key: key})
+	return eitherHold(h.t.Context(), h.desk, h.layout, Request{Buyer: buyer, Asks: checked, Key: key})
+}
+
+// turns counts what was asked by the two below.
+var turns atomic.Int64
+
+// eitherHold asks for a hold by Hold and by HoldThen in turns: both are held to every promise.
+func eitherHold(ctx context.Context, d *Desk, l *onsale.Layout, r Request) (onsale.Hold, error) {
+	if turns.Add(1)%2 == 0 {
+		return d.Hold(ctx, l, r)
+	}
+	return awaited(func(then func(onsale.Hold, error)) { d.HoldThen(l, r, then) })
+}
+
+// eitherPin pins by Pin and by PinThen in turns.
+func eitherPin(ctx context.Context, d *Desk, l *onsale.Layout, id onsale.HoldID, buyer onsale.BuyerID, generation uint64) (onsale.Hold, error) {
+	if turns.Add(1)%2 == 0 {
+		return d.Pin(ctx, l, id, buyer, generation)
+	}
+	return awaited(func(then func(onsale.Hold, error)) { d.PinThen(l, id, buyer, generation, then) })
+}
+
+// awaited waits for what is told once; twice panics.
+func awaited(ask func(then func(onsale.Hold, error))) (hold onsale.Hold, err error) {
+	done := make(chan struct{})
+	ask(func(h onsale.Hold, e error) {
+		hold, err = h, e
+		close(done)
+	})
+	<-done
+	return hold, err
 }
 
 func (h *house) mustHold(buyer onsale.BuyerID, asks ...onsale.Ask) onsale.Hold {

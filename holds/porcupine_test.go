@@ -246,7 +246,7 @@ func (b *stormBuyer) hold(key string, asks []onsale.Ask) (hold onsale.Hold, v ve
 	d := deed{hold: b.h.desk.ids.Derive(b.h.layout.Event.ID, testEpoch, b.id, key)}
 	var refused error
 	v, op := b.did("hold", &d, func(ctx context.Context, desk *Desk) error {
-		hold, refused = desk.Hold(ctx, b.h.layout, Request{Buyer: b.id, Asks: checked, Key: key})
+		hold, refused = eitherHold(ctx, desk, b.h.layout, Request{Buyer: b.id, Asks: checked, Key: key})
 		return refused
 	})
 	var touched map[string]int64
@@ -313,7 +313,7 @@ func (b *stormBuyer) buy(hold onsale.Hold) {
 		d := deed{hold: hold.ID}
 		var op porcupine.Operation
 		pinned, op = b.did("pin", &d, func(ctx context.Context, desk *Desk) error {
-			_, err := desk.Pin(ctx, b.h.layout, hold.ID, b.id, 0)
+			_, err := eitherPin(ctx, desk, b.h.layout, hold.ID, b.id, 0)
 			return err
 		})
 		b.note(op, d, pinned, things(hold.Lines))

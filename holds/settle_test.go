@@ -77,7 +77,7 @@ func TestAPinThatWasPinnedAgainIsNotFreedAsAnOrphan(t *testing.T) {
 	h := newHouse(t, nil)
 	hold := h.mustHold("buy_a", stand("A-1"))
 	pin := func() {
-		if _, err := h.desk.Pin(t.Context(), h.layout, hold.ID, "buy_a", 0); err != nil {
+		if _, err := eitherPin(t.Context(), h.desk, h.layout, hold.ID, "buy_a", 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,7 +101,7 @@ func TestAnAcceptedHoldSaysSoForAsLongAsItIsRemembered(t *testing.T) {
 	h := newHouse(t, nil)
 	hold := h.mustHold("buy_a", stand("A-1"))
 	pinned := func() onsale.Hold {
-		got, err := h.desk.Pin(t.Context(), h.layout, hold.ID, "buy_a", 0)
+		got, err := eitherPin(t.Context(), h.desk, h.layout, hold.ID, "buy_a", 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,7 @@ func (h *house) knowsItIsSoldOut() {
 	h.t.Helper()
 	r, id := h.wanted("another")
 	eventually(h.t, "the mirror refuses by itself", func() bool {
-		_, err := h.desk.Hold(h.t.Context(), h.layout, *r) // whose reply it learns from
+		_, err := eitherHold(h.t.Context(), h.desk, h.layout, *r) // whose reply it learns from
 		return onsale.CodeOf(err) == onsale.CodeSoldOut && h.desk.mirrors.Load().refuse(h.layout, r, id) != nil
 	})
 }

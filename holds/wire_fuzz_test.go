@@ -138,7 +138,7 @@ func FuzzAsk(f *testing.F) {
 		}
 		buyer := onsale.BuyerID(name)
 		r := Request{Buyer: buyer, Asks: checked, Key: key}
-		hold, err := h.desk.Hold(t.Context(), h.layout, r)
+		hold, err := eitherHold(t.Context(), h.desk, h.layout, r)
 		h.wantOnly(buyer, hold)
 		if err != nil {
 			if code := onsale.CodeOf(err); !slices.Contains([]onsale.Code{onsale.CodeSoldOut, onsale.CodeNotTogether, onsale.CodeSeatTaken, onsale.CodeAccessible}, code) {
@@ -148,7 +148,7 @@ func FuzzAsk(f *testing.F) {
 		}
 		h.wantAnswered(asks, hold)
 		if key != "" {
-			if again, err := h.desk.Hold(t.Context(), h.layout, r); err != nil || !reflect.DeepEqual(again, hold) {
+			if again, err := eitherHold(t.Context(), h.desk, h.layout, r); err != nil || !reflect.DeepEqual(again, hold) {
 				t.Fatalf("asked again: %+v, %v; at first %+v", again, err, hold)
 			}
 		}
@@ -216,9 +216,9 @@ func (h *house) wantSame(buyer onsale.BuyerID, hold onsale.Hold) {
 	if err != nil || !reflect.DeepEqual(seen, hold) {
 		h.t.Fatalf("looked at: %+v, %v; granted %+v", seen, err, hold)
 	}
-	pinned, err := h.desk.Pin(h.t.Context(), h.layout, hold.ID, buyer, math.MaxUint64)
+	pinned, err := eitherPin(h.t.Context(), h.desk, h.layout, hold.ID, buyer, math.MaxUint64)
 	wantCode(h.t, err, onsale.CodeHoldEnded)
-	if pinned, err = h.desk.Pin(h.t.Context(), h.layout, hold.ID, buyer, hold.Generation); err != nil || fmt.Sprint(pinned.Lines) != fmt.Sprint(hold.Lines) {
+	if pinned, err = eitherPin(h.t.Context(), h.desk, h.layout, hold.ID, buyer, hold.Generation); err != nil || fmt.Sprint(pinned.Lines) != fmt.Sprint(hold.Lines) {
 		h.t.Fatalf("pinned: %+v, %v; granted %+v", pinned, err, hold)
 	}
 	h.settle(hold.ID, false)

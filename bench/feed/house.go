@@ -58,7 +58,7 @@ func openHouse(ctx context.Context, cfg Config) (h *house, err error) {
 	if err := persist.Migrate(ctx, postgres.URL()); err != nil {
 		return h, err
 	}
-	kafka, err := bench.StartServer(ctx, "Kafka", cfg.Status, nil, "bench", "peer", "kafka", filepath.Join(h.folder, "kafka"))
+	kafka, err := bench.StartServer(ctx, "Kafka", cfg.Status, nil, bench.Broker(filepath.Join(h.folder, "kafka"), "")...)
 	if err != nil {
 		return h, err
 	}

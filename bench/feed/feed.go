@@ -43,7 +43,7 @@ type Config struct {
 	Rounds  int           // of the fan-out that count; default 3
 	Lasting time.Duration // how long holds are asked for, each time; default 10 s
 	Rate    float64       // holds a second meanwhile; default 1,000
-	Idle    time.Duration // how long nothing happens while CPU time is counted; default 30 s, a heartbeat
+	Idle    time.Duration // how long nothing happens while CPU time is counted; default 30 s, more than a heartbeat
 	Churn   time.Duration // how long clients come and go; default 0: not at all
 	Status  io.Writer     // hears how it goes on; default: nobody
 }

@@ -111,6 +111,7 @@ type browser struct {
 	deaf   bool       // under mu: it will lose the next delta, as no server would
 	lost   bool       // under mu: it has lost one, and hasn't been led on since
 	eager  bool       // under mu: it has asked to resume without need, so what leads on may overlap with what was on its way
+	asked  place      // under mu: where it last asked to be led on from; a snapshot may come before the answer
 	fold   feedclient.Fold
 	frames map[string]int     // under mu: by type
 	orders []onsale.FeedOrder // under mu
@@ -259,7 +260,7 @@ func (b *browser) take(kind int, data []byte) error {
 	case b.deaf && step.Seq > step.From: // of the others nothing would tell it
 		b.deaf, b.lost = false, true
 		return nil
-	case !b.lost && !b.eager && (step.Epoch != view.Epoch || step.From != view.Seq):
+	case !b.lost && !b.eager && b.asked != (place{step.Epoch, step.From}) && (step.Epoch != view.Epoch || step.From != view.Seq):
 		return fmt.Errorf("a step of epoch %d from %d to %d, but the client is at %d, %d", step.Epoch, step.From, step.Seq, view.Epoch, view.Seq)
 	}
 	gap, err := b.fold.Apply(f)
@@ -267,7 +268,9 @@ func (b *browser) take(kind int, data []byte) error {
 		return err
 	}
 	if gap {
-		return b.ws.WriteJSON(b.fold.Resume())
+		request := b.fold.Resume()
+		b.asked = place{request.Epoch, request.Seq}
+		return b.ws.WriteJSON(request)
 	}
 	if b.fold.View() == view || !b.fold.Current() {
 		return nil

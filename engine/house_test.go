@@ -45,6 +45,9 @@ const (
 	testAdminToken = "operator"
 
 	testWebhookSecret = "webhooks"
+
+	// eventualTime is longer than some attempts with their pauses take on a busy machine.
+	eventualTime = 2 * time.Minute
 )
 
 // house is the whole of Onsale in this process, on real stores, with an open event:
@@ -316,7 +319,7 @@ func (h *house) audit() onsale.AuditReport {
 
 func (h *house) eventually(what string, ok func() bool) {
 	h.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(eventualTime)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

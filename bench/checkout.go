@@ -23,6 +23,9 @@ type CheckoutsConfig struct {
 	Status      io.Writer     // hears how it goes on; default: nobody
 }
 
+// defaultBuying is how many connections hold and check out.
+const defaultBuying = 256
+
 // CheckoutsReport is what Checkouts found.
 type CheckoutsReport struct {
 	Figures    map[string]Figure
@@ -47,6 +50,9 @@ type buying struct {
 func Checkouts(ctx context.Context, cfg CheckoutsConfig) (report *CheckoutsReport, err error) {
 	if cfg.Status == nil {
 		cfg.Status = io.Discard
+	}
+	if cfg.Connections == 0 {
+		cfg.Connections = defaultBuying
 	}
 	holding := HoldsConfig(cfg).withDefaults()
 	r := &holdsRun{cfg: holding, cpu: contest.Figures{}}

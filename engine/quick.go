@@ -38,7 +38,8 @@ func between(beginning, path, end []byte) []byte {
 	return segment
 }
 
-// quick is the reactor's: it takes requests for holds and check-outs.
+// quick is the reactor's: it takes requests for holds and check-outs. What it has begun to answer
+// it has taken, even if a panic ends it: asked again, the request would be answered twice.
 func (s *Server) quick(c *reactor.Conn, q *reactor.Request) bool {
 	if s.cfg.Shop == nil || len(q.Key) > onsale.MaxKeyLength || s.draining.Load() {
 		return false
@@ -53,7 +54,7 @@ func (s *Server) quick(c *reactor.Conn, q *reactor.Request) bool {
 }
 
 // quickHold answers POST /v1/events/{event}/holds.
-func (s *Server) quickHold(c *reactor.Conn, q *reactor.Request, event []byte) bool {
+func (s *Server) quickHold(c *reactor.Conn, q *reactor.Request, event []byte) (taken bool) {
 	shop := s.cfg.Shop
 	l := shop.Catalog.Known(onsale.EventID(event))
 	if l == nil {
@@ -63,7 +64,7 @@ func (s *Server) quickHold(c *reactor.Conn, q *reactor.Request, event []byte) bo
 	if form == nil {
 		return false
 	}
-	x := s.exchange(c, s.holds)
+	x, taken := s.exchange(c, s.holds), true
 	defer x.guard()
 	buyer, err := s.cfg.Sessions.verify(bearerOf(q.Authorization))
 	if err != nil {
@@ -75,7 +76,7 @@ func (s *Server) quickHold(c *reactor.Conn, q *reactor.Request, event []byte) bo
 }
 
 // quickCheckout answers POST /v1/holds/{hold}/checkout.
-func (s *Server) quickCheckout(c *reactor.Conn, q *reactor.Request, id onsale.HoldID) bool {
+func (s *Server) quickCheckout(c *reactor.Conn, q *reactor.Request, id onsale.HoldID) (taken bool) {
 	event, _, ok := id.Parse()
 	if !ok {
 		return false
@@ -88,7 +89,7 @@ func (s *Server) quickCheckout(c *reactor.Conn, q *reactor.Request, id onsale.Ho
 	if !ok {
 		return false
 	}
-	x := s.exchange(c, s.checkouts)
+	x, taken := s.exchange(c, s.checkouts), true
 	defer x.guard()
 	buyer, err := s.cfg.Sessions.verify(bearerOf(q.Authorization))
 	if err != nil {

@@ -19,8 +19,7 @@ func ParseLines(text string) (lines []Line, err error) {
 
 // ParseJSON reads a purchase as json.Unmarshal would read it into an empty one.
 func (p *Purchase) ParseJSON(text []byte) error {
-	r := plainReader{text: string(text)} // of which all texts are part: one allocation
-	for r.member() {
+	return readPlain(p, text, func(r *plainReader) {
 		switch r.name {
 		case "order":
 			p.Order = OrderID(r.string())
@@ -47,17 +46,12 @@ func (p *Purchase) ParseJSON(text []byte) error {
 		default:
 			r.odd = true
 		}
-	}
-	if r.ended() {
-		return nil
-	}
-	return fresh(p, r.text)
+	})
 }
 
 // ParseJSON reads a charge as json.Unmarshal would read it into an empty one.
 func (c *Charge) ParseJSON(text []byte) error {
-	r := plainReader{text: string(text)}
-	for r.member() {
+	return readPlain(c, text, func(r *plainReader) {
 		switch r.name {
 		case "order":
 			c.Order = OrderID(r.string())
@@ -76,17 +70,12 @@ func (c *Charge) ParseJSON(text []byte) error {
 		default:
 			r.odd = true
 		}
-	}
-	if r.ended() {
-		return nil
-	}
-	return fresh(c, r.text)
+	})
 }
 
 // ParseJSON reads a result as json.Unmarshal would read it into an empty one.
 func (c *ChargeResult) ParseJSON(text []byte) error {
-	r := plainReader{text: string(text)}
-	for r.member() {
+	return readPlain(c, text, func(r *plainReader) {
 		switch r.name {
 		case "order":
 			c.Order = OrderID(r.string())
@@ -107,17 +96,12 @@ func (c *ChargeResult) ParseJSON(text []byte) error {
 		default:
 			r.odd = true
 		}
-	}
-	if r.ended() {
-		return nil
-	}
-	return fresh(c, r.text)
+	})
 }
 
 // ParseJSON reads news as json.Unmarshal would read it into an empty one.
 func (n *OrderNews) ParseJSON(text []byte) error {
-	r := plainReader{text: string(text)}
-	for r.member() {
+	return readPlain(n, text, func(r *plainReader) {
 		switch r.name {
 		case "order":
 			n.Order = OrderID(r.string())
@@ -140,11 +124,20 @@ func (n *OrderNews) ParseJSON(text []byte) error {
 		default:
 			r.odd = true
 		}
+	})
+}
+
+// readPlain reads an object into an empty value: member is called for each of its members, whose
+// value it reads from r, or calls r odd. What is not plain is left to json.Unmarshal.
+func readPlain[T any](v *T, text []byte, member func(r *plainReader)) error {
+	r := plainReader{text: string(text)} // of which all texts are part: one allocation
+	for r.member() {
+		member(&r)
 	}
 	if r.ended() {
 		return nil
 	}
-	return fresh(n, r.text)
+	return fresh(v, r.text)
 }
 
 // fresh has json.Unmarshal read the text into an empty value.

@@ -35,6 +35,8 @@ type CheckoutsReport struct {
 
 // buying is what one connection is about to ask for.
 type buying struct {
+	every time.Duration // one buyer comes; 0 if as soon as the one before is done
+	due   time.Time     // when the next one does
 	asked int
 	token string // of the buyer whose turn it is; "" if it is the next one's
 	key   []byte
@@ -46,7 +48,9 @@ type buying struct {
 }
 
 // Checkouts lets a crowd hold and check out in turns, on an Onsale of its own that settles at the
-// same time, and compares how long the answers to each take. It ends with an audit.
+// same time, and compares how long the answers to each take. How many buyers come a second is half
+// of what the first round found that it can carry: beyond that, the figures are those of the queues.
+// It ends with an audit.
 func Checkouts(ctx context.Context, cfg CheckoutsConfig) (report *CheckoutsReport, err error) {
 	if cfg.Status == nil {
 		cfg.Status = io.Discard
@@ -60,9 +64,13 @@ func Checkouts(ctx context.Context, cfg CheckoutsConfig) (report *CheckoutsRepor
 	if err := r.prepareCrowd(ctx); err != nil {
 		return nil, fmt.Errorf("preparing: %w", err)
 	}
-	figures := contest.Figures{}
-	_, err = contest.Run(ctx, holding.Rounds, []contest.Contestant{{Name: "checkouts", Work: func(ctx context.Context, round int) (float64, error) {
-		return r.askCheckouts(ctx, round, figures)
+	figures, carried := contest.Figures{}, 0.0
+	_, err = contest.Run(ctx, holding.Rounds, []contest.Contestant{{Name: "checkouts", Work: func(ctx context.Context, round int) (rate float64, err error) {
+		if rate, err = r.askCheckouts(ctx, round, carried/2, figures); round == 0 {
+			carried = rate
+			fmt.Fprintf(cfg.Status, "as fast as they can: %.0f answers/s\n", rate)
+		}
+		return rate, err
 	}}}, func(round int, _ string, figure float64) {
 		last := round - 1
 		fmt.Fprintf(cfg.Status, "round %d: %.0f answers/s, a hold in %.2f ms, a check-out in %.2f ms\n", round, figure, figures["hold_p50"][last], figures["checkout_p50"][last])
@@ -97,15 +105,22 @@ func (r *holdsRun) prepareCrowd(ctx context.Context) (err error) {
 }
 
 // askCheckouts is one round: each connection holds one admission, checks out, and does so again
-// for its next buyer. It adds the median of each to figures, unless it is the round that warms up.
-func (r *holdsRun) askCheckouts(ctx context.Context, round int, figures contest.Figures) (rate float64, err error) {
+// for its next buyer. There are so many answers a second, or with 0 as many as can be. It adds the
+// median of each to figures, unless it is the round that warms up.
+func (r *holdsRun) askCheckouts(ctx context.Context, round int, pace float64, figures contest.Figures) (rate float64, err error) {
 	event, err := r.createEvent("buying-"+strconv.Itoa(round), onsale.MaxCapacity)
 	if err != nil {
 		return 0, err
 	}
 	all := make([]buying, len(r.crowd.wires))
+	if pace > 0 {
+		apart := time.Duration(2 / pace * float64(time.Second)) // two answers a buyer
+		for i := range all {
+			all[i].every, all[i].due = apart*time.Duration(len(all)), time.Now().Add(apart*time.Duration(i))
+		}
+	}
 	rate, err = r.crowd.drive(ctx, r.cfg.Lasting, func(wire int, to []byte) ([]byte, error) {
-		return r.nextOfBuying(&all[wire], event, wire, to)
+		return r.nextOfBuying(ctx, &all[wire], event, wire, to)
 	}, func(wire, status int, body []byte) error {
 		return all[wire].answered(status, body)
 	})
@@ -125,14 +140,20 @@ func (r *holdsRun) askCheckouts(ctx context.Context, round int, figures contest.
 
 var payOK = []byte(`{"payment_token":"tok_ok"}`)
 
-func (r *holdsRun) nextOfBuying(b *buying, event onsale.EventID, wire int, to []byte) ([]byte, error) {
+func (r *holdsRun) nextOfBuying(ctx context.Context, b *buying, event onsale.EventID, wire int, to []byte) ([]byte, error) {
 	if b.again { // under the same key; it has waited since it was sent first
 		b.again = false
 	} else {
-		defer func() { b.sent = time.Now() }()
+		b.sent = time.Now()
 	}
 	switch {
 	case b.token == "": // its next buyer
+		if b.every > 0 { // who has waited since the moment they came, whatever kept the connection
+			if !waitUntil(ctx, b.due) {
+				return to, errNoMore
+			}
+			b.sent, b.due = b.due, b.due.Add(b.every)
+		}
 		share := len(r.tokens) / len(r.crowd.wires)
 		if b.asked == share*onsale.MaxPerBuyer {
 			return to, errNoMore

@@ -67,7 +67,7 @@ func OpenFiles(pid int) (sum int) {
 		}
 		if folder, err := os.Open(filepath.Join("/proc", strconv.Itoa(stat.pid), "fd")); err == nil { // else it has ended
 			names, _ := folder.Readdirnames(-1) // those that were read before it ended
-			_ = folder.Close()
+			_ = folder.Close()                  // it was only read
 			sum += len(names)
 		}
 	}

@@ -312,6 +312,7 @@ func (c *crowd) end(cl *client) {
 // for its last packets.
 func (c *crowd) cut(cl *client) {
 	if cl.state != closed {
+		// It can't fail on an open socket; if it did, the server would be told of the end, and churn less hard.
 		_ = unix.SetsockoptLinger(cl.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		c.end(cl)
 	}

@@ -89,7 +89,7 @@ func (w *worker) ask(ctx context.Context, t task) (o outcome, err error) {
 
 // stop ends the worker and waits for it.
 func (w *worker) stop() {
-	_ = w.tasks.Close()
+	_ = w.tasks.Close() // a worker that has ended by itself has closed it
 	late := time.AfterFunc(endWithin, func() { _ = w.kill() })
 	defer late.Stop()
 	<-w.ended //nolint:errcheck // how it ends is no news: it keeps nothing

@@ -13,19 +13,20 @@ import (
 	"onsale"
 	"onsale/bench"
 	"onsale/internal/contest"
+	"onsale/internal/lifecycle"
 )
 
 // Config says how settlement is measured. The zero value of a field means its default.
 type Config struct {
 	Rounds  int       // that count; default 5
-	Orders  int       // of a round, in batches; default 20,000
+	Orders  int       // of a round, in batches; default 60,000
 	Backlog int       // purchases that wait while the memory is watched; default 200,000
 	Status  io.Writer // hears how it goes on; default: nobody
 }
 
 const (
 	defaultRounds  = 5
-	defaultOrders  = 20_000
+	defaultOrders  = 60_000
 	defaultBacklog = 200_000
 
 	maxRounds  = 100
@@ -33,7 +34,7 @@ const (
 	maxBacklog = 2_000_000
 
 	// singly is how many of a round's orders the pipeline with batches of one is given: one in so many.
-	singly = 20
+	singly = 60
 	// pacing is how long orders come at half of what the pipeline can do, to see how long each takes.
 	pacing = 5 * time.Second
 )
@@ -77,6 +78,7 @@ func Run(ctx context.Context, cfg Config) (report *bench.Report, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	lifecycle.RoomyHeap() // as in the process that settles
 	r := &run{cfg: cfg, cpu: contest.Figures{}, report: bench.NewReport("settle", map[string]any{"rounds": cfg.Rounds, "orders": cfg.Orders, "backlog": cfg.Backlog})}
 	if err := r.measurePipeline(ctx); err != nil {
 		return nil, err

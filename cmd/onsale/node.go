@@ -71,6 +71,9 @@ func (n *node) start(ctx context.Context, r roles) (err error) {
 		}
 	}
 	if r.settle {
+		if !r.feed { // whose heap is large
+			lifecycle.RoomyHeap()
+		}
 		n.addSettlement()
 	}
 	if r.notify || (r.settle && n.notify) {

@@ -28,6 +28,7 @@ const (
 	noticeTime    = 5 * time.Second // one delivery
 	firstRedelive = 200 * time.Millisecond
 	lastRedelive  = 5 * time.Second
+	sayDropped    = time.Second // how often it is said how many were dropped
 )
 
 // notifier delivers definite outcomes as signed webhooks, in no order, at least once
@@ -38,6 +39,7 @@ type notifier struct {
 	log     *slog.Logger
 	client  *http.Client
 	notices chan payment.Webhook
+	dropped atomic.Int64 // since it was last said
 	group   lifecycle.Group
 }
 
@@ -58,6 +60,7 @@ func (n *notifier) start(ctx context.Context) {
 	for range notifiers {
 		n.group.Go(ctx, n.run)
 	}
+	n.group.Go(ctx, func(ctx context.Context) { lifecycle.Every(ctx, sayDropped, n.sayDropped) })
 }
 
 func (n *notifier) stop(ctx context.Context) error {
@@ -92,7 +95,13 @@ func (n *notifier) queue(notice payment.Webhook) {
 	select {
 	case n.notices <- notice:
 	default:
-		n.log.Warn("webhook dropped: too many wait for delivery", "order", notice.Order)
+		n.dropped.Add(1)
+	}
+}
+
+func (n *notifier) sayDropped(context.Context) {
+	if dropped := n.dropped.Swap(0); dropped > 0 {
+		n.log.Warn("webhooks dropped: too many wait for delivery", "webhooks", dropped)
 	}
 }
 

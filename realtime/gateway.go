@@ -130,8 +130,10 @@ func (c *Config) validate() error {
 }
 
 // peerTimeout is how long a client may be silent: two heartbeats and the time
-// that the second one's answer may take.
-func (c *Config) peerTimeout() time.Duration { return c.Heartbeat*2 + c.Heartbeat/4 }
+// that the second one's answer may take, less what it takes to see that it is late.
+func (c *Config) peerTimeout() time.Duration {
+	return c.Heartbeat*2 + c.Heartbeat/4 - min(lateEvery, c.Heartbeat/8)
+}
 
 // Gateway serves the feeds of a process. It is a lifecycle.Part.
 type Gateway struct {

@@ -38,25 +38,10 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
--- Nobody looks for a part of these keys, or for those between two: a hash of 4 bytes finds them, costs half of what the
--- same costs in a tree of long keys that come in no order, and takes a third of the room. What is found is few, and sorted then.
-DROP INDEX order_history_of_order;
-CREATE INDEX order_history_of_order ON order_history USING hash (order_id);
-DROP INDEX orders_of_buyer;
-CREATE INDEX orders_of_buyer ON orders USING hash (buyer);
-DROP INDEX tickets_of_owner;
-CREATE INDEX tickets_of_owner ON tickets USING hash (owner);
-
 -- Room for the one later state of nearly every order on its page: then no index is written again.
 ALTER TABLE orders SET (fillfactor = 45);
 
 -- +goose Down
-DROP INDEX tickets_of_owner;
-CREATE INDEX tickets_of_owner ON tickets (owner, issued_at);
-DROP INDEX orders_of_buyer;
-CREATE INDEX orders_of_buyer ON orders (buyer, accepted_at DESC, id DESC);
-DROP INDEX order_history_of_order;
-CREATE INDEX order_history_of_order ON order_history (order_id, seq);
 ALTER TABLE orders SET (fillfactor = 70);
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION order_moved() RETURNS trigger LANGUAGE plpgsql SET enable_nestloop = off AS $$

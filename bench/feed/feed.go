@@ -32,6 +32,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"onsale"
 	"onsale/bench"
 )
@@ -39,6 +41,7 @@ import (
 // Config says how the feed is measured. The zero value of a field means its default.
 type Config struct {
 	Conns   int           // feeds open at once; default 2,000
+	Binary  bool          // the feeds speak onsale.v1.bin, as pages of large maps do, in place of JSON
 	Procs   int           // processes that serve them; default: as few as the limit on open files allows, two at the least
 	Rounds  int           // of the fan-out that count; default 3
 	Lasting time.Duration // how long holds are asked for, each time; default 10 s
@@ -118,6 +121,21 @@ func wrong(format string, args ...any) error {
 	return &bench.ConfigError{Text: fmt.Sprintf(format, args...)}
 }
 
+// protocol is the subprotocol that the feeds ask for, and opcode what its updates come as.
+func (c Config) protocol() string {
+	if c.Binary {
+		return onsale.FeedBinary
+	}
+	return onsale.FeedProtocol
+}
+
+func (c Config) opcode() int {
+	if c.Binary {
+		return websocket.BinaryMessage
+	}
+	return websocket.TextMessage
+}
+
 // run is one run of the scenario.
 type run struct {
 	cfg    Config
@@ -139,7 +157,7 @@ func Run(ctx context.Context, cfg Config) (report *bench.Report, err error) {
 		return nil, err
 	}
 	r := &run{cfg: cfg, report: bench.NewReport("feed", map[string]any{
-		"conns": cfg.Conns, "procs": cfg.Procs, "rounds": cfg.Rounds, "seconds": cfg.Lasting.Seconds(), "rate": cfg.Rate,
+		"conns": cfg.Conns, "protocol": cfg.protocol(), "procs": cfg.Procs, "rounds": cfg.Rounds, "seconds": cfg.Lasting.Seconds(), "rate": cfg.Rate,
 		"idle_seconds": cfg.Idle.Seconds(), "churn_seconds": cfg.Churn.Seconds(),
 	})}
 	if r.house, err = openHouse(ctx, cfg); err != nil {

@@ -35,8 +35,8 @@ func (r *run) connect(ctx context.Context) error {
 	}
 	began := time.Now()
 	_, err = r.crowds.ask(ctx, func(i int) task {
-		return task{Do: doOpen, Targets: rotate(r.house.fleet.hosts(), i), Source: source(i), Count: share(r.cfg.Conns, size, i),
-			Path: "/v1/events/" + string(r.house.event.ID) + "/live", Abreast: abreastToConnect}
+		return task{Do: doOpen, Targets: []string{r.house.fleet.host()}, Source: source(i), Count: share(r.cfg.Conns, size, i),
+			Path: "/v1/events/" + string(r.house.event.ID) + "/live", Protocol: r.cfg.protocol(), Abreast: abreastToConnect}
 	})
 	if err != nil {
 		return err

@@ -46,6 +46,7 @@ func (r *run) fanOut(ctx context.Context) error {
 	r.ratio("fanout_vs_floor", figures.Ratio("fanout", "fanout_floor"))
 	r.ratio("stalled", min(1, f.stalledShare))
 	r.ratio("fanout_cpu_vs_floor", f.cost.Ratio("fanout", "fanout_floor"))
+	r.ratio("fanout_work_vs_floor", f.work().Ratio("fanout", "fanout_floor"))
 	r.ratio("stall_effect", f.p99.Ratio("fanout_stalled", "fanout"))
 	_, err = r.crowds.ask(ctx, func(int) task { return task{Do: doClose} })
 	return err
@@ -97,6 +98,17 @@ type fanOutContest struct {
 	last   time.Duration   // how long the last update took
 
 	stalledShare float64 // of those who don't read the part that had stalled, in the worst round
+}
+
+// work is the CPU time of both sides together, in ms.
+func (f *fanOutContest) work() contest.Figures {
+	both := contest.Figures{}
+	for name, sent := range f.cost {
+		for round, ms := range sent {
+			both[name] = append(both[name], ms+f.heard[name][round])
+		}
+	}
+	return both
 }
 
 // cpu is the CPU time that whoever sends an update has used.

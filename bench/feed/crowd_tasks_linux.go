@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,7 +57,7 @@ func (c *crowd) begin(t task) (done func() *outcome) {
 		if t.Count > 0 {
 			return at(&outcome{})
 		}
-		return c.allOpen
+		return c.allBack
 	case doTake:
 		return at(c.takeSeen())
 	case doCheck:
@@ -76,6 +77,15 @@ func (c *crowd) allOpen() *outcome {
 		return nil
 	}
 	return &outcome{Count: c.open}
+}
+
+// allBack is allOpen once nobody is on the way out any more: who has said goodbye is open
+// until the server closes.
+func (c *crowd) allBack() *outcome {
+	if slices.ContainsFunc(c.feeds, func(cl *client) bool { return cl.going }) {
+		return nil
+	}
+	return c.allOpen()
 }
 
 func (c *crowd) beginOpen(t task) func() *outcome {

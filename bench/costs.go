@@ -9,8 +9,8 @@ import (
 )
 
 // costs are the µs of CPU time that an answer takes, by the round: of the seller's own
-// processes ("cpu"), of its stores' ("redis_cpu", "postgres_cpu") and of the client that
-// asks ("client_cpu"). Empty where there is no /proc.
+// processes ("cpu"), of its stores' ("redis_cpu", "postgres_cpu"), of all these ("total_cpu") and of
+// the client that asks ("client_cpu"). Empty where there is no /proc.
 type costs contest.Figures
 
 // snapshot is how much CPU time has been used until now, by the name of its cost.
@@ -25,10 +25,15 @@ func takeSnapshot(server *Server) snapshot {
 		parents[s.pid] = s.parent
 	}
 	for _, s := range stats {
-		switch {
-		case s.pid == os.Getpid():
+		if s.pid == os.Getpid() {
 			used["client_cpu"] += s.used
-		case server == nil || !descends(s.pid, server.process.Pid, parents):
+			continue
+		}
+		if server == nil || !descends(s.pid, server.process.Pid, parents) {
+			continue
+		}
+		used["total_cpu"] += s.used
+		switch {
 		case strings.HasPrefix(s.name, "redis"):
 			used["redis_cpu"] += s.used
 		case strings.HasPrefix(s.name, "postgres"):
@@ -60,6 +65,11 @@ func (c costs) note(prefix string, since, until snapshot, answers int64) {
 		spent := max(0, used-since[what]) // a process that has ended is no longer counted
 		c[prefix+what] = append(c[prefix+what], 1e6*spent.Seconds()/float64(answers))
 	}
+}
+
+// ratio is the median, over the rounds, of a cost of this seller over the same cost of another.
+func (c costs) ratio(name string, over costs) float64 {
+	return contest.Figures{"this": c[name], "that": over[name]}.Ratio("this", "that")
 }
 
 // report adds the medians to a report's figures, under names that begin with a prefix.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"onsale"
 	"onsale/bench/peers"
@@ -30,6 +31,8 @@ const (
 	// doorCapacity is what the event has whose refusals are counted: the whole crowd wants
 	// it at once, before they are.
 	doorCapacity = 500
+	// doorPatience is how long that may take.
+	doorPatience = time.Minute
 )
 
 // The contestants that are no peers.
@@ -190,7 +193,7 @@ func (r *peersRun) refusals(ctx context.Context, s *seller, round int) (float64,
 	if err != nil {
 		return 0, err
 	}
-	if _, err := s.ask(ctx, asking{of: of, part: "rush", lasting: wirePatience, untilRefused: true}); err != nil {
+	if _, err := s.ask(ctx, asking{of: of, part: "rush", lasting: doorPatience, untilRefused: true}); err != nil {
 		return 0, err
 	}
 	began := takeSnapshot(s.server)

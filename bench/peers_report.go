@@ -10,8 +10,9 @@ import (
 )
 
 // report counts what each has sold, and says what each has done: NAME_holds and NAME_refusals
-// in 1/s, NAME_hold_p50 and so on in ms, NAME_hold_cpu and so on in µs an answer, and the
-// ratios onsale_vs_NAME and onsale_vs_NAME_refusals.
+// in 1/s, NAME_hold_p50 and so on in ms, NAME_hold_cpu and so on in µs an answer, and the ratios
+// onsale_vs_NAME and onsale_vs_NAME_refusals of what is done in a second, and cpu_of_NAME of what a
+// hold costs there over what it costs Onsale, which says the same on a machine that has other work too.
 func (r *peersRun) report(f contest.Figures) (*Report, error) {
 	report := NewReport("peers", map[string]any{
 		"rounds": r.cfg.Rounds, "seconds": r.cfg.Lasting.Seconds(), "connections": r.cfg.Connections, "buyers": len(r.house.tokens), "sellers": r.described(),
@@ -25,6 +26,9 @@ func (r *peersRun) report(f contest.Figures) (*Report, error) {
 			report.Audit.Violations = append(report.Audit.Violations, found...)
 		}
 		s.figures(report, f)
+		if spent := s.cpu.ratio("hold_total_cpu", r.sellers[0].cpu); s.name != sellerOnsale && spent > 0 {
+			report.Ratios["cpu_of_"+s.name] = spent
+		}
 	}
 	report.Audit.Violations = append(report.Audit.Violations, r.own.violations...)
 	for _, v := range report.Audit.Violations {
@@ -74,33 +78,35 @@ func (s *seller) figures(to *Report, f contest.Figures) {
 	}
 }
 
-// summary is a table: a line a seller.
+// summary is two tables: a line a seller.
 func (r *peersRun) summary(report *Report) string {
 	var b strings.Builder
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "\tholds/s\tp50\tp99\tCPU µs: own\tRedis\tPostgres\tOnsale has\trefusals/s\tp50\tp99\tCPU µs: own\tRedis\tPostgres\tOnsale has\t")
-	for _, s := range r.sellers {
-		cell := func(name string) string {
-			if figure, ok := report.Figures[s.name+"_"+name]; ok {
-				return short(figure.Value)
+	for _, kind := range []string{"hold", "refusal"} {
+		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintf(t, "%ss\ta second\tp50 ms\tp99 ms\tCPU µs\tin Redis\tin Postgres\tin the client\tOnsale has\tCPU of Onsale's\t\n", kind)
+		for _, s := range r.sellers {
+			cells := []string{s.name}
+			for _, name := range []string{"s", "_p50", "_p99", "_total_cpu", "_redis_cpu", "_postgres_cpu", "_client_cpu"} {
+				cell := ""
+				if figure, ok := report.Figures[s.name+"_"+kind+name]; ok {
+					cell = short(figure.Value)
+				}
+				cells = append(cells, cell)
 			}
-			return ""
-		}
-		times := func(ratio string) string {
-			if value, ok := report.Ratios[ratio]; ok {
-				return fmt.Sprintf("%.2f×", value)
+			versus := map[string][]string{"hold": {"onsale_vs_" + s.name, "cpu_of_" + s.name}, "refusal": {"onsale_vs_" + refusalsOf(s.name)}}
+			for _, name := range versus[kind] {
+				cell := ""
+				if ratio, ok := report.Ratios[name]; ok {
+					cell = fmt.Sprintf("%.2f×", ratio)
+				}
+				cells = append(cells, cell)
 			}
-			return ""
+			fmt.Fprintln(t, strings.Join(cells, "\t")+"\t")
 		}
-		cells := []string{s.name}
-		for _, kind := range []string{"hold", "refusal"} {
-			cells = append(cells, cell(kind+"s"), cell(kind+"_p50"), cell(kind+"_p99"), cell(kind+"_cpu"), cell(kind+"_redis_cpu"), cell(kind+"_postgres_cpu"))
-			cells = append(cells, times(map[string]string{"hold": "onsale_vs_" + s.name, "refusal": "onsale_vs_" + refusalsOf(s.name)}[kind]))
-		}
-		fmt.Fprintln(t, strings.Join(cells, "\t")+"\t")
+		_ = t.Flush() // a strings.Builder takes everything
+		b.WriteString("\n")
 	}
-	_ = t.Flush() // a strings.Builder takes everything
-	b.WriteString("\nLatencies in ms, of a crowd that asks as fast as it is answered. CPU is of the seller and its stores, an answer.\n")
+	b.WriteString("The crowd asks as fast as it is answered: its latencies are those of a queue. CPU is of the seller with its stores, an answer.\n")
 	for _, s := range r.sellers {
 		fmt.Fprintf(&b, "%s: %s%s\n", s.name, s.is, s.missing())
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -43,6 +45,7 @@ type sale struct {
 	event    onsale.EventID
 	capacity int64
 	told     tally
+	given    []uint64 // hashes of what those were given who hold
 }
 
 // tally counts answers by what they say.
@@ -82,7 +85,11 @@ type askingWire struct {
 	key   []byte
 	sent  time.Time
 	waits []time.Duration
+	given []uint64
 }
+
+// givenSeed is that of all hashes of what is given.
+var givenSeed = maphash.MakeSeed()
 
 // open puts an event on sale.
 func (s *seller) open(event onsale.EventID, capacity int64) (*sale, error) {
@@ -118,6 +125,7 @@ func (s *seller) ask(ctx context.Context, a asking) (answered, error) {
 		switch {
 		case status == http.StatusCreated && bytes.Contains(body, s.heldMark):
 			w.held++
+			w.given = append(w.given, maphash.Bytes(givenSeed, body))
 		case status == http.StatusConflict && bytes.Contains(body, s.refusedMark):
 			w.refused++
 			w.done = a.untilRefused
@@ -132,6 +140,7 @@ func (s *seller) ask(ctx context.Context, a asking) (answered, error) {
 	for i := range wires {
 		all.add(wires[i].tally)
 		all.waits = append(all.waits, wires[i].waits...)
+		a.of.given = append(a.of.given, wires[i].given...)
 	}
 	a.of.told.add(all.tally)
 	return all, err
@@ -149,6 +158,10 @@ func (s *seller) check(of *sale) ([]onsale.Violation, error) {
 	}
 	if most := max(sold, of.told.held); most > of.capacity {
 		broken(onsale.InvariantClaims, "sold %d of %d: oversold", most, of.capacity)
+	}
+	slices.Sort(of.given)
+	if twice := len(of.given) - len(slices.Compact(slices.Clone(of.given))); twice > 0 {
+		broken(onsale.InvariantClaims, "gave %d holds that others had been given: oversold", twice)
 	}
 	if sold != of.told.held {
 		broken(onsale.InvariantKeys, "told buyers of %d holds, and has %d", of.told.held, sold)

@@ -19,6 +19,7 @@ type shop struct {
 	refuses   bool // the last that there is
 	noRepeats bool // gives another hold under the same key
 	noLimits  bool
+	twice     bool // gives the last but one to two
 
 	mu       sync.Mutex
 	capacity int64            // under mu
@@ -71,6 +72,9 @@ func (s *shop) hold(token, key string) (status int, admission int64) { // under 
 		return http.StatusConflict, 0
 	}
 	s.sold++
+	if s.twice && s.sold == s.capacity {
+		return http.StatusCreated, s.sold - 1
+	}
 	s.counts[token]++
 	s.given[token+" "+key] = s.sold
 	return http.StatusCreated, s.sold
@@ -112,6 +116,7 @@ func TestASellerThatBreaksItsPromiseIsFoundOut(t *testing.T) {
 		"one that oversells":    {&shop{oversells: true}, []string{"sold 101 of 100: oversold"}},
 		"one that forgets":      {&shop{forgets: true}, []string{"told buyers of 100 holds, and has 99", "refused 4 requests, and has 1 left"}},
 		"one that keeps some":   {&shop{refuses: true}, []string{"refused 4 requests, and has 1 left"}},
+		"one that gives twice":  {&shop{twice: true}, []string{"gave 1 holds that others had been given: oversold"}},
 		"one that hides it all": {&shop{oversells: true, forgets: true}, []string{"sold 101 of 100: oversold", "told buyers of 101 holds, and has 100"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,7 +45,7 @@ func TestPeersKeepTheirPromises(t *testing.T) {
 	eachWay(t, func(t *testing.T, peer Peer) {
 		aBuyerHasNoMoreThanTheLimit(t, peer)
 		aCrowdIsSoldWhatThereIs(t, peer)
-		aDoubleClickIsOneHold(t, peer)
+		manyClicksAtOnceChangeNothing(t, peer)
 	})
 }
 
@@ -105,9 +105,11 @@ func aCrowdIsSoldWhatThereIs(t *testing.T, peer Peer) {
 	audit(t, peer, "crowded", capacity)
 }
 
-func aDoubleClickIsOneHold(t *testing.T, peer Peer) {
+// Ann, who is known to the peer already, clicks eight times at once; then she wants eight more at once.
+func manyClicksAtOnceChangeNothing(t *testing.T, peer Peer) {
 	t.Helper()
-	open(t, peer, "clicked", 10, 5)
+	open(t, peer, "clicked", 20, 5)
+	hold(t, peer, Request{"clicked", "ann", "first"}, nil)
 	given := make([]int64, 8)
 	crowd(len(given), func(n int) {
 		var err error
@@ -120,7 +122,14 @@ func aDoubleClickIsOneHold(t *testing.T, peer Peer) {
 			t.Errorf("click %d has admission %d, click 0 has %d", n, admission, given[0])
 		}
 	}
-	audit(t, peer, "clicked", 1)
+	audit(t, peer, "clicked", 2)
+	crowd(8, func(n int) {
+		_, err := peer.Hold(t.Context(), Request{"clicked", "ann", fmt.Sprint(n)})
+		if err != nil && !errors.Is(err, ErrLimit) {
+			t.Errorf("wish %d: %v", n, err)
+		}
+	})
+	audit(t, peer, "clicked", 5)
 }
 
 // crowd calls one function many times at once, and waits.

@@ -49,11 +49,11 @@ func (s *shop) answer(c *fasthttp.RequestCtx) {
 		if s.forgets {
 			sold--
 		}
-		fmt.Fprintf(c, `{"sold":%d}`, sold)
+		c.SetBodyString(fmt.Sprintf(`{"sold":%d}`, sold))
 	default:
 		status, admission := s.hold(string(c.Request.Header.Peek("Authorization")), string(c.Request.Header.Peek("Idempotency-Key")))
 		c.SetStatusCode(status)
-		fmt.Fprintf(c, `{"admission":%d}`, admission)
+		c.SetBodyString(fmt.Sprintf(`{"admission":%d}`, admission))
 	}
 }
 

@@ -44,6 +44,11 @@ bench-holds: build ## holds and refusals a second over HTTP, against a no-op and
 	@deploy/install redis postgres
 	build/onsale bench holds --json build/bench/holds.json $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: build ## Onsale beside five ways in which others sell tickets, in turns; about 5 minutes; build/bench/peers.json
+	@deploy/install redis postgres
+	build/onsale bench peers --json build/bench/peers.json $(ARGS)
+
 .PHONY: bench-faults
 bench-faults: build ## a few short storms while processes are killed, paused and cut off; about 3 minutes; build/bench/faults*.json
 	@deploy/install redis postgres

@@ -27,6 +27,7 @@ const (
 	countCharges    = "charges"     // settlers: captured
 	countTicketed   = "ticketed"    // settlers: orders
 	countKafkaBytes = "kafka bytes" // Kafka: on disk
+	countRedisBytes = "redis bytes" // shards: memory in use
 )
 
 // counts are what each process has counted, by what it is.
@@ -60,8 +61,18 @@ func (h *house) counts(ctx context.Context) (counts, error) {
 		}
 	}
 	size, err := sizeOf(filepath.Join(h.folder, "kafka"))
+	if err != nil {
+		return nil, err
+	}
 	all[countKafkaBytes] = []float64{size}
-	return all, err
+	for _, m := range h.shards.masters {
+		used, err := m.used(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all[countRedisBytes] = append(all[countRedisBytes], used)
+	}
+	return all, nil
 }
 
 // scrape reads the counts of one process.

@@ -18,6 +18,7 @@ type ledger struct {
 	books      []float64 // of the striped events on each shard
 	holds      []float64 // that were granted in those books
 	partitions []float64 // purchases in each partition
+	resident   float64   // bytes of memory of the largest front, at the end
 
 	mu         sync.Mutex
 	violations []onsale.Violation // under mu

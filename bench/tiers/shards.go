@@ -181,6 +181,20 @@ func (s *shards) books(ctx context.Context, event onsale.EventID) (books, holds 
 	return books, holds, nil
 }
 
+// used is the memory that is in use, in bytes.
+func (m *master) used(ctx context.Context) (float64, error) {
+	info, err := m.ask(ctx, "INFO", "memory")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(info) {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "used_memory_dataset:"); ok {
+			return strconv.ParseFloat(text, 64)
+		}
+	}
+	return 0, fmt.Errorf("redis at %s does not say how much memory it uses", m.host)
+}
+
 // cpu is the CPU time of each of them.
 func (s *shards) cpu() (each []time.Duration) {
 	for _, m := range s.masters {

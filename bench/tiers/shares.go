@@ -9,10 +9,9 @@ import (
 )
 
 const (
-	// flatWithin is by how much an operation may cost more CPU time in the house of many: half as
-	// much again. Two fronts that share a rush send Redis smaller batches, which is
-	// the most that sharing costs; see bench/SCALING.md.
-	flatWithin = 0.5
+	// flatWithin is by how much more CPU time an operation may cost in the house of several before it is said
+	// not to be flat. The clock that counts it has ticks of 10 ms, and several processes on few cores disturb each other's caches.
+	flatWithin = 0.3
 	// evenWithin is by how much a process's part of a tier's work may differ from an equal part of it,
 	// in parts of the whole, besides what chance does where a hash decides.
 	evenWithin = 0.05
@@ -152,6 +151,10 @@ func (l *ledger) figures() map[string]bench.Figure {
 	if deltas := total(l.counted(countDeltas, stepHold)); deltas > 0 {
 		put("delta", total(l.counted(countFeedBytes, stepHold))/deltas, "bytes")
 	}
+	if b := l.steps[stepHold]; b != nil && b.ops > 0 {
+		put("redis_hold", total(b.counts[countRedisBytes])/float64(b.ops), "bytes")
+	}
+	put("front_resident", l.resident, "bytes")
 	if b := l.steps[stepCheckout]; b != nil && b.ops > 0 {
 		put("kafka_order", total(b.counts[countKafkaBytes])/float64(b.ops), "bytes")
 	}

@@ -18,7 +18,8 @@ const (
 	halls = 7
 	// stripes are the books of the striped event: enough that three masters get nearly the same work.
 	stripes = 12
-	// abreast is how many requests are under way at once.
+	// abreast is how many requests are under way at once at each front: twice the fronts are for twice the
+	// crowd. Of fewer at each, Redis's calls would carry fewer holds, and a hold would cost more.
 	abreast = 256
 	// busyTries is how often a request that was answered "too much at once" is sent again.
 	busyTries = 200
@@ -236,10 +237,10 @@ func (s *storm) askInVain(ctx context.Context) error {
 // each does something for every buyer, several at a time, at the fronts in turn. It returns
 // the first errors.
 func (s *storm) each(ctx context.Context, do func(front, i int) error) error {
-	errs := make([]error, abreast)
+	errs := make([]error, abreast*len(s.house.fronts))
 	var next atomic.Int64
 	var all sync.WaitGroup
-	for worker := range abreast {
+	for worker := range errs {
 		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(s.buyers) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				// By pairs, since every other buyer comes for the same event.

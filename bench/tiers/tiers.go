@@ -111,8 +111,17 @@ func Run(ctx context.Context, cfg Config) (report *bench.Report, err error) {
 		if r.ledgers[i].partitions, err = h.purchases(ctx); err != nil {
 			return nil, err
 		}
+		for _, front := range h.fronts {
+			own, shared := bench.Resident(front.PID())
+			r.ledgers[i].resident = max(r.ledgers[i].resident, float64(own+shared))
+		}
 	}
 	report = r.report()
+	for name, ratio := range report.Ratios {
+		if ratio > 1+flatWithin {
+			fmt.Fprintf(cfg.Status, "not flat: %s is %.2f\n", name, ratio)
+		}
+	}
 	report.OK = report.Err() == nil
 	return report, report.Err()
 }
@@ -196,7 +205,7 @@ func (h *house) purchases(ctx context.Context) ([]float64, error) {
 // report says what was found.
 func (r *run) report() *bench.Report {
 	report := bench.NewReport("tiers", map[string]any{"buyers": r.cfg.Buyers, "watchers": r.cfg.Watchers, "rounds": r.cfg.Rounds,
-		"stripes": stripes, "events": 1 + halls, "houses": housesOf(r.houses)})
+		"stripes": stripes, "events": 1 + halls, "flat_within": flatWithin, "houses": housesOf(r.houses)})
 	for _, l := range r.ledgers {
 		report.Audit.Violations = append(report.Audit.Violations, l.violations...)
 		maps.Copy(report.Figures, l.figures())

@@ -14,6 +14,7 @@ type ledger struct {
 	plan  plan
 	steps map[string]*bill // what each step has cost
 
+	changes    float64   // of the striped event's stock while it was held, as its feed counts them: calls that changed it
 	exact      int       // feeds that ended at the server's view
 	books      []float64 // of the striped events on each shard
 	holds      []float64 // that were granted in those books
@@ -64,7 +65,7 @@ func addUp[T time.Duration | float64](sum, more []T) []T {
 
 // forget drops the figures of the round that warms up.
 func (l *ledger) forget() {
-	l.steps, l.exact, l.books, l.holds, l.partitions = map[string]*bill{}, 0, nil, nil, nil
+	l.steps, l.changes, l.exact, l.books, l.holds, l.partitions = map[string]*bill{}, 0, 0, nil, nil, nil
 }
 
 // broken notes a broken promise.

@@ -38,18 +38,31 @@ func flatness(one, many *ledger) map[string]float64 {
 	if base := one.perFrame(); base > 0 {
 		ratios["feed_frame_flat"] = many.perFrame() / base
 	}
+	if base := one.perChange(); base > 0 {
+		ratios["feed_follow_flat"] = many.perChange() / base
+	}
 	return ratios
+}
+
+// perChange is the CPU time of one feed process, in µs, for each change that it follows. Each process follows
+// all of them: that isn't shared out.
+func (l *ledger) perChange() float64 {
+	b := l.steps[stepHold]
+	if b == nil || l.changes == 0 {
+		return 0
+	}
+	return l.cost(tierFeed, stepHold) * float64(b.ops) / l.changes / float64(l.plan.feeds)
 }
 
 // perFrame is the CPU time of the feeds, in µs, for each delta that they sent, what following the stock takes
 // included: that is every process's own.
 func (l *ledger) perFrame() float64 {
-	b := l.steps[stepHold]
-	deltas := total(l.counted(countDeltas, stepHold))
+	b := l.steps[stepCheckout]
+	deltas := total(l.counted(countDeltas, stepCheckout))
 	if b == nil || deltas == 0 {
 		return 0
 	}
-	return l.cost(tierFeed, stepHold) * float64(b.ops) / deltas
+	return l.cost(tierFeed, stepCheckout) * float64(b.ops) / deltas
 }
 
 // part is the share of a tier's work that its processes had.
@@ -132,6 +145,10 @@ func (l *ledger) figures() map[string]bench.Figure {
 		put(tier+"_idle", l.idle(tier), "cores")
 	}
 	put("feed_frame_cpu", l.perFrame(), "µs")
+	put("feed_follow_cpu", l.perChange(), "µs")
+	if l.changes > 0 {
+		put("holds_in_a_change", total(l.holds)/l.changes, "holds")
+	}
 	for _, p := range l.parts() {
 		for i, share := range shares(p.each) {
 			put(fmt.Sprintf("%s_%d_share", p.name, i+1), share, "of the tier")
@@ -148,8 +165,8 @@ func (l *ledger) figures() map[string]bench.Figure {
 	if snapshots := total(l.counted(countSnapshots, stepConnect)); snapshots > 0 {
 		put("snapshot", total(l.counted(countFeedBytes, stepConnect))/snapshots, "bytes")
 	}
-	if deltas := total(l.counted(countDeltas, stepHold)); deltas > 0 {
-		put("delta", total(l.counted(countFeedBytes, stepHold))/deltas, "bytes")
+	if deltas := total(l.counted(countDeltas, stepCheckout)); deltas > 0 {
+		put("delta", total(l.counted(countFeedBytes, stepCheckout))/deltas, "bytes")
 	}
 	if b := l.steps[stepHold]; b != nil && b.ops > 0 {
 		put("redis_hold", total(b.counts[countRedisBytes])/float64(b.ops), "bytes")

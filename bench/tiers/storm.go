@@ -40,8 +40,9 @@ const (
 const (
 	stepRest     = "rest" // nobody does anything: what a process costs that is there
 	stepSession  = "session"
-	stepConnect  = "connect"
+	stepLook     = "look" // one browser at each feed, which so follows the event
 	stepHold     = "hold"
+	stepConnect  = "connect"
 	stepCheckout = "order" // until its tickets: settlement is at work meanwhile
 	stepRead     = "read"
 	stepRefusal  = "refusal"
@@ -120,6 +121,7 @@ func (s *storm) untilKnown(ctx context.Context) error {
 
 // run takes the steps in their order.
 func (s *storm) run(ctx context.Context, watchers int) error {
+	lookers := len(s.house.feeds)
 	for _, step := range []struct {
 		name string
 		ops  int
@@ -127,8 +129,9 @@ func (s *storm) run(ctx context.Context, watchers int) error {
 	}{
 		{stepRest, 0, s.rest},
 		{stepSession, len(s.buyers), s.signIn},
-		{stepConnect, watchers, func(ctx context.Context) error { return s.connect(ctx, watchers) }},
+		{stepLook, 0, func(ctx context.Context) error { return s.connect(ctx, lookers) }},
 		{stepHold, len(s.buyers), s.holdAll},
+		{stepConnect, watchers - lookers, func(ctx context.Context) error { return s.connect(ctx, watchers-lookers) }},
 		{stepCheckout, len(s.buyers), s.buyAll},
 		{stepRead, len(s.buyers), s.readAll},
 		{stepRefusal, len(s.buyers), s.askInVain},
@@ -170,7 +173,36 @@ func (s *storm) signIn(ctx context.Context) error {
 	})
 }
 
+// holdAll has everybody hold, while hardly anybody looks on: so what the feeds spend is what following takes.
 func (s *storm) holdAll(ctx context.Context) error {
+	before, err := s.house.view(0, s.events[0])
+	if err != nil {
+		return err
+	}
+	if err := s.hold(ctx); err != nil {
+		return err
+	}
+	after, err := s.untilFollowed(ctx)
+	if err == nil {
+		s.ledger.changes += float64(after.Seq - before.Seq)
+	}
+	return err
+}
+
+// untilFollowed waits until every front has all of the striped event's holds.
+func (s *storm) untilFollowed(ctx context.Context) (view *onsale.FeedSnapshot, err error) {
+	for front := range s.house.fronts {
+		if err := until(ctx, knownWithin, "every front shows every hold", func() (bool, error) {
+			view, err = s.house.view(front, s.events[0])
+			return err == nil && view.Sections[0].Available == 0, err
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return view, nil
+}
+
+func (s *storm) hold(ctx context.Context) error {
 	return s.each(ctx, func(front, i int) error {
 		var hold onsale.Hold
 		err := s.ask(ctx, front, i, "hold", &hold)

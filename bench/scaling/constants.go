@@ -12,10 +12,9 @@ type Constants struct {
 	FrontMemory   float64 // bytes of one process
 	HoldBytes     float64 // a request for a hold and its answer
 
-	RedisHold   float64 // one hold, in the batches that a busy front makes
 	RedisAlone  float64 // one hold in a call of its own
-	RedisFull   float64 // one hold in a call of 128
-	RedisOrder  float64 // pin and confirm of one order
+	RedisFull   float64 // one hold in a call of fullBatch
+	OrderWeight float64 // what an order's pin and confirmation cost Redis, in holds
 	RedisMemory float64 // bytes of one hold
 
 	SettleOrder   float64 // from the purchase to the tickets, in the process that settles
@@ -27,26 +26,34 @@ type Constants struct {
 	FeedConnect  float64 // upgrade, hello and snapshot
 	FeedBeat     float64 // a ping and its pong
 	FeedFrame    float64 // one delta to one browser
-	FeedFollow   float64 // one call's deltas, followed by one process
+	FeedFollow   float64 // one change of the stock, followed by one process
 	FeedConn     float64 // bytes of memory of one browser
 	FeedProcess  float64 // bytes of memory of a process that nobody watches
 	FeedDelta    float64 // bytes of one delta
 	FeedSnapshot float64 // bytes of hello and snapshot
 }
 
-// Batch is how many holds there are in a call that costs Redis what RedisHold says: a call costs what it
-// costs, and each hold in it as much as in any other.
-func (c Constants) Batch() float64 {
-	perCall := (c.RedisAlone - c.RedisFull) * fullBatch / (fullBatch - 1)
-	each := c.RedisFull - perCall/fullBatch
-	if c.RedisHold <= each+perCall/fullBatch {
-		return fullBatch
-	}
-	return max(1, perCall/(c.RedisHold-each))
-}
-
 // fullBatch is how many holds bench engine puts in one call, and the batcher at the most.
 const fullBatch = 128
+
+// PerCall is what a call costs Redis, in µs, whatever is in it.
+func (c Constants) PerCall() float64 {
+	return (c.RedisAlone - c.RedisFull) * fullBatch / (fullBatch - 1)
+}
+
+// InCall is what each hold in a call costs besides, in µs.
+func (c Constants) InCall() float64 { return c.RedisFull - c.PerCall()/fullBatch }
+
+// Batch is how many holds a call carries on a shard that is asked for so many a second, by however many
+// processes: while Redis works on their calls, what is asked for gathers, so calls become as large as they must be
+// for Redis to keep up, and no larger. With b in each, Redis needs PerCall + b × InCall for b holds.
+func (c Constants) Batch(perSecond float64) float64 {
+	spare := 1 - perSecond*c.InCall()/1e6
+	if spare <= 0 {
+		return fullBatch
+	}
+	return min(fullBatch, max(1, perSecond*c.PerCall()/1e6/spare))
+}
 
 // measured is where a constant comes from.
 type measured struct {
@@ -81,10 +88,9 @@ var table = []measured{
 	{"front.read", "µs", "a buyer reads an order", "tiers: `one_front_read_cpu`", func(c *Constants) *float64 { return &c.FrontRead }, figure(fromTiers, "one_front_read_cpu")},
 	{"front.memory", "bytes", "a process, resident after the storm", "tiers: `one_front_resident`", func(c *Constants) *float64 { return &c.FrontMemory }, figure(fromTiers, "one_front_resident")},
 	{"hold.bytes", "bytes", "a request for a hold and its answer, without TCP", "tiers: `hold_ask` + `hold_answer`", func(c *Constants) *float64 { return &c.HoldBytes }, holdBytes},
-	{"redis.hold", "µs", "a hold, batched as a busy front does it", "holds: `holds_redis_cpu`", func(c *Constants) *float64 { return &c.RedisHold }, figure(fromHolds, "holds_redis_cpu")},
 	{"redis.full", "µs", "a hold in a call of 128", "engine: 1 / `general_batched`", func(c *Constants) *float64 { return &c.RedisFull }, perCore(fromEngine, "general_batched")},
 	{"redis.alone", "µs", "a hold in a call of its own", "engine: 1 / `general_single`", func(c *Constants) *float64 { return &c.RedisAlone }, perCore(fromEngine, "general_single")},
-	{"redis.order", "µs", "pin and confirm of an order", "tiers: `one_redis_order_cpu`", func(c *Constants) *float64 { return &c.RedisOrder }, figure(fromTiers, "one_redis_order_cpu")},
+	{"order.weight", "holds", "pin and confirmation of an order, of a hold in the same storm", "tiers: `one_redis_order_cpu` / `one_redis_hold_cpu`", func(c *Constants) *float64 { return &c.OrderWeight }, orderWeight},
 	{"redis.memory", "bytes", "a hold in its event's book", "tiers: `one_redis_hold`", func(c *Constants) *float64 { return &c.RedisMemory }, figure(fromTiers, "one_redis_hold")},
 	{"settle.order", "µs", "an order, from its purchase to its tickets", "settle: `settle_cpu`", func(c *Constants) *float64 { return &c.SettleOrder }, figure(fromSettle, "settle_cpu")},
 	{"settle.rate", "1/s", "orders of one event, whose claims are in one partition", "settle: `orders_batched`, everything on this machine", func(c *Constants) *float64 { return &c.SettleRate }, figure(fromSettle, "orders_batched")},
@@ -94,7 +100,7 @@ var table = []measured{
 	{"feed.connect", "µs", "a browser's upgrade, hello and snapshot", "tiers: `one_feed_connect_cpu`", func(c *Constants) *float64 { return &c.FeedConnect }, figure(fromTiers, "one_feed_connect_cpu")},
 	{"feed.beat", "µs", "a ping and its pong", "feed: (`idle_cpu` − processes × tiers: `one_feed_idle`) × 20 s / connections", func(c *Constants) *float64 { return &c.FeedBeat }, feedBeat},
 	{"feed.frame", "µs", "a delta to a browser", "feed: `fanout_cpu` / connections", func(c *Constants) *float64 { return &c.FeedFrame }, feedFrame},
-	{"feed.follow", "µs", "the deltas of one call, followed by one process", "feed: (`load_cpu` − `idle_cpu` − frames × feed.frame) / calls / processes, a call a hold", func(c *Constants) *float64 { return &c.FeedFollow }, feedFollow},
+	{"feed.follow", "µs", "one change of the stock, followed by one process", "tiers: `one_feed_follow_cpu`, with one browser", func(c *Constants) *float64 { return &c.FeedFollow }, figure(fromTiers, "one_feed_follow_cpu")},
 	{"feed.conn", "bytes", "memory of a browser", "feed: `bytes_per_further_conn`", func(c *Constants) *float64 { return &c.FeedConn }, figure(fromFeed, "bytes_per_further_conn")},
 	{"feed.process", "bytes", "memory of a process that nobody watches", "feed: `bytes_empty` / processes", func(c *Constants) *float64 { return &c.FeedProcess }, feedProcess},
 	{"feed.delta", "bytes", "a delta on the wire", "feed: `update`", func(c *Constants) *float64 { return &c.FeedDelta }, figure(fromFeed, "update")},
@@ -118,6 +124,14 @@ func holdBytes(r Reports) (float64, error) {
 	return n[0] + n[1], err
 }
 
+func orderWeight(r Reports) (float64, error) {
+	n, err := r.numbers(fromTiers, "one_redis_order_cpu", "one_redis_hold_cpu")
+	if err == nil && n[1] <= 0 {
+		err = wrong("bench tiers found no cost of a hold: run %s with more --buyers", makes[fromTiers])
+	}
+	return n[0] / n[1], err
+}
+
 // feedBeat is what heartbeats alone take, without what the processes would take anyway; 0 if that can't
 // be told apart.
 func feedBeat(r Reports) (float64, error) {
@@ -135,17 +149,6 @@ func feedFrame(r Reports) (float64, error) {
 		return 0, err
 	}
 	return n[0] * 1e3 / n[1], nil
-}
-
-// feedFollow is what is left of the feed's work under load when frames and heartbeats are taken off.
-func feedFollow(r Reports) (float64, error) {
-	n, err := r.numbers(fromFeed, "load_cpu", "idle_cpu", "deltas_per_conn", "conns", "holds", "seconds", "procs")
-	frame, frameErr := feedFrame(r)
-	if err = errors.Join(err, frameErr); err != nil {
-		return 0, err
-	}
-	left := (n[0]-n[1])*1e6 - n[2]*n[3]*frame // µs a second
-	return max(0, left) / (n[4] / n[5]) / n[6], nil
 }
 
 func feedProcess(r Reports) (float64, error) {

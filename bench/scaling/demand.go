@@ -34,7 +34,6 @@ type Demand struct {
 	Asks     float64 // 1/s: requests for holds at the fronts
 	Refusals float64 // 1/s: of those, answered "sold out" without Redis
 	Redis    float64 // 1/s: of those, that go to Redis while there is something left
-	Calls    float64 // 1/s: calls of Redis that carry them
 	SoldOut  float64 // s: until all is held
 	Checkout float64 // 1/s
 	Settled  float64 // 1/s: orders that one event's settlement can bring to their tickets
@@ -57,7 +56,6 @@ func Of(s Sale, c Constants) Demand {
 	asked := d.Holds + first*mirrorLag.Seconds()
 	d.Redis = min(first, asked/soldOutWithin.Seconds())
 	d.SoldOut = d.Holds / d.Redis
-	d.Calls = d.Redis / c.Batch()
 
 	all := d.Holds + (s.Users-d.Holds)*asks
 	d.Asks = all / answering

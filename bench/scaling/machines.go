@@ -18,9 +18,11 @@ type Tier struct {
 type Need struct {
 	Front, Redis, Feed, Kafka, Settle, Postgres Tier
 
-	Shards, Stripes, Slots float64
-	Replicas               float64 // of each shard, for those who follow
-	Partitions             float64
+	Shards, Stripes float64 // each stripe has a slot of its own
+	Batch           float64 // holds in a call
+	Calls           float64 // 1/s: calls, each of which is a change of the stock that every front and feed follows
+	Replicas        float64 // of each shard, for those who follow
+	Partitions      float64
 }
 
 // Takes says what it takes to serve a demand.
@@ -40,21 +42,25 @@ func Takes(s Sale, d Demand, c Constants) Need {
 // cores turns µs of CPU time a second into busy cores.
 func cores(perSecond float64) float64 { return perSecond / 1e6 }
 
+// redis sizes by full calls: those are what a shard comes to that is asked for more. With less to do it makes more,
+// smaller calls, and is as busy.
 func (n *Need) redis(d Demand, c Constants) {
-	busy := cores(d.Redis*c.RedisHold + d.Checkout*c.RedisOrder)
-	n.Shards = max(1, math.Ceil(busy/usable))
+	asked := d.Redis + c.OrderWeight*d.Checkout // 1/s, in holds
+	n.Shards = max(1, math.Ceil(cores(asked*c.RedisFull)/usable))
 	n.Stripes = 1
 	if n.Shards > 1 {
 		n.Stripes = min(mostStripes, n.Shards*stripesPerShard)
 	}
-	n.Slots = n.Stripes // each has one of its own
-	n.Redis = Tier{Name: "Redis", Cores: busy, Process: n.Shards, Memory: d.Holds * c.RedisMemory, Wire: 8 * (d.Redis + 2*d.Checkout) * c.HoldBytes}
+	n.Batch = c.Batch(asked / n.Shards)
+	n.Calls = asked / n.Batch
+	n.Redis = Tier{Name: "Redis", Cores: cores(n.Calls*c.PerCall() + asked*c.InCall()), Process: n.Shards,
+		Memory: d.Holds * c.RedisMemory, Wire: 8 * asked * c.HoldBytes}
 }
 
 func (n *Need) front(s Sale, d Demand, c Constants) {
 	opening := d.Opening * c.FrontSession
 	selling := d.Redis*c.FrontHold + d.Refusals*c.FrontRefusal + d.Checkout*(c.FrontCheckout+looksAtOrder*c.FrontRead)
-	follow := d.Calls * c.FeedFollow // each front has a mirror too
+	follow := n.Calls * c.FeedFollow // each front has a mirror too
 	n.Front = sized("front", max(opening, selling), follow, 0)
 	n.Front.Memory = n.Front.Process * c.FrontMemory
 	n.Front.Sockets = s.Users
@@ -65,7 +71,7 @@ func (n *Need) front(s Sale, d Demand, c Constants) {
 func (n *Need) feed(s Sale, d Demand, c Constants) {
 	opening := d.Opening*c.FeedConnect + d.Beats*c.FeedBeat
 	selling := d.Frames*c.FeedFrame + d.Beats*c.FeedBeat
-	n.Feed = sized("feed", max(opening, selling), d.Calls*c.FeedFollow, math.Ceil(s.Users/feedsPerProcess))
+	n.Feed = sized("feed", max(opening, selling), n.Calls*c.FeedFollow, math.Ceil(s.Users/feedsPerProcess))
 	n.Feed.Memory = s.Users*c.FeedConn + n.Feed.Process*c.FeedProcess
 	n.Feed.Sockets = s.Users
 	n.Feed.Wire = 8 * max(d.Frames*(c.FeedDelta+packet), d.Opening*(c.FeedSnapshot+headers+packet))

@@ -17,7 +17,7 @@ func tables(r Reports, c Constants) string {
 		rows = append(rows, []string{"`" + m.symbol + "`", quantity(*m.into(&c), m.unit), m.what, m.how})
 	}
 	grid(&b, rows)
-	fmt.Fprintf(&b, "\nSo a busy front sends Redis %s holds a call. (A call costs what `redis.alone` and `redis.full` tell apart.)\n", short(c.Batch()))
+	fmt.Fprintf(&b, "\nSo a call costs Redis `a` = %s µs whatever is in it, and `m` = %s µs for each hold.\n", short(c.PerCall()), short(c.InCall()))
 
 	sales := Sales()
 	demands, needs := make([]Demand, len(sales)), make([]Need, len(sales))
@@ -66,7 +66,6 @@ func demandRows(sales []Sale, demands []Demand) [][]string {
 		{"asks at fronts, 1/s", func(_ Sale, d Demand) string { return short(d.Asks) }},
 		{"… refused by the mirror, 1/s", func(_ Sale, d Demand) string { return short(d.Refusals) }},
 		{"… that go to Redis, 1/s", func(_ Sale, d Demand) string { return short(d.Redis) }},
-		{"calls of Redis, 1/s", func(_ Sale, d Demand) string { return short(d.Calls) }},
 		{"all held after, s", func(_ Sale, d Demand) string { return short(d.SoldOut) }},
 		{"check-outs, 1/s", func(_ Sale, d Demand) string { return short(d.Checkout) }},
 		{"… settled, 1/s", func(_ Sale, d Demand) string { return short(d.Settled) }},
@@ -113,7 +112,9 @@ func needRows(sales []Sale, needs []Need) [][]string {
 	}
 	add("**Redis**: shards", func(n Need) string { return short(n.Shards) })
 	add("… stripes of the event, each in a slot", func(n Need) string { return short(n.Stripes) })
-	add("… cores", func(n Need) string { return short(n.Redis.Cores) })
+	add("… cores, small calls when there is time", func(n Need) string { return short(n.Redis.Cores) })
+	add("… holds in a call", func(n Need) string { return short(n.Batch) })
+	add("… changes that each process follows, 1/s", func(n Need) string { return short(n.Calls) })
 	add("… memory, GB", func(n Need) string { return short(n.Redis.Memory / 1e9) })
 	add("… replicas of each shard, to be followed", func(n Need) string { return short(n.Replicas) })
 	add("**Kafka**: partitions of a topic", func(n Need) string { return short(n.Partitions) })

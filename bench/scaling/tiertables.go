@@ -15,6 +15,7 @@ var operations = []struct{ name, what string }{
 	{"redis_hold", "Redis, all shards: a hold"},
 	{"redis_order", "Redis, all shards: an order"},
 	{"feed_connect", "feed: a browser connects"},
+	{"feed_follow", "feed, each process: a change is followed"},
 	{"feed_frame", "feed: a delta to a browser"},
 	{"settle_order", "settle: an order"},
 	{"kafka_order", "Kafka: an order"},
@@ -37,8 +38,9 @@ func tierTables(b *strings.Builder, r Reports) {
 		rows = append(rows, []string{op.what, quantity(one.Value, "µs"), quantity(many.Value, "µs"), ratio})
 	}
 	grid(b, rows)
+	fmt.Fprintf(b, "\nA call that changed something carried %s holds in the house of one, and %s in the other.\n\n",
+		short(report.Figures["one_holds_in_a_change"].Value), short(report.Figures["many_holds_in_a_change"].Value))
 
-	b.WriteString("\n")
 	rows = [][]string{{"the house of several", "who did how much of it", "its part, by the rule"}}
 	for _, tier := range []struct{ name, what, rule string }{
 		{"front", "requests", "an equal part each: whoever spreads connections decides"},

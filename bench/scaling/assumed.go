@@ -38,6 +38,9 @@ const (
 	stripesPerShard = 4
 	// mostStripes is onsale.MaxStripes.
 	mostStripes = 64
+	// mostFollowing is the part of a core that following an event takes at the most: a mirror that can't keep up reads
+	// the whole stock instead of the changes that it has missed (inboxSize in holds/mirror.go).
+	mostFollowing = 0.3
 	// followers is how many processes one Redis tells of each call; more of them follow replicas (--redis-read).
 	followers = 32
 
@@ -51,8 +54,6 @@ const (
 	packet = 150
 	// copies is how many brokers have each record.
 	copies = 3
-	// records is how many records an order becomes: purchase, charge, result and news.
-	records = 4
 	// leastPartitions is kafka.DefaultPartitions.
 	leastPartitions = 6
 	// poolSize is how many connections to Postgres a process may have.

@@ -100,7 +100,7 @@ var table = []measured{
 	{"feed.connect", "µs", "a browser's upgrade, hello and snapshot", "tiers: `one_feed_connect_cpu`", func(c *Constants) *float64 { return &c.FeedConnect }, figure(fromTiers, "one_feed_connect_cpu")},
 	{"feed.beat", "µs", "a ping and its pong", "feed: (`idle_cpu` − processes × tiers: `one_feed_idle`) × 20 s / connections", func(c *Constants) *float64 { return &c.FeedBeat }, feedBeat},
 	{"feed.frame", "µs", "a delta to a browser", "feed: `fanout_cpu` / connections", func(c *Constants) *float64 { return &c.FeedFrame }, feedFrame},
-	{"feed.follow", "µs", "one change of the stock, followed by one process", "tiers: `one_feed_follow_cpu`, with one browser", func(c *Constants) *float64 { return &c.FeedFollow }, figure(fromTiers, "one_feed_follow_cpu")},
+	{"feed.follow", "µs", "one change of the stock, followed by one process", "tiers: `many_feed_follow_cpu`, with one browser at each", func(c *Constants) *float64 { return &c.FeedFollow }, figure(fromTiers, "many_feed_follow_cpu")},
 	{"feed.conn", "bytes", "memory of a browser", "feed: `bytes_per_further_conn`", func(c *Constants) *float64 { return &c.FeedConn }, figure(fromFeed, "bytes_per_further_conn")},
 	{"feed.process", "bytes", "memory of a process that nobody watches", "feed: `bytes_empty` / processes", func(c *Constants) *float64 { return &c.FeedProcess }, feedProcess},
 	{"feed.delta", "bytes", "a delta on the wire", "feed: `update`", func(c *Constants) *float64 { return &c.FeedDelta }, figure(fromFeed, "update")},

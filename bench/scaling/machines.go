@@ -21,6 +21,7 @@ type Need struct {
 	Shards, Stripes float64 // each stripe has a slot of its own
 	Batch           float64 // holds in a call
 	Calls           float64 // 1/s: calls, each of which is a change of the stock that every front and feed follows
+	Follow          float64 // cores of each of them that this would take, change by change
 	Replicas        float64 // of each shard, for those who follow
 	Partitions      float64
 }
@@ -53,15 +54,18 @@ func (n *Need) redis(d Demand, c Constants) {
 	}
 	n.Batch = c.Batch(asked / n.Shards)
 	n.Calls = asked / n.Batch
+	n.Follow = cores(n.Calls * c.FeedFollow)
 	n.Redis = Tier{Name: "Redis", Cores: cores(n.Calls*c.PerCall() + asked*c.InCall()), Process: n.Shards,
 		Memory: d.Holds * c.RedisMemory, Wire: 8 * asked * c.HoldBytes}
 }
 
+// following is what each front and feed spends on the event's changes, in µs a second.
+func (n *Need) following() float64 { return min(n.Follow, mostFollowing) * 1e6 }
+
 func (n *Need) front(s Sale, d Demand, c Constants) {
 	opening := d.Opening * c.FrontSession
 	selling := d.Redis*c.FrontHold + d.Refusals*c.FrontRefusal + d.Checkout*(c.FrontCheckout+looksAtOrder*c.FrontRead)
-	follow := n.Calls * c.FeedFollow // each front has a mirror too
-	n.Front = sized("front", max(opening, selling), follow, 0)
+	n.Front = sized("front", max(opening, selling), n.following(), 0)
 	n.Front.Memory = n.Front.Process * c.FrontMemory
 	n.Front.Sockets = s.Users
 	n.Front.Wire = 8 * (d.Asks + d.Checkout*(1+looksAtOrder)) * (c.HoldBytes + headers + packet)
@@ -71,7 +75,7 @@ func (n *Need) front(s Sale, d Demand, c Constants) {
 func (n *Need) feed(s Sale, d Demand, c Constants) {
 	opening := d.Opening*c.FeedConnect + d.Beats*c.FeedBeat
 	selling := d.Frames*c.FeedFrame + d.Beats*c.FeedBeat
-	n.Feed = sized("feed", max(opening, selling), n.Calls*c.FeedFollow, math.Ceil(s.Users/feedsPerProcess))
+	n.Feed = sized("feed", max(opening, selling), n.following(), math.Ceil(s.Users/feedsPerProcess))
 	n.Feed.Memory = s.Users*c.FeedConn + n.Feed.Process*c.FeedProcess
 	n.Feed.Sockets = s.Users
 	n.Feed.Wire = 8 * max(d.Frames*(c.FeedDelta+packet), d.Opening*(c.FeedSnapshot+headers+packet))
@@ -93,10 +97,7 @@ func (n *Need) settlement(d Demand, c Constants) {
 // sized is a tier whose processes use a core each: as many as its work asks for, or at least so many.
 // What each process must do for itself, however many there are, leaves it less of its core.
 func sized(name string, work, own, least float64) Tier {
-	room := usable*1e6 - own // µs a second that a process has for what is shared out
-	if room <= 0 {
-		return Tier{Name: name, Process: math.Inf(1)} // no number of processes is enough: each is busy following
-	}
+	room := usable*1e6 - own // µs a second that a process has for what is shared out; mostFollowing leaves some
 	processes := max(1, least, math.Ceil(work/room))
 	return Tier{Name: name, Process: processes, Cores: cores(work + processes*own)}
 }

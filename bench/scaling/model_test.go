@@ -95,14 +95,19 @@ func TestAnEventOnSeveralShardsHasStripesForEach(t *testing.T) {
 	}
 }
 
-func TestWhoeverIsBusyFollowingServesNobody(t *testing.T) {
+func TestFollowingLeavesAProcessTimeToServe(t *testing.T) {
 	t.Parallel()
-	if tier := sized("feed", 1e6, usable*1e6, 3); !math.IsInf(tier.Process, 1) {
-		t.Errorf("%+v", tier)
-	}
 	free, busy := sized("feed", 6e6, 0, 0), sized("feed", 6e6, usable*1e6/2, 0)
 	near(t, "processes that follow nothing", free.Process, 10)
 	near(t, "processes that follow half of the time", busy.Process, 20)
+	slow := plain
+	slow.FeedFollow = 1e6 // a second each
+	for _, s := range Sales() {
+		n := Takes(s, Of(s, slow), slow)
+		if n.following() > mostFollowing*1e6 || n.Feed.Process < 1 || math.IsInf(n.Feed.Process, 0) {
+			t.Errorf("%s: %+v", s.Name, n)
+		}
+	}
 }
 
 func TestATierIsBoundByWhatItHasLeastOf(t *testing.T) {

@@ -115,6 +115,7 @@ func needRows(sales []Sale, needs []Need) [][]string {
 	add("… cores, small calls when there is time", func(n Need) string { return short(n.Redis.Cores) })
 	add("… holds in a call", func(n Need) string { return short(n.Batch) })
 	add("… changes that each process follows, 1/s", func(n Need) string { return short(n.Calls) })
+	add("… following them, cores of each front and feed", following)
 	add("… memory, GB", func(n Need) string { return short(n.Redis.Memory / 1e9) })
 	add("… replicas of each shard, to be followed", func(n Need) string { return short(n.Replicas) })
 	add("**Kafka**: partitions of a topic", func(n Need) string { return short(n.Partitions) })
@@ -122,6 +123,14 @@ func needRows(sales []Sale, needs []Need) [][]string {
 	add("**Postgres**: cores", func(n Need) string { return short(n.Postgres.Cores) })
 	add("… connections without a pooler", func(n Need) string { return short(n.Postgres.Sockets) })
 	return rows
+}
+
+// following is what it would take to follow each change, with a mark if that is more than is spent on it.
+func following(n Need) string {
+	if n.Follow > mostFollowing {
+		return short(n.Follow) + ", cut at " + short(mostFollowing)
+	}
+	return short(n.Follow)
 }
 
 // files is how many each process of a tier has open; with a mark if that is more than is assumed.
@@ -158,8 +167,6 @@ func quantity(v float64, unit string) string {
 // short is a number in three digits, and in more only if they stand before its point.
 func short(v float64) string {
 	switch {
-	case math.IsInf(v, 0) || math.IsNaN(v):
-		return "none is enough"
 	case v == 0:
 		return "0"
 	case math.Abs(v) >= 999.5:

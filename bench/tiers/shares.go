@@ -3,6 +3,7 @@ package tiers
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"onsale"
 	"onsale/bench"
@@ -12,6 +13,8 @@ const (
 	// flatWithin is by how much more CPU time an operation may cost in the house of several before it is said
 	// not to be flat. The clock that counts it has ticks of 10 ms, and several processes on few cores disturb each other's caches.
 	flatWithin = 0.3
+	// leastCounted is how much CPU time a step must have taken in each house before its cost is compared: ten ticks.
+	leastCounted = 100 * time.Millisecond
 	// evenWithin is by how much a process's part of a tier's work may differ from an equal part of it,
 	// in parts of the whole, besides what chance does where a hash decides.
 	evenWithin = 0.05
@@ -31,7 +34,7 @@ var costs = []struct{ tier, step string }{
 func flatness(one, many *ledger) map[string]float64 {
 	ratios := map[string]float64{}
 	for _, c := range costs {
-		if base := one.cost(c.tier, c.step); base > 0 {
+		if base := one.cost(c.tier, c.step); base > 0 && one.counts(c.tier, c.step) && many.counts(c.tier, c.step) {
 			ratios[c.tier+"_"+c.step+"_flat"] = many.cost(c.tier, c.step) / base
 		}
 	}
@@ -42,6 +45,12 @@ func flatness(one, many *ledger) map[string]float64 {
 		ratios["feed_follow_flat"] = many.perChange() / base
 	}
 	return ratios
+}
+
+// counts reports whether what a tier has spent on a step is enough to be compared.
+func (l *ledger) counts(tier, step string) bool {
+	b := l.steps[step]
+	return b != nil && sumOf(b.spent[tier]) >= leastCounted
 }
 
 // perChange is the CPU time of one feed process, in µs, for each change that it follows. Each process follows

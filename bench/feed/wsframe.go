@@ -2,10 +2,14 @@ package feed
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/gorilla/websocket"
+
+	"onsale"
 )
 
 // A client of ours is a few words of memory, not a library's connection, so the little of
@@ -76,9 +80,21 @@ func frameHead(opcode, size int, mask byte) []byte {
 	}
 }
 
+// ping is what a floor says beside updates, ready to be written.
+var ping = serverFrame(websocket.PingMessage, nil)
+
 // What a client says, ready to be written.
 var (
 	pong    = clientFrame(websocket.PongMessage, nil)
 	goodbye = clientFrame(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""))
-	resume  = clientFrame(websocket.TextMessage, []byte(`{"type":"resume"}`))
+	again   = requestFrame(onsale.FeedRequest{Type: onsale.FrameResume}) // from nowhere: it is answered with a snapshot
 )
+
+// requestFrame is a client's request as it is sent.
+func requestFrame(r onsale.FeedRequest) []byte {
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(fmt.Sprintf("encode a request: %v", err)) // all of its fields can be encoded
+	}
+	return clientFrame(websocket.TextMessage, text)
+}

@@ -72,6 +72,22 @@ bench-feed: build ## 150,000 browsers on one machine: memory, fan-out, herds, ch
 	@deploy/install redis postgres
 	build/onsale bench feed --json build/bench/feed.json $(or $(ARGS),--conns 150000 --churn 5m)
 
+.PHONY: bench-tiers
+bench-tiers: build ## one storm through one process of each tier and through several, with Redis Cluster; build/bench/tiers.json
+	@deploy/install redis postgres
+	build/onsale bench tiers --json build/bench/tiers.json $(ARGS)
+
+# The short forms; a longer run's report in build/bench is as good: "onsale bench scaling" takes any.
+.PHONY: scaling
+scaling: build ## measure what bench/SCALING.md reckons with, in a short form, and write its tables anew; about 8 minutes
+	@deploy/install redis postgres
+	build/onsale bench engine --json build/bench/engine.json
+	build/onsale bench holds --rounds 3 --json build/bench/holds.json
+	build/onsale bench settle --rounds 3 --orders 20000 --json build/bench/settle.json
+	build/onsale bench feed --conns 4000 --json build/bench/feed.json
+	build/onsale bench tiers --json build/bench/tiers.json
+	build/onsale bench scaling --write bench/SCALING.md $(addprefix build/bench/,engine.json holds.json settle.json feed.json tiers.json)
+
 ##@ Prove
 
 .PHONY: test

@@ -112,12 +112,13 @@ func (f *fake) chooseBest(line *onsale.Line) onsale.Code {
 	case first < 0:
 		return onsale.CodeNotTogether
 	}
+	last := strings.LastIndexByte(shown.Seats, onsale.SeatAvailable)
 	for n := range line.Quantity {
-		apart := 0
-		if f.breaks.partsTheBest && n > 0 {
-			apart = section.End - section.Start - line.Quantity
+		at := first + n
+		if f.breaks.partsTheBest && n > 0 && last > at+1 {
+			at = last // and one of two or three is somewhere else
 		}
-		line.Seats = append(line.Seats, section.Seat(section.Start+first+n+apart))
+		line.Seats = append(line.Seats, section.Seat(section.Start+at))
 	}
 	return ""
 }

@@ -2,11 +2,12 @@
 // and finds out whether it kept its promises. It is a black box, which speaks HTTP and
 // WebSocket like a stranger and believes nothing that it wasn't told.
 //
-// A rush goes through these files in order: stage.go sees to the event, schedule.go says
+// A rush goes through these files in order: stage.go sees to the event, profile.go says
 // when each buyer arrives and temper.go what they are like; buyer.go and purchase.go are
-// a buyer's life, who looks at a watch.go, chooses (choose.go) and asks the api.go. What
-// they are told stands in ledger.go, how long it took in measure.go. At the end truth.go
-// and feeds.go hold the ledger against what is true, and figures.go makes the report.go. What
+// a buyer's life, and bot.go a bot's, who looks at a watch.go, chooses (choose.go) and asks the api.go. What
+// they are told stands in ledger.go and takings.go, how long it took in measure.go; what can't be is
+// seen at once (sight.go, expiry.go). At the end truth.go and feeds.go hold the ledger against what is
+// true, witness.go says what is known of each culprit, and figures.go makes the report.go. What
 // comes after a sale, refunds and late payments, is in aftermath.go.
 package bench
 
@@ -34,12 +35,16 @@ type rush struct {
 	layout    *onsale.Layout // of the event; set by prepare, before there are buyers
 	ours      bool           // the event was made for this rush alone, and is there; set by prepare
 
-	phase    atomic.Value         // a Phase
-	stormed  time.Duration        // how long it took until the last buyer had left; set when they have
-	requests int64                // how many requests were sent in that time
-	leftover *onsale.FeedSnapshot // what the server had left when the last buyer had left; set by judge
-	feeds    lifecycle.Group      // every feed's goroutine
-	observer *watch               // a feed of the bench's own, that signs in as nobody
+	phase     atomic.Value         // a Phase
+	stormed   time.Duration        // how long it took until the last buyer had left; set when they have
+	requests  int64                // how many requests were sent in that time
+	leftover  *onsale.FeedSnapshot // what the server had left when the last buyer had left; set by judge
+	undersold *int64               // admissions; set by judge, nil if it couldn't tell
+	feeds     lifecycle.Group      // every feed's goroutine
+	observer  *watch               // a feed of the bench's own, that signs in as nobody
+	sight     *sight               // what all feeds show; set by prepare
+	vigil     *vigil               // what the observer shows of holds that were let go; set by prepare
+	epoch     onsale.Epoch         // of the stock when the rush began; set by prepare
 
 	telling  sync.Mutex // held while the caller is told, so that calls don't overlap
 	mu       sync.Mutex
@@ -119,7 +124,7 @@ func (r *rush) run(ctx context.Context) (*Report, error) {
 
 // storm lets every buyer arrive at their time and returns when the last has left.
 func (r *rush) storm(ctx context.Context) {
-	schedule := arrivals(r.cfg.Users, r.cfg.Over, r.cfg.Seed)
+	schedule := r.cfg.Profile.arrivals(r.cfg.Users, r.cfg.Over, r.cfg.Seed)
 	opened := time.Now()
 	r.mu.Lock()
 	r.opened = opened
@@ -175,7 +180,10 @@ func (r *rush) buyer(n int) *buyer {
 // watch opens a feed, which stays open until it is left or the rush is over: people look on
 // after they have bought, and every feed is checked at the end.
 func (r *rush) watch(token string) *watch {
-	w := newWatch(r.dialer, r.layout, token, &r.m, r.ledger)
+	w := newWatch(r.dialer, r.sight, token, &r.m, r.ledger)
+	if r.observer == nil { // the first is the bench's own
+		w.shown = r.vigil.look
+	}
 	r.mu.Lock()
 	r.watches = append(r.watches, w)
 	r.mu.Unlock()

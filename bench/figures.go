@@ -36,6 +36,7 @@ type step struct {
 var steps = []step{
 	{"session", "sign in", func(m *measured) *latency { return &m.session }},
 	{"feed_open", "open the feed", func(m *measured) *latency { return &m.feedOpen }},
+	{"answered", "first press answered", func(m *measured) *latency { return &m.answered }},
 	{"hold", "hold", func(m *measured) *latency { return &m.hold }},
 	{"checkout", "check out", func(m *measured) *latency { return &m.checkout }},
 	{"settle", "settled after 202", func(m *measured) *latency { return &m.settle }},
@@ -94,7 +95,7 @@ func (r *rush) void() string {
 	case paying > 0 && m.sold.Load()+m.declined.Load() == 0:
 		return fmt.Sprintf("nothing could be bought: none of %d checkouts was paid or declined", paying)
 	}
-	return ""
+	return r.overtaxed()
 }
 
 // left is how many admissions were available when the last buyer had left.
@@ -141,6 +142,7 @@ func (r *rush) figures() map[string]Figure {
 	if r.cfg.Aftermath {
 		maps.Copy(figures, r.aftermath.figures())
 	}
+	r.stormFigures(figures)
 	for _, s := range steps {
 		q := s.latency(m).quantiles()
 		figures[s.name+"_p50"] = inMs(q.P50)

@@ -8,6 +8,9 @@
 // they are told stands in ledger.go, how long it took in measure.go. At the end truth.go
 // and feeds.go hold the ledger against what is true, and figures.go makes the report.go. What
 // comes after a sale, refunds and late payments, is in aftermath.go.
+//
+// A crowd of more than one process's files and processors is a storm, and dealt out to workers:
+// storm.go, whose helpers are the crew.go, the worker.go and its loop_linux.go of feeds.
 package bench
 
 import (
@@ -40,6 +43,14 @@ type rush struct {
 	leftover *onsale.FeedSnapshot // what the server had left when the last buyer had left; set by judge
 	feeds    lifecycle.Group      // every feed's goroutine
 	observer *watch               // a feed of the bench's own, that signs in as nobody
+	crew     *crew                // who have the buyers, where that is other processes; nil where it is this one
+	storming stormed              // of the crew; set when the last buyer has left
+
+	// Of a worker's rush, which is a part of a storm:
+	share   share          // whose buyers are its own
+	loop    *loop          // of the feeds; nil where each has a goroutine
+	waiting map[int]*buyer // by number: who is signed in and watches before the doors open
+	doors   time.Time      // when they open; zero for at once
 
 	telling  sync.Mutex // held while the caller is told, so that calls don't overlap
 	mu       sync.Mutex
@@ -87,6 +98,9 @@ func (r *rush) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), onsale.StopTimeout)
 	defer cancel()
 	var errs []error
+	if err := r.crew.leave(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("dismissing the workers: %w", err))
+	}
 	if err := r.feeds.Stop(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("closing the feeds: %w", err))
 	}
@@ -102,7 +116,9 @@ func (r *rush) run(ctx context.Context) (*Report, error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("preparing the event: %w", err)
 	}
-	r.storm(ctx)
+	if err := r.stormBy(ctx); err != nil {
+		return nil, err
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("the rush was stopped: %w", err)
 	}
@@ -121,6 +137,9 @@ func (r *rush) run(ctx context.Context) (*Report, error) {
 func (r *rush) storm(ctx context.Context) {
 	schedule := arrivals(r.cfg.Users, r.cfg.Over, r.cfg.Seed)
 	opened := time.Now()
+	if !r.doors.IsZero() {
+		opened = r.doors
+	}
 	r.mu.Lock()
 	r.opened = opened
 	r.mu.Unlock()
@@ -133,11 +152,11 @@ func (r *rush) storm(ctx context.Context) {
 		}
 		r.m.arrived.Add(1)
 		r.m.active.Add(1)
-		crowd.Go(func() { r.visit(ctx, r.buyer(i), arrival) })
+		crowd.Go(func() { r.visit(ctx, r.comer(i), arrival) })
 		return true
 	}
 	for i, at := range schedule {
-		if !arrive(i, at) {
+		if r.share.has(i) && !arrive(i, at) {
 			break
 		}
 	}
@@ -172,6 +191,14 @@ func (r *rush) buyer(n int) *buyer {
 	return &buyer{temper: newTemper(r.cfg, n), rush: r, due: time.Now()}
 }
 
+// comer is the n-th buyer at the doors, who may have waited there.
+func (r *rush) comer(n int) *buyer {
+	if b := r.waiting[n]; b != nil {
+		return b
+	}
+	return r.buyer(n)
+}
+
 // watch opens a feed, which stays open until it is left or the rush is over: people look on
 // after they have bought, and every feed is checked at the end.
 func (r *rush) watch(token string) *watch {
@@ -179,7 +206,11 @@ func (r *rush) watch(token string) *watch {
 	r.mu.Lock()
 	r.watches = append(r.watches, w)
 	r.mu.Unlock()
-	r.feeds.Go(context.Background(), w.runUntilLeft)
+	if r.loop != nil {
+		r.loop.follow(w)
+	} else {
+		r.feeds.Go(context.Background(), w.runUntilLeft)
+	}
 	return w
 }
 

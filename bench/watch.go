@@ -43,9 +43,14 @@ type watch struct {
 	mu      sync.Mutex
 	fold    feedclient.Fold             // under mu
 	ends    map[onsale.OrderID]orderEnd // under mu: what it was told of its own orders
-	conn    *websocket.Conn             // under mu: nil while none is open
+	conn    connection                  // under mu: nil while none is open
 	closing bool                        // under mu: the buyer closes the feed to open it again
 	err     error                       // under mu: why the last connection ended
+}
+
+// connection is what a watch does to its connection besides reading it. It is called from any goroutine.
+type connection interface {
+	farewell() // says goodbye and closes it
 }
 
 // orderEnd is the end of an order, and when the feed told it.
@@ -121,10 +126,10 @@ func (w *watch) ended(err error) (onPurpose bool) {
 // buyer is woken to ask for their order: what the feed told meanwhile it doesn't tell again.
 func (w *watch) follow(ctx context.Context, conn *websocket.Conn, due time.Time, again bool) (opened bool, err error) {
 	defer conn.Close() // whatever it was read for has been read
-	stop := context.AfterFunc(ctx, func() { farewell(conn) })
+	stop := context.AfterFunc(ctx, socket{conn}.farewell)
 	defer stop()
 	w.mu.Lock()
-	w.conn = conn
+	w.conn = socket{conn}
 	w.mu.Unlock()
 	w.m.feeds.Add(1)
 	defer w.m.feeds.Add(-1)
@@ -267,13 +272,16 @@ func (w *watch) reopen() {
 	w.closing = conn != nil
 	w.mu.Unlock()
 	if conn != nil {
-		farewell(conn)
+		conn.farewell()
 	}
 }
 
-// farewell says goodbye and closes a connection. Either may fail: it's gone all the same.
-func farewell(conn *websocket.Conn) {
+// socket is a connection of a watch that reads it itself.
+type socket struct{ *websocket.Conn }
+
+// farewell implements connection. Either may fail: it's gone all the same.
+func (s socket) farewell() {
 	goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
-	_ = conn.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(feedWriteTimeout))
-	_ = conn.Close()
+	_ = s.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(feedWriteTimeout))
+	_ = s.Close()
 }

@@ -57,13 +57,16 @@ func tokenFlag() cli.Flag {
 
 const workerTokenVar = "ONSALE_BENCH_TOKEN"
 
+// errNobodyThere says that no storm listens, or not yet.
+var errNobodyThere = errors.New("nobody is there")
+
 // joinStorm is the life of a worker. It returns when it is told to leave, nil, or when the storm
 // has gone.
 func joinStorm(ctx context.Context, address, token string) error {
 	dialer := net.Dialer{Timeout: dialTimeout}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("joining the storm: %w", err)
+		return fmt.Errorf("joining the storm: %w: %w", errNobodyThere, err)
 	}
 	defer conn.Close() // all that was to be said was said, or can't be
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -17,6 +17,26 @@ type bequest struct {
 	Tickets    map[onsale.TicketID]onsale.OrderID `json:"tickets,omitempty"`
 	Violations []onsale.Violation                 `json:"violations,omitempty"`
 	Unlisted   int                                `json:"unlisted,omitempty"`
+	Takings    map[onsale.HoldID]bequestTaking    `json:"takings,omitempty"`
+	Doubted    []bequestTaking                    `json:"doubted,omitempty"`
+	Refusals   []bequestRefusal                   `json:"refusals,omitempty"`
+	Unweighed  int64                              `json:"unweighed,omitempty"`
+}
+
+type bequestTaking struct {
+	Lines    []onsale.Line `json:"lines"`
+	Asked    time.Time     `json:"asked"`
+	Deadline time.Time     `json:"deadline,omitzero"`
+	Pinned   bool          `json:"pinned,omitempty"`
+	Free     time.Time     `json:"free,omitzero"`
+}
+
+// bequestRefusal has short names: of nothing else there are so many.
+type bequestRefusal struct {
+	Section  string    `json:"s"`
+	Quantity int       `json:"n"`
+	Asked    time.Time `json:"a"`
+	Answered time.Time `json:"b"`
 }
 
 type bequestPromise struct {
@@ -62,16 +82,33 @@ func (l *ledger) bequeath() (*bequest, error) {
 		}
 		b.Repeats = append(b.Repeats, bequestRepeat{r.request.method, r.request.path, r.request.token, r.request.key, body, r.hold})
 	}
-	l.promises, l.letGo, l.repeats, l.tickets, l.violations, l.unlisted = nil, nil, nil, map[onsale.TicketID]onsale.OrderID{}, nil, 0
+	b.Takings, b.Unweighed = make(map[onsale.HoldID]bequestTaking, len(l.takings)), l.unweighed
+	for hold, t := range l.takings {
+		b.Takings[hold] = t.bequest()
+	}
+	for _, t := range l.doubted {
+		b.Doubted = append(b.Doubted, t.bequest())
+	}
+	for _, r := range l.refusals {
+		b.Refusals = append(b.Refusals, bequestRefusal{r.section, r.quantity, r.asked, r.answered})
+	}
+	empty := newLedger()
+	l.promises, l.letGo, l.repeats, l.tickets, l.violations, l.unlisted = nil, nil, nil, empty.tickets, nil, 0
+	l.takings, l.doubted, l.refusals, l.unweighed = empty.takings, nil, nil, 0
 	return b, nil
 }
 
-// inherit adds another ledger to this one.
-func (l *ledger) inherit(b *bequest) {
+func (t *taking) bequest() bequestTaking {
+	return bequestTaking{t.lines, t.asked, t.deadline, t.pinned, t.free}
+}
+
+// inherit adds another ledger to this one. Its clock was ahead of ours by ahead, which is taken off whatever
+// that clock said: a deadline is the server's.
+func (l *ledger) inherit(b *bequest, ahead time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range b.Promises {
-		l.promises = append(l.promises, promise{p.Order, p.Token, p.Lines, p.Asked, p.Accepted, p.PaidLate, p.Told})
+		l.promises = append(l.promises, promise{p.Order, p.Token, p.Lines, p.Asked.Add(-ahead), p.Accepted, p.PaidLate, p.Told})
 	}
 	for _, h := range b.LetGo {
 		l.letGo = append(l.letGo, letGo{h.Hold, h.Token, h.ExpiresAt})
@@ -91,4 +128,24 @@ func (l *ledger) inherit(b *bequest) {
 		l.addViolation(v)
 	}
 	l.unlisted += b.Unlisted
+	for hold, t := range b.Takings {
+		ours := t.taking(ahead)
+		l.takings[hold] = &ours
+	}
+	for _, t := range b.Doubted {
+		l.doubted = append(l.doubted, t.taking(ahead))
+	}
+	room := min(len(b.Refusals), maxRefusals-len(l.refusals))
+	for _, r := range b.Refusals[:room] {
+		l.refusals = append(l.refusals, refusedHold{r.Section, r.Quantity, r.Asked.Add(-ahead), r.Answered.Add(-ahead)})
+	}
+	l.unweighed += b.Unweighed + int64(len(b.Refusals)-room)
+}
+
+func (t bequestTaking) taking(ahead time.Duration) taking {
+	free := t.Free
+	if !free.IsZero() && !free.Equal(t.Deadline) {
+		free = free.Add(-ahead)
+	}
+	return taking{t.Lines, t.Asked.Add(-ahead), t.Deadline, t.Pinned, free}
 }

@@ -32,6 +32,10 @@ func rushCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "users", Value: defaultUsers, Usage: "simulated `BUYERS`"},
 			&cli.DurationFlag{Name: "over", Value: defaultOver, Usage: "the `TIME` their arrivals are spread over"},
+			&cli.StringFlag{Name: "profile", Value: ProfilePoisson, Usage: "how they are spread: spike (all within a second), ramp (rising), wave (four), poisson, or a `FILE.csv` of lines \"second,arrivals\", which says how many and how long too"},
+			&cli.StringFlag{Name: "mix", Value: "picked=40,best=25,general=35", Usage: "`WEIGHTS` of what they ask for: seats picked on the map, the best available, general admission"},
+			&cli.FloatFlag{Name: "bots", Value: defaultBots, Usage: "`PERCENT` of them that are bots: no pause, many keys at once, more than a buyer may have"},
+			&cli.DurationFlag{Name: "most-late", Value: defaultMostLate, Usage: "the run is void if the bench itself sent 1 of 100 requests later than this `TIME` after it was due"},
 			&cli.StringFlag{Name: "target", Value: defaultTarget, Usage: "base `URL` of the front tier"},
 			&cli.StringFlag{Name: "feed", Usage: "base `URL` of the feed, if it is another process, or several with commas (default: the target)"},
 			&cli.StringFlag{Name: "admin-token", Usage: "the operator's `TOKEN`", Sources: cli.EnvVars("ONSALE_ADMIN_TOKEN")},
@@ -58,7 +62,16 @@ func runRush(ctx context.Context, c *cli.Command) (err error) {
 	if c.Int("users") == 0 || c.Duration("over") == 0 || c.Uint64("seed") == 0 { // which RushConfig takes for "the default"
 		return wrong("--users, --over and --seed must not be 0; for all buyers at once say --over 1ms")
 	}
+	profile, err := ParseProfile(c.String("profile"))
+	if err != nil {
+		return err
+	}
+	mix, err := ParseMix(c.String("mix"))
+	if err != nil {
+		return err
+	}
 	cfg := RushConfig{
+		Profile: profile, Mix: mix, Bots: c.Float("bots") / 100, MostLate: c.Duration("most-late"),
 		Users: c.Int("users"), Over: c.Duration("over"), Target: c.String("target"), FeedTarget: c.String("feed"),
 		AdminToken: c.String("admin-token"), Event: onsale.EventID(c.String("event")), Seed: c.Uint64("seed"),
 		Remote: c.Bool("yes-i-own-this"), Progress: NewProgressWriter(c.Root().ErrWriter),
@@ -69,6 +82,9 @@ func runRush(ctx context.Context, c *cli.Command) (err error) {
 		if cfg.Storm.Workers, err = WorkersFor(cfg.Users); err != nil {
 			return err
 		}
+	}
+	if profile.Counts != nil && !c.IsSet("users") {
+		cfg.Users = 0 // as many as the file has
 	}
 	if c.Bool("embedded") {
 		if c.IsSet("target") || c.IsSet("feed") || c.IsSet("event") {

@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -23,6 +25,10 @@ type RushConfig struct {
 	Seed       uint64         // who does what and when is drawn from it; default 1
 	Tickets    int            // admissions of the event made for the rush; default one and a half for each buyer
 	Think      time.Duration  // a person's mean pause between two steps; default 400 ms
+	Profile    Profile        // how the arrivals are spread over Over; default poisson. A file's says how many come and over what time, too
+	Mix        Mix            // what the crowd asks for; default 40 picked, 25 best, 35 general
+	Bots       float64        // the share of the crowd that is bots, from 0 to 1; default: none
+	MostLate   time.Duration  // how late the bench may be itself in 99 of 100 sendings before the run is void; default: however late
 
 	ResultTimeout time.Duration // how long an accepted order may take to its end; default 60 s
 	ExpiryWait    time.Duration // how long to wait at the end for holds that were let go to expire; default 20 s
@@ -66,10 +72,17 @@ const (
 // WithDefaults returns the configuration with every unset field set.
 func (c RushConfig) WithDefaults() RushConfig {
 	if c.Users == 0 {
-		c.Users = defaultUsers
+		c.Users = cmp.Or(c.Profile.users(), defaultUsers)
 	}
 	if c.Over == 0 {
 		c.Over = defaultOver
+	}
+	if c.Profile.Name == "" {
+		c.Profile.Name = ProfilePoisson
+	}
+	c.Over = c.Profile.lasts(c.Over)
+	if c.Mix == (Mix{}) {
+		c.Mix = defaultMix
 	}
 	if c.Target == "" {
 		c.Target = defaultTarget
@@ -122,8 +135,10 @@ func (c RushConfig) validate() error {
 		return wrong("over: %v must be from 0s to %v", c.Over, maxOver)
 	case c.Tickets < 0 || c.Tickets > onsale.MaxCapacity:
 		return wrong("tickets: %d must be from 1 to %d", c.Tickets, onsale.MaxCapacity)
-	case c.Think < 0:
-		return wrong("think: %v must not be negative", c.Think)
+	case c.Think < 0 || c.MostLate < 0:
+		return wrong("think and most late must not be negative")
+	case !(c.Bots >= 0 && c.Bots <= 1): // nor not a number
+		return wrong("bots: %v must be a share from 0 to 1", c.Bots)
 	case c.ResultTimeout < time.Second || c.ResultTimeout > maxResultTimeout:
 		return wrong("result timeout: %v must be from 1s to %v", c.ResultTimeout, maxResultTimeout)
 	case c.Watchers < 0 || c.SlowPayment < 0:
@@ -134,6 +149,9 @@ func (c RushConfig) validate() error {
 		return wrong("event: storm event %q or create %q, not both", c.Event, c.Create.ID)
 	case c.Event != "" && !c.Event.Valid():
 		return wrong("event: %q must be 1 to 48 of a-z, 0-9 and '-'", c.Event)
+	}
+	if err := errors.Join(c.Profile.validate(), c.Mix.validate()); err != nil {
+		return err
 	}
 	if err := checkTarget("target", c.Target, c.Remote); err != nil {
 		return err

@@ -231,8 +231,8 @@ func (c *crew) checkFeeds(ctx context.Context, into *ledger) error {
 		return nil
 	}
 	found, err := c.ask(ctx, func(int) duty { return duty{Do: dutyFeeds} })
-	for _, t := range found {
-		into.inherit(t.Ledger)
+	for i, t := range found {
+		into.inherit(t.Ledger, c.hands[i].offset)
 	}
 	return err
 }

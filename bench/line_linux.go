@@ -30,7 +30,8 @@ type line struct {
 	openAt time.Time
 	due    time.Time // of the first snapshot: failed attempts are part of what it takes; zero once it has come
 	heard  time.Time
-	rest   []byte // the beginning of a frame, or of the answer to the upgrade
+	from   onsale.FeedRequest // where the next connection goes on; zero for anew
+	rest   []byte             // the beginning of a frame, or of the answer to the upgrade
 }
 
 type lineState uint8
@@ -52,6 +53,17 @@ func (ln *line) farewell() {
 	ln.loop.ask(func() {
 		if ln.state == lineLive && writeFew(ln.fd, goodbyeFrame) != nil {
 			ln.lost(errors.New("closed by its buyer"))
+		}
+	})
+}
+
+// cut implements connection.
+func (ln *line) cut() {
+	ln.loop.ask(func() {
+		if ln.state == lineLive {
+			// It can't fail on an open socket; if it did, the server would be told of the end.
+			_ = unix.SetsockoptLinger(ln.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			ln.lost(errors.New("cut by its buyer"))
 		}
 	})
 }
@@ -105,15 +117,20 @@ func (ln *line) connected() {
 	}
 	if err == nil {
 		ln.state = lineUpgrading
-		err = writeFew(ln.fd, ln.loop.upgrade(int(ln.slot)))
+		err = writeFew(ln.fd, ln.upgrade())
 	}
 	if err != nil {
 		ln.lost(fmt.Errorf("connecting: %w", err))
 	}
 }
 
-func (l *loop) upgrade(n int) []byte {
-	return []byte("GET " + l.path + " HTTP/1.1\r\nHost: " + l.hosts[n%len(l.hosts)] + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+// upgrade is the request that opens the feed.
+func (ln *line) upgrade() []byte {
+	path := ln.loop.path
+	if ln.from.Epoch != 0 {
+		path += fmt.Sprintf("?epoch=%d&seq=%d", ln.from.Epoch, ln.from.Seq)
+	}
+	return []byte("GET " + path + " HTTP/1.1\r\nHost: " + ln.loop.hosts[int(ln.slot)%len(ln.loop.hosts)] + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: " + onsale.FeedProtocol + "\r\nSec-WebSocket-Key: " + upgradeKey + "\r\n\r\n")
 }
 
@@ -189,7 +206,7 @@ func (ln *line) greet() {
 	w := ln.watch
 	ln.state = lineLive
 	w.mu.Lock()
-	w.conn = ln
+	w.conn, w.since = ln, nil
 	w.mu.Unlock()
 	w.m.feeds.Add(1)
 	if w.token == "" {
@@ -250,7 +267,7 @@ func (ln *line) text(payload []byte) {
 			return
 		}
 	}
-	if frame.Snapshot != nil && !ln.shown {
+	if !ln.shown && (frame.Snapshot != nil || frame.Step() != nil) { // what leads on, if it was taken up again
 		ln.shown, ln.fails = true, 0
 		ln.loop.opening--
 		w.m.feedOpen.since(ln.due)
@@ -267,12 +284,12 @@ func (ln *line) text(payload []byte) {
 func (ln *line) lost(err error) {
 	w, lived := ln.watch, ln.state == lineLive
 	ln.end()
-	onPurpose := w.ended(err)
+	var onPurpose bool
+	onPurpose, ln.from = w.ended(err)
 	switch {
 	case ln.left:
 		return
 	case onPurpose:
-		w.m.reopened.Add(1)
 		ln.fails = 0
 		ln.loop.unborn = append(ln.loop.unborn, ln)
 		return

@@ -37,14 +37,18 @@ type rush struct {
 	layout    *onsale.Layout // of the event; set by prepare, before there are buyers
 	ours      bool           // the event was made for this rush alone, and is there; set by prepare
 
-	phase    atomic.Value         // a Phase
-	stormed  time.Duration        // how long it took until the last buyer had left; set when they have
-	requests int64                // how many requests were sent in that time
-	leftover *onsale.FeedSnapshot // what the server had left when the last buyer had left; set by judge
-	feeds    lifecycle.Group      // every feed's goroutine
-	observer *watch               // a feed of the bench's own, that signs in as nobody
-	crew     *crew                // who have the buyers, where that is other processes; nil where it is this one
-	storming stormed              // of the crew; set when the last buyer has left
+	phase     atomic.Value         // a Phase
+	stormed   time.Duration        // how long it took until the last buyer had left; set when they have
+	requests  int64                // how many requests were sent in that time
+	leftover  *onsale.FeedSnapshot // what the server had left when the last buyer had left; set by judge
+	undersold *int64               // admissions; set by judge, nil if it couldn't tell
+	feeds     lifecycle.Group      // every feed's goroutine
+	observer  *watch               // a feed of the bench's own, that signs in as nobody
+	sight     *sight               // what all feeds show; set by prepare
+	vigil     *vigil               // what the observer shows of holds that were let go; set by prepare
+	epoch     onsale.Epoch         // of the stock when the rush began; set by prepare
+	crew      *crew                // who have the buyers, where that is other processes; nil where it is this one
+	storming  stormed              // of the crew; set when the last buyer has left
 
 	// Of a worker's rush, which is a part of a storm:
 	share   share          // whose buyers are its own
@@ -135,7 +139,7 @@ func (r *rush) run(ctx context.Context) (*Report, error) {
 
 // storm lets every buyer arrive at their time and returns when the last has left.
 func (r *rush) storm(ctx context.Context) {
-	schedule := arrivals(r.cfg.Users, r.cfg.Over, r.cfg.Seed)
+	schedule := r.cfg.Profile.arrivals(r.cfg.Users, r.cfg.Over, r.cfg.Seed)
 	opened := time.Now()
 	if !r.doors.IsZero() {
 		opened = r.doors
@@ -202,7 +206,10 @@ func (r *rush) comer(n int) *buyer {
 // watch opens a feed, which stays open until it is left or the rush is over: people look on
 // after they have bought, and every feed is checked at the end.
 func (r *rush) watch(token string) *watch {
-	w := newWatch(r.dialer, r.layout, token, &r.m, r.ledger)
+	w := newWatch(r.dialer, r.sight, token, &r.m, r.ledger)
+	if r.observer == nil { // the first is the bench's own
+		w.shown = r.vigil.look
+	}
 	r.mu.Lock()
 	r.watches = append(r.watches, w)
 	r.mu.Unlock()

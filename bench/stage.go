@@ -39,11 +39,13 @@ func (r *rush) prepare(ctx context.Context) error {
 	}
 	first, _, _ := strings.Cut(r.cfg.FeedTarget, ",")
 	r.dialer = newDialer(first, event.ID)
+	r.sight, r.vigil = newSight(r.layout, r.ledger), newVigil(&r.m, r.ledger, r.layout)
 	r.observer = r.watch("")
 	ctx, cancel := context.WithTimeout(ctx, feedPatience)
 	defer cancel()
 	select {
 	case <-r.observer.ready:
+		r.epoch = r.observer.view().Epoch
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("no snapshot on the feed at %s: %w", r.cfg.FeedTarget, errors.Join(r.observer.lastError(), ctx.Err()))

@@ -42,9 +42,6 @@ const (
 	doorsIn = 3 * time.Second
 	// soldOutLook is how often it is looked whether anything is left, for the moment when there isn't.
 	soldOutLook = 50 * time.Millisecond
-	// mostLate is how late the bench may send what is due, at the 99th percentile: beyond what a hold may
-	// take at all, the figures are those of the bench.
-	mostLate = 200 * time.Millisecond
 	// mostOfACore is the share of one processor that a worker, which has one, may need.
 	mostOfACore = 0.95
 )
@@ -112,10 +109,8 @@ func (r *rush) stormBy(ctx context.Context) (err error) {
 		return fmt.Errorf("the storm: %w", err)
 	}
 	ledgers, err := r.crew.ask(ctx, func(int) duty { return duty{Do: dutyHand} })
-	for _, t := range ledgers {
-		if t.Ledger != nil {
-			r.ledger.inherit(t.Ledger)
-		}
+	for i, t := range ledgers {
+		r.ledger.inherit(t.Ledger, r.crew.hands[i].offset)
 	}
 	return err
 }
@@ -183,12 +178,9 @@ func (r *rush) stormFigures(figures map[string]Figure) {
 
 // overtaxed says why the figures of a storm are those of the bench; "" if they are the server's.
 func (r *rush) overtaxed() string {
-	late := r.m.late.quantiles()
 	switch {
 	case r.crew == nil:
 		return ""
-	case late.P99 > mostLate:
-		return fmt.Sprintf("the bench was the bottleneck: it sent what was due %v late (p99), and %v is the most", late.P99.Round(time.Millisecond), mostLate)
 	case r.storming.busiest > mostOfACore:
 		return fmt.Sprintf("the bench was the bottleneck: a worker needed %.0f %% of its processor", 100*r.storming.busiest)
 	}

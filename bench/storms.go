@@ -42,6 +42,7 @@ func stormsCommand() *cli.Command {
 			&cli.IntFlag{Name: "users", Value: stormUsers, Usage: "simulated `BUYERS`; the tickets are in proportion"},
 			&cli.IntFlag{Name: "workers", Usage: "deal them out to so many `PROCESSES` (default: what open files and processors ask for)"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` that decides who does what and when"},
+			&cli.FloatFlag{Name: "bots", Value: defaultBots, Usage: "`PERCENT` of the buyers that are bots"},
 			&cli.StringFlag{Name: "only", Usage: "`NAME` of one of them: ramp or spike (default: both)"},
 			&cli.StringFlag{Name: "json", Usage: "write the reports to this `FILE`"},
 		},
@@ -77,6 +78,7 @@ func runStorms(ctx context.Context, c *cli.Command) (err error) {
 		report, err := Rush(ctx, RushConfig{
 			Users: users, Over: s.over, Tickets: max(1, s.tickets*users/stormUsers), Think: stormThink, Seed: c.Uint64("seed"),
 			Target: own.Target, FeedTarget: own.FeedTarget, AdminToken: own.AdminToken,
+			Bots: c.Float("bots") / 100, MostLate: defaultMostLate,
 			Storm: StormConfig{Workers: workers}, Progress: NewProgressWriter(c.Root().ErrWriter),
 		})
 		if report == nil {

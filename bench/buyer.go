@@ -41,15 +41,17 @@ type buyer struct {
 	feed  *watch
 	due   time.Time // when the next step should begin
 	keys  int       // Idempotency-Keys used
+	came  time.Time // when they arrived; zero once their first press was answered
 
+	waited  bool // before the doors: they press once, whatever is shown
 	inDoubt bool // since a step set it to false, a sending had no answer that says what was done
 }
 
 // visit is the whole life of a buyer who arrives at the given time, and is counted as active.
 func (b *buyer) visit(ctx context.Context, arrival time.Time) {
 	defer b.rush.m.active.Add(-1)
-	b.due = arrival
-	if !b.signIn(ctx) || !b.openFeed(ctx) {
+	b.due, b.came = arrival, arrival
+	if b.feed == nil && (!b.signIn(ctx) || !b.openFeed(ctx)) {
 		return
 	}
 	if b.isBot {
@@ -118,12 +120,16 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 			return nil, false
 		}
 		lines := choose(b.temper, b.rush.layout, b.feed.view())
+		if lines == nil && b.waited && !b.came.IsZero() {
+			lines = blindly(b.temper, b.rush.layout)
+		}
 		if lines == nil {
 			looks++
 			b.think()
 			continue
 		}
 		hold, err := b.hold(ctx, lines)
+		b.pressed(err)
 		if err == nil {
 			return hold, true
 		}
@@ -141,6 +147,17 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 	}
 	b.rush.m.emptied.Add(1)
 	return nil, false
+}
+
+// pressed notes how long it took until the buyer's first press was answered definitely: with a hold,
+// or with a refusal that isn't to come again later.
+func (b *buyer) pressed(err error) {
+	var refusal *onsale.Error
+	if b.came.IsZero() || err != nil && (!errors.As(err, &refusal) || isBusy(refusal)) {
+		return
+	}
+	b.rush.m.answered.since(b.came)
+	b.came = time.Time{}
 }
 
 func (b *buyer) release(ctx context.Context, hold *onsale.Hold) {

@@ -35,6 +35,20 @@ func choose(t *temper, layout *onsale.Layout, view *onsale.FeedSnapshot) []onsal
 	return nil
 }
 
+// blindly returns what a buyer asks for who presses without looking: any block of general
+// admission, or any seat if there is none.
+func blindly(t *temper, layout *onsale.Layout) []onsale.Line {
+	sections := layout.Sections()
+	start := t.rng.IntN(len(sections))
+	for i := range sections {
+		if s := sections[(start+i)%len(sections)]; s.Kind == onsale.General {
+			return []onsale.Line{{Section: s.ID, Quantity: min(t.quantity, layout.Event.MaxPerBuyer)}}
+		}
+	}
+	s := sections[start]
+	return []onsale.Line{{Section: s.ID, Quantity: 1, Seats: []string{s.Seat(s.Start + t.rng.IntN(int(s.Capacity)))}}}
+}
+
 // find looks for n admissions of one section that touch, beginning at a random one.
 func find(rng *rand.Rand, layout *onsale.Layout, view *onsale.FeedSnapshot, kind onsale.Kind, n int) (onsale.Line, bool) {
 	start := rng.IntN(len(view.Sections))

@@ -18,11 +18,12 @@ type RushConfig struct {
 	Users      int            // simulated buyers; default 2,000
 	Over       time.Duration  // their arrivals are spread over it; default 5 s
 	Target     string         // base URL of the front tier; default http://127.0.0.1:8080
-	FeedTarget string         // base URL of the feed, where that is another process; default Target
-	AdminToken string         // the operator's token: a rush ends with an audit; no default
+	FeedTarget string         // base URL of the feed, where that is another process, or several with commas; default Target
+	AdminToken string         `json:"-"` // the operator's token: a rush ends with an audit; no default
 	Event      onsale.EventID // an open event to storm; default: one made for the rush, closed after it
 	Create     *onsale.Event  // an event to create, open and storm, left open; not with Event
 	Seed       uint64         // who does what and when is drawn from it; default 1
+	Tickets    int            // admissions of the event made for the rush; default one and a half for each buyer
 	Think      time.Duration  // a person's mean pause between two steps; default 400 ms
 	Profile    Profile        // how the arrivals are spread over Over; default poisson. A file's says how many come and over what time, too
 	Mix        Mix            // what the crowd asks for; default 40 picked, 25 best, 35 general
@@ -33,18 +34,23 @@ type RushConfig struct {
 	ExpiryWait    time.Duration // how long to wait at the end for holds that were let go to expire; default 20 s
 	FeedTimeout   time.Duration // how long the feeds may take at the end to show what the server shows; default 20 s
 	Remote        bool          // the targets may be on another machine, because they are the caller's own; default false
+	Storm         StormConfig   // how the crowd is dealt out to processes; default: it is in this one
 
 	// What a rush on a house that breaks has besides. Its buyers are the same.
 	Watchers    int                         // feeds that stay open when their buyers have left; default: all
 	SlowPayment time.Duration               // how long the provider takes for the cards it is slow with; default 50 ms
 	Aftermath   bool                        // refunds, late payments and charges that are called off; the provider must be the simulator; late is SlowPayment after the decline
 	Forgetful   bool                        // Redis may lose what is only held: its key may then hold anew, in a later epoch
-	GoOn        func() bool                 // asked, when all have arrived, whether one more shall, at the mean pace; as many again at most; default: no
-	Heal        func(context.Context) error // called when the last buyer has left, before anything is checked; default: nothing
+	GoOn        func() bool                 `json:"-"` // asked, when all have arrived, whether one more shall, at the mean pace; as many again at most; default: no
+	Heal        func(context.Context) error `json:"-"` // called when the last buyer has left, before anything is checked; default: nothing
+
+	// Used says how much CPU time what is stormed has used until now, by what it is; of a storm alone. Default:
+	// nobody knows.
+	Used func() map[string]time.Duration `json:"-"`
 
 	// Progress is told the figures so far about 5 times a second, and whenever the phase
 	// changes; calls don't overlap. It must not block. Default: nobody is told.
-	Progress func(Progress)
+	Progress func(Progress) `json:"-"`
 }
 
 // The defaults and bounds of a rush.
@@ -112,6 +118,9 @@ func (c RushConfig) WithDefaults() RushConfig {
 	if c.GoOn == nil {
 		c.GoOn = func() bool { return false }
 	}
+	if c.Used == nil {
+		c.Used = func() map[string]time.Duration { return nil }
+	}
 	if c.Heal == nil {
 		c.Heal = func(context.Context) error { return nil }
 	}
@@ -131,6 +140,8 @@ func (c RushConfig) validate() error {
 		return wrong("users: %d must be from 1 to %d", c.Users, maxUsers)
 	case c.Over < 0 || c.Over > maxOver:
 		return wrong("over: %v must be from 0s to %v", c.Over, maxOver)
+	case c.Tickets < 0 || c.Tickets > onsale.MaxCapacity:
+		return wrong("tickets: %d must be from 1 to %d", c.Tickets, onsale.MaxCapacity)
 	case c.Think < 0 || c.MostLate < 0:
 		return wrong("think and most late must not be negative")
 	case !(c.Bots >= 0 && c.Bots <= 1): // nor not a number
@@ -152,8 +163,16 @@ func (c RushConfig) validate() error {
 	if err := checkTarget("target", c.Target, c.Remote); err != nil {
 		return err
 	}
-	if err := checkTarget("feed", c.FeedTarget, c.Remote); err != nil {
-		return err
+	for feed := range strings.SplitSeq(c.FeedTarget, ",") {
+		if err := checkTarget("feed", feed, c.Remote); err != nil {
+			return err
+		}
+	}
+	if c.Storm.deals() {
+		return c.Storm.validate(c)
+	}
+	if strings.Contains(c.FeedTarget, ",") {
+		return wrong("feed: several of them are for a rush of several processes: add --workers")
 	}
 	files, err := fileLimit()
 	if err != nil {

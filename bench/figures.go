@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -38,6 +39,7 @@ type step struct {
 var steps = []step{
 	{"session", "sign in", func(m *measured) *latency { return &m.session }, false},
 	{"feed_open", "open the feed", func(m *measured) *latency { return &m.feedOpen }, false},
+	{"answered", "first press answered", func(m *measured) *latency { return &m.answered }, true},
 	{"hold", "hold", func(m *measured) *latency { return &m.hold }, false},
 	{"checkout", "check out", func(m *measured) *latency { return &m.checkout }, false},
 	{"settle", "settled after 202", func(m *measured) *latency { return &m.settle }, false},
@@ -101,7 +103,7 @@ func (r *rush) void() string {
 	case paying > 0 && m.sold.Load()+m.declined.Load() == 0:
 		return fmt.Sprintf("nothing could be bought: none of %d checkouts was paid or declined", paying)
 	}
-	return generatorLimit(m.late.quantiles().P99, r.cfg.MostLate)
+	return cmp.Or(generatorLimit(m.late.quantiles().P99, r.cfg.MostLate), r.overtaxed())
 }
 
 // left is how many admissions were available when the last buyer had left.
@@ -160,6 +162,7 @@ func (r *rush) figures() map[string]Figure {
 	if r.cfg.Aftermath {
 		maps.Copy(figures, r.aftermath.figures())
 	}
+	r.stormFigures(figures)
 	for _, s := range steps {
 		q := s.latency(m).quantiles()
 		figures[s.name+"_p50"] = inMs(q.P50)

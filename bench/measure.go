@@ -66,6 +66,7 @@ type measured struct {
 	checkout  latency // due → accepted or refused
 	settle    latency // accepted → the order came to its end
 	staleness latency // the newest of a delta's changes happened → the delta was folded; older ones waited longer
+	answered  latency // arrived → the first hold was granted or definitely refused, once a buyer
 	late      latency // due → really sent: how far the bench itself is behind its schedule
 
 	botHold     latency // as hold, of bots; theirs are in no other but feedOpen, settle, staleness and late

@@ -68,7 +68,7 @@ func (s *seller) figures(to *Report, f contest.Figures) {
 	s.cpu.report(to.Figures, s.name+"_")
 	if s.name != sellerNoop {
 		set("refusals", f.Median(refusalsOf(s.name)), unitRate)
-		set("busy", float64(s.tally.busy), unitTimes)
+		set("busy", float64(s.answers.busy), unitTimes)
 	}
 	if s.name != sellerOnsale {
 		to.Ratios["onsale_vs_"+s.name] = f.Ratio(sellerOnsale, s.name)

@@ -9,6 +9,9 @@
 // seen at once (sight.go, expiry.go). At the end truth.go and feeds.go hold the ledger against what is
 // true, witness.go says what is known of each culprit, and figures.go makes the report.go. What
 // comes after a sale, refunds and late payments, is in aftermath.go.
+//
+// A crowd of more than one process's files and processors is a storm, and dealt out to workers:
+// storm.go, whose helpers are the crew.go, the worker.go and its loop_linux.go of feeds.
 package bench
 
 import (
@@ -45,6 +48,14 @@ type rush struct {
 	sight     *sight               // what all feeds show; set by prepare
 	vigil     *vigil               // what the observer shows of holds that were let go; set by prepare
 	epoch     onsale.Epoch         // of the stock when the rush began; set by prepare
+	crew      *crew                // who have the buyers, where that is other processes; nil where it is this one
+	storming  stormed              // of the crew; set when the last buyer has left
+
+	// Of a worker's rush, which is a part of a storm:
+	share   share          // whose buyers are its own
+	loop    *loop          // of the feeds; nil where each has a goroutine
+	waiting map[int]*buyer // by number: who is signed in and watches before the doors open
+	doors   time.Time      // when they open; zero for at once
 
 	telling  sync.Mutex // held while the caller is told, so that calls don't overlap
 	mu       sync.Mutex
@@ -92,6 +103,9 @@ func (r *rush) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), onsale.StopTimeout)
 	defer cancel()
 	var errs []error
+	if err := r.crew.leave(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("dismissing the workers: %w", err))
+	}
 	if err := r.feeds.Stop(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("closing the feeds: %w", err))
 	}
@@ -107,7 +121,9 @@ func (r *rush) run(ctx context.Context) (*Report, error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("preparing the event: %w", err)
 	}
-	r.storm(ctx)
+	if err := r.stormBy(ctx); err != nil {
+		return nil, err
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("the rush was stopped: %w", err)
 	}
@@ -126,6 +142,9 @@ func (r *rush) run(ctx context.Context) (*Report, error) {
 func (r *rush) storm(ctx context.Context) {
 	schedule := r.cfg.Profile.arrivals(r.cfg.Users, r.cfg.Over, r.cfg.Seed)
 	opened := time.Now()
+	if !r.doors.IsZero() {
+		opened = r.doors
+	}
 	r.mu.Lock()
 	r.opened = opened
 	r.mu.Unlock()
@@ -138,11 +157,11 @@ func (r *rush) storm(ctx context.Context) {
 		}
 		r.m.arrived.Add(1)
 		r.m.active.Add(1)
-		crowd.Go(func() { r.visit(ctx, r.buyer(i), arrival) })
+		crowd.Go(func() { r.visit(ctx, r.comer(i), arrival) })
 		return true
 	}
 	for i, at := range schedule {
-		if !arrive(i, at) {
+		if r.share.has(i) && !arrive(i, at) {
 			break
 		}
 	}
@@ -177,6 +196,14 @@ func (r *rush) buyer(n int) *buyer {
 	return &buyer{temper: newTemper(r.cfg, n), rush: r, due: time.Now()}
 }
 
+// comer is the n-th buyer at the doors, who may have waited there.
+func (r *rush) comer(n int) *buyer {
+	if b := r.waiting[n]; b != nil {
+		return b
+	}
+	return r.buyer(n)
+}
+
 // watch opens a feed, which stays open until it is left or the rush is over: people look on
 // after they have bought, and every feed is checked at the end.
 func (r *rush) watch(token string) *watch {
@@ -187,7 +214,11 @@ func (r *rush) watch(token string) *watch {
 	r.mu.Lock()
 	r.watches = append(r.watches, w)
 	r.mu.Unlock()
-	r.feeds.Go(context.Background(), w.runUntilLeft)
+	if r.loop != nil {
+		r.loop.follow(w)
+	} else {
+		r.feeds.Go(context.Background(), w.runUntilLeft)
+	}
 	return w
 }
 

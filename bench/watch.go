@@ -46,11 +46,17 @@ type watch struct {
 	mu      sync.Mutex
 	fold    feedclient.Fold             // under mu
 	ends    map[onsale.OrderID]orderEnd // under mu: what it was told of its own orders
-	conn    *websocket.Conn             // under mu: nil while none is open
+	conn    connection                  // under mu: nil while none is open
 	closing bool                        // under mu: the buyer closes the feed to open it again
 	lost    bool                        // under mu: its line was cut on purpose, to take it up again
 	since   *onsale.FeedSnapshot        // under mu: what this connection showed last; nil before it showed anything
 	err     error                       // under mu: why the last connection ended
+}
+
+// connection is what a watch does to its connection besides reading it. It is called from any goroutine.
+type connection interface {
+	farewell() // says goodbye and closes it
+	cut()      // resets it without a word
 }
 
 // orderEnd is the end of an order, and when the feed told it.
@@ -137,10 +143,10 @@ func (w *watch) ended(err error) (onPurpose bool, from onsale.FeedRequest) {
 // buyer is woken to ask for their order: what the feed told meanwhile it doesn't tell again.
 func (w *watch) follow(ctx context.Context, conn *websocket.Conn, due time.Time, again bool) (opened bool, err error) {
 	defer conn.Close() // whatever it was read for has been read
-	stop := context.AfterFunc(ctx, func() { farewell(conn) })
+	stop := context.AfterFunc(ctx, socket{conn}.farewell)
 	defer stop()
 	w.mu.Lock()
-	w.conn, w.since = conn, nil
+	w.conn, w.since = socket{conn}, nil
 	w.mu.Unlock()
 	w.m.feeds.Add(1)
 	defer w.m.feeds.Add(-1)
@@ -291,7 +297,7 @@ func (w *watch) reopen() {
 	w.closing = conn != nil
 	w.mu.Unlock()
 	if conn != nil {
-		farewell(conn)
+		conn.farewell()
 	}
 }
 
@@ -301,18 +307,25 @@ func (w *watch) cut() {
 	conn := w.conn
 	w.lost = conn != nil
 	w.mu.Unlock()
-	if conn == nil {
-		return
+	if conn != nil {
+		conn.cut()
 	}
-	if tcp, plain := conn.NetConn().(*net.TCPConn); plain {
-		_ = tcp.SetLinger(0) // else it is closed as politely as TCP does
-	}
-	_ = conn.Close() // what it was good for, the next one is
 }
 
-// farewell says goodbye and closes a connection. Either may fail: it's gone all the same.
-func farewell(conn *websocket.Conn) {
+// socket is a connection of a watch that reads it itself.
+type socket struct{ *websocket.Conn }
+
+// cut implements connection.
+func (s socket) cut() {
+	if tcp, plain := s.NetConn().(*net.TCPConn); plain {
+		_ = tcp.SetLinger(0) // else it is closed as politely as TCP does
+	}
+	_ = s.Close() // what it was good for, the next one is
+}
+
+// farewell implements connection. Either may fail: it's gone all the same.
+func (s socket) farewell() {
 	goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
-	_ = conn.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(feedWriteTimeout))
-	_ = conn.Close()
+	_ = s.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(feedWriteTimeout))
+	_ = s.Close()
 }

@@ -61,6 +61,13 @@ func (l *ledger) violate(invariant onsale.Invariant, subject, format string, arg
 	l.addViolation(onsale.Violation{Invariant: invariant, Subject: subject, Detail: fmt.Sprintf(format, args...)})
 }
 
+// broken is how many violations were found so far.
+func (l *ledger) broken() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.violations) + l.unlisted
+}
+
 func (l *ledger) addViolation(v onsale.Violation) { // with mu
 	if len(l.violations) == maxViolations {
 		l.unlisted++

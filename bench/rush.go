@@ -7,7 +7,8 @@
 // a buyer's life, who looks at a watch.go, chooses (choose.go) and asks the api.go. What
 // they are told stands in ledger.go, how long it took in measure.go. At the end truth.go
 // and feeds.go hold the ledger against what is true, and figures.go makes the report.go. What
-// comes after a sale, refunds and late payments, is in aftermath.go.
+// comes after a sale, refunds and late payments, is in aftermath.go. How it all went, moment by moment,
+// is in recording.go.
 package bench
 
 import (
@@ -40,6 +41,7 @@ type rush struct {
 	leftover *onsale.FeedSnapshot // what the server had left when the last buyer had left; set by judge
 	feeds    lifecycle.Group      // every feed's goroutine
 	observer *watch               // a feed of the bench's own, that signs in as nobody
+	usage    *usage               // of the processes; set by record
 
 	telling  sync.Mutex // held while the caller is told, so that calls don't overlap
 	mu       sync.Mutex
@@ -71,11 +73,13 @@ func Rush(ctx context.Context, cfg RushConfig) (*Report, error) {
 		return nil, err
 	}
 	defer r.api.close()
+	stopRecording := r.record()
 	r.enter(PhasePreparing)
 	stopTelling := r.tellOften()
 
 	report, err := r.run(ctx)
 	stopTelling()
+	stopRecording()
 	err = errors.Join(err, r.leave(ctx))
 	r.enter(PhaseDone)
 	return report, err

@@ -41,9 +41,16 @@ func (r *run) fanOut(ctx context.Context) error {
 		r.figure(name, figures.Median(name), "ms")
 		r.figure(name+"_p99", f.p99.Median(name), "ms")
 		r.figure(name+"_cpu", f.cost.Median(name), "ms of CPU time")
+		r.report.Sample(name, figures[name])
+		r.report.Sample(name+"_p99", f.p99[name])
+		r.report.Sample(name+"_cpu", f.cost[name])
 	}
 	r.figure("update", float64(len(f.frame)), "bytes")
 	r.ratio("fanout_vs_floor", figures.Ratio("fanout", "fanout_floor"))
+	for ratio, rounds := range map[string][]float64{"fanout_vs_floor": figures.Ratios("fanout", "fanout_floor"),
+		"fanout_cpu_vs_floor": f.cost.Ratios("fanout", "fanout_floor"), "stall_effect": f.p99.Ratios("fanout_stalled", "fanout")} {
+		r.report.Sample(ratio, rounds)
+	}
 	r.ratio("stalled", min(1, f.stalledShare))
 	r.ratio("fanout_cpu_vs_floor", f.cost.Ratio("fanout", "fanout_floor"))
 	r.ratio("stall_effect", f.p99.Ratio("fanout_stalled", "fanout"))

@@ -19,6 +19,7 @@ import (
 	"onsale"
 	"onsale/bench"
 	benchengine "onsale/bench/engine"
+	"onsale/bench/compare"
 	"onsale/bench/faults"
 	benchfeed "onsale/bench/feed"
 	benchsettle "onsale/bench/settle"
@@ -86,7 +87,7 @@ func command() *cli.Command {
 			orderCommand(),
 			deadLettersCommand(),
 			ticketCommand(),
-			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command()),
+			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command(), compare.Command()),
 			notifyCommand(),
 			storesCommand(),
 			paysimCommand(),

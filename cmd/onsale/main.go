@@ -18,11 +18,12 @@ import (
 
 	"onsale"
 	"onsale/bench"
-	benchengine "onsale/bench/engine"
 	"onsale/bench/compare"
+	benchengine "onsale/bench/engine"
 	"onsale/bench/faults"
 	benchfeed "onsale/bench/feed"
 	benchsettle "onsale/bench/settle"
+	"onsale/bench/suite"
 	"onsale/internal/crashpoint"
 	"onsale/internal/fleet"
 )
@@ -87,7 +88,7 @@ func command() *cli.Command {
 			orderCommand(),
 			deadLettersCommand(),
 			ticketCommand(),
-			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command(), compare.Command()),
+			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command(), compare.Command(), suite.Command()),
 			notifyCommand(),
 			storesCommand(),
 			paysimCommand(),

@@ -17,29 +17,29 @@ const (
 	otherCode = "other"
 )
 
-// tally counts by code. The zero value has counted nothing.
-type tally struct {
+// codeCounts counts by code. The zero value has counted nothing.
+type codeCounts struct {
 	mu     sync.Mutex
 	counts map[string]int64 // under mu
 }
 
-func (t *tally) add(code string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.counts == nil {
-		t.counts = map[string]int64{}
+func (c *codeCounts) add(code string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts == nil {
+		c.counts = map[string]int64{}
 	}
-	if _, known := t.counts[code]; !known && len(t.counts) >= maxCodes {
+	if _, known := c.counts[code]; !known && len(c.counts) >= maxCodes {
 		code = otherCode
 	}
-	t.counts[code]++
+	c.counts[code]++
 }
 
 // all is a copy of the counts.
-func (t *tally) all() map[string]int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return maps.Clone(t.counts)
+func (c *codeCounts) all() map[string]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.counts)
 }
 
 // answered counts what came of sending a request once: nil, a refusal, or no answer.

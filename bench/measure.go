@@ -76,7 +76,7 @@ type measured struct {
 	busy     atomic.Int64       // 429 and 503 among the answers
 	silent   atomic.Int64       // requests and feeds that were never answered, however often they were repeated
 	errors   atomic.Int64       // requests without an answer, and answers that no buyer should ever see
-	codes    tally              // requests by the code of their refusal
+	codes    codeCounts         // requests by the code of their refusal
 	line     *timeline.Recorder // all of it by the moment; nil if nobody wants to know
 
 	arrived  atomic.Int64 // buyers

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,16 +66,38 @@ func newAftermath() *aftermath {
 	return &aftermath{orders: map[onsale.OrderID]struct{}{}, ends: map[onsale.RefundState]int64{}, late: map[string]int64{}}
 }
 
-// askRefund has the operator pay back an order that was ticketed, as the buyer's temper
-// would have it: whole, one admission of several, or some money alone.
+// paidBack is what the operator pays back of an order: some money alone, one admission
+// of several, or, if it is neither, the whole.
+type paidBack struct {
+	money  int64   // in minor units; 0 if it isn't money alone
+	ticket float64 // which of the admissions, as a part of them all; negative if it isn't one
+	twice  bool    // it is asked for twice, under one key
+}
+
+func drawPaidBack(rng *rand.Rand) *paidBack {
+	p := &paidBack{ticket: -1}
+	switch rng.IntN(3) {
+	case 0:
+		p.money = 1 + rng.Int64N(smallChange)
+	case 1:
+		p.ticket = rng.Float64()
+	}
+	p.twice = rng.Float64() < asksBackTwice
+	return p
+}
+
+// whole reports whether all of an order is paid back, however many its admissions are.
+func (p *paidBack) whole() bool { return p.money == 0 && p.ticket < 0 }
+
+// askRefund has the operator pay back an order that was ticketed.
 func (b *buyer) askRefund(ctx context.Context, order onsale.OrderID, lines []onsale.Line) {
 	ask := onsale.RefundRequest{Reason: "bench"}
 	n := onsale.Quantity(lines)
-	switch b.rng.IntN(3) {
-	case 0:
-		ask.Amount = new(1 + b.rng.Int64N(smallChange))
-	case 1:
-		ask.Tickets = []int{1 + b.rng.IntN(n)}
+	switch {
+	case b.paidBack.money > 0:
+		ask.Amount = &b.paidBack.money
+	case b.paidBack.ticket >= 0:
+		ask.Tickets = []int{1 + int(b.paidBack.ticket*float64(n))}
 	}
 	r := request{method: "POST", path: refundsOf(order), token: b.rush.cfg.AdminToken, key: "refund-" + string(order), body: ask}
 	a := b.rush.aftermath
@@ -82,7 +105,7 @@ func (b *buyer) askRefund(ctx context.Context, order onsale.OrderID, lines []ons
 	a.orders[order] = struct{}{}
 	a.mu.Unlock()
 	times := 1
-	if b.rng.Float64() < asksBackTwice {
+	if b.paidBack.twice {
 		times = 2
 	}
 	for range times {

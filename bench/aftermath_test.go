@@ -71,21 +71,24 @@ func (f *fake) payLate(order *onsale.Order) {
 }
 
 // withAftermath is a rush with a seed whose crowd has some who pay late and some who are
-// paid back, and with room for all of them.
+// paid back, three of them whole whatever they buy, and with room for all of them.
 func withAftermath(cfg RushConfig) RushConfig {
 	cfg.Aftermath, cfg.Create, cfg.Watchers = true, house(600, time.Minute), 3
 	for cfg.Seed = 1; ; cfg.Seed++ {
-		late, back := 0, 0
+		late, back, whole := 0, 0, 0
 		for n := range cfg.Users {
 			switch who := newTemper(cfg.WithDefaults(), n); {
 			case who.ending != paysForIt:
 			case isLate(who.payment):
 				late++
-			case who.isPaidBack:
+			case who.paidBack != nil && who.payment == paymentPrefix+"ok":
 				back++
+				if who.paidBack.whole() {
+					whole++
+				}
 			}
 		}
-		if late >= 4 && back >= 10 {
+		if late >= 4 && back >= 6 && whole >= 3 {
 			return cfg
 		}
 	}

@@ -75,7 +75,7 @@ func (a *api) close() { a.client.CloseIdleConnections() }
 func (a *api) send(r request, into any) error {
 	a.m.requests.Add(1)
 	err := a.exchange(r, into)
-	a.m.answered(err)
+	a.m.noteAnswer(err)
 	return err
 }
 
@@ -83,6 +83,26 @@ func (a *api) exchange(r request, into any) error {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
+	if err := a.write(r, req); err != nil {
+		return err
+	}
+	if err := a.client.DoTimeout(req, resp, requestTimeout+r.wait); err != nil {
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
+	}
+	if status := resp.StatusCode(); status < 200 || status > 299 {
+		return fmt.Errorf("%s %s: %w", r.method, r.path, refusal(status, resp))
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(resp.Body(), into); err != nil {
+		return fmt.Errorf("%s %s: the answer can't be read: %w", r.method, r.path, err)
+	}
+	return nil
+}
+
+// write fills in what is to be sent.
+func (a *api) write(r request, req *fasthttp.Request) error {
 	req.SetRequestURI(a.base + r.path)
 	req.Header.SetMethod(r.method)
 	if r.token != "" {
@@ -98,18 +118,6 @@ func (a *api) exchange(r request, into any) error {
 		}
 		req.Header.SetContentType("application/json")
 		req.SetBody(body)
-	}
-	if err := a.client.DoTimeout(req, resp, requestTimeout+r.wait); err != nil {
-		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
-	}
-	if status := resp.StatusCode(); status < 200 || status > 299 {
-		return fmt.Errorf("%s %s: %w", r.method, r.path, refusal(status, resp))
-	}
-	if into == nil {
-		return nil
-	}
-	if err := json.Unmarshal(resp.Body(), into); err != nil {
-		return fmt.Errorf("%s %s: the answer can't be read: %w", r.method, r.path, err)
 	}
 	return nil
 }

@@ -41,13 +41,21 @@ type buyer struct {
 	feed  *watch
 	due   time.Time // when the next step should begin
 	keys  int       // Idempotency-Keys used
+	came  time.Time // when they arrived; zero once their first press was answered
+
+	waited  bool // before the doors: they press once, whatever is shown
+	inDoubt bool // since a step set it to false, a sending had no answer that says what was done
 }
 
 // visit is the whole life of a buyer who arrives at the given time, and is counted as active.
 func (b *buyer) visit(ctx context.Context, arrival time.Time) {
 	defer b.rush.m.active.Add(-1)
-	b.due = arrival
-	if !b.signIn(ctx) || !b.openFeed(ctx) {
+	b.due, b.came = arrival, arrival
+	if b.feed == nil && (!b.signIn(ctx) || !b.openFeed(ctx)) {
+		return
+	}
+	if b.isBot {
+		b.raid(ctx)
 		return
 	}
 	hold, ok := b.shop(ctx)
@@ -55,11 +63,14 @@ func (b *buyer) visit(ctx context.Context, arrival time.Time) {
 		return
 	}
 	b.think()
+	if b.losesFeed {
+		b.feed.cut()
+	}
 	switch b.ending {
 	case givesItBack:
 		b.release(ctx, hold)
 	case letsItGo:
-		b.rush.ledger.leave(letGo{hold: hold.ID, token: b.token, expiresAt: hold.ExpiresAt})
+		b.rush.letGo(hold, b.token)
 	case paysForIt:
 		b.buy(ctx, hold)
 	}
@@ -73,7 +84,7 @@ func (b *buyer) signIn(ctx context.Context) bool {
 		Token string         `json:"token"`
 		Buyer onsale.BuyerID `json:"buyer"`
 	}
-	err := b.insist(ctx, request{method: "POST", path: "/v1/sessions"}, &b.rush.m.session, &session)
+	err := b.insist(ctx, request{method: "POST", path: "/v1/sessions"}, b.timing(&b.rush.m.session, nil), &session)
 	if err != nil {
 		return b.giveUp(ctx, "signing in", err)
 	}
@@ -109,17 +120,24 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 			return nil, false
 		}
 		lines := choose(b.temper, b.rush.layout, b.feed.view())
+		if lines == nil && b.waited && !b.came.IsZero() {
+			lines = blindly(b.temper, b.rush.layout)
+		}
 		if lines == nil {
 			looks++
 			b.think()
 			continue
 		}
 		hold, err := b.hold(ctx, lines)
+		b.pressed(err)
 		if err == nil {
 			return hold, true
 		}
 		switch onsale.CodeOf(err) {
-		case onsale.CodeSeatTaken, onsale.CodeSoldOut:
+		case onsale.CodeSeatTaken, onsale.CodeSoldOut, onsale.CodeNotTogether:
+			if onsale.CodeOf(err) == onsale.CodeNotTogether {
+				b.quantity = max(1, b.quantity-1)
+			}
 			refusals++
 			b.rush.m.refused.Add(1)
 			b.think()
@@ -131,12 +149,26 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 	return nil, false
 }
 
+// pressed notes how long it took until the buyer's first press was answered definitely: with a hold,
+// or with a refusal that isn't to come again later.
+func (b *buyer) pressed(err error) {
+	var refusal *onsale.Error
+	if b.came.IsZero() || err != nil && (!errors.As(err, &refusal) || isBusy(refusal)) {
+		return
+	}
+	b.rush.m.answered.since(b.came)
+	b.came = time.Time{}
+}
+
 func (b *buyer) release(ctx context.Context, hold *onsale.Hold) {
+	b.inDoubt = false
 	err := b.insist(ctx, request{method: "DELETE", path: "/v1/holds/" + string(hold.ID), token: b.token}, nil, nil)
 	switch {
 	case err == nil:
+		b.rush.ledger.freed(hold.ID, time.Now())
 		b.rush.m.released.Add(1)
 	case onsale.CodeOf(err) == onsale.CodeHoldEnded: // it was too late already
+		b.checkEnded(hold, "given back")
 		b.rush.m.expired.Add(1)
 	default:
 		b.giveUp(ctx, "releasing", err)
@@ -170,13 +202,14 @@ func (b *buyer) insist(ctx context.Context, r request, timed *latency, into any)
 	if !waitUntil(ctx, b.due) {
 		return ctx.Err()
 	}
-	if timed != nil {
-		b.rush.m.late.since(b.due)
-	}
-	for n := 0; ; n++ {
+	for n, due := 0, b.due; ; n++ {
+		if timed != nil {
+			b.rush.m.late.since(due)
+		}
 		err := b.rush.api.send(r, into)
 		var refusal *onsale.Error
 		answered := err == nil || errors.As(err, &refusal)
+		b.inDoubt = b.inDoubt || !isDefinite(err)
 		if answered && timed != nil {
 			timed.since(b.due)
 		}
@@ -198,7 +231,33 @@ func (b *buyer) insist(ctx context.Context, r request, timed *latency, into any)
 		if !waitUntil(ctx, again) {
 			return errors.Join(err, ctx.Err())
 		}
+		due = again
 	}
+}
+
+// isDefinite reports whether an answer says what was done: it was, or a refusal that
+// something else than a fault is the reason of.
+func isDefinite(err error) bool {
+	var refusal *onsale.Error
+	switch {
+	case err == nil:
+		return true
+	case !errors.As(err, &refusal):
+		return false
+	}
+	switch refusal.Code {
+	case onsale.CodeOverloaded, onsale.CodeRecovering, onsale.CodeUnavailable, onsale.CodeInternal:
+		return false
+	}
+	return true
+}
+
+// timing is where a buyer's latency is recorded: a bot's apart from an honest buyer's.
+func (b *buyer) timing(honest, bot *latency) *latency {
+	if b.isBot {
+		return bot
+	}
+	return honest
 }
 
 // unanswered records a request that was given up without an answer.

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"onsale"
@@ -12,24 +13,43 @@ import (
 
 // choose returns what a buyer of this temper asks for, or nil if the view shows nothing
 // that they want. Who doesn't find their kind takes the other, who doesn't find as many
-// takes fewer.
+// takes fewer. Who asks for the best available names no seats.
 func choose(t *temper, layout *onsale.Layout, view *onsale.FeedSnapshot) []onsale.Line {
 	quantity := min(t.quantity, layout.Event.MaxPerBuyer)
-	kinds := []onsale.Kind{t.kind, onsale.General}
-	if t.kind == onsale.General {
-		kinds[1] = onsale.Reserved
+	kinds := []onsale.Kind{onsale.Reserved, onsale.General}
+	if t.way == asksGeneral {
+		slices.Reverse(kinds)
 	}
 	for _, kind := range kinds {
 		for n := quantity; n > 0; n-- {
-			if line, ok := find(t.rng, layout, view, kind, n); ok {
-				return []onsale.Line{line}
+			line, ok := find(t.rng, layout, view, kind, n)
+			if !ok {
+				continue
 			}
+			if t.way == asksBest {
+				line.Seats = nil
+			}
+			return []onsale.Line{line}
 		}
 	}
 	return nil
 }
 
-// find looks for n admissions of one section, beginning at a random one.
+// blindly returns what a buyer asks for who presses without looking: any block of general
+// admission, or any seat if there is none.
+func blindly(t *temper, layout *onsale.Layout) []onsale.Line {
+	sections := layout.Sections()
+	start := t.rng.IntN(len(sections))
+	for i := range sections {
+		if s := sections[(start+i)%len(sections)]; s.Kind == onsale.General {
+			return []onsale.Line{{Section: s.ID, Quantity: min(t.quantity, layout.Event.MaxPerBuyer)}}
+		}
+	}
+	s := sections[start]
+	return []onsale.Line{{Section: s.ID, Quantity: 1, Seats: []string{s.Seat(s.Start + t.rng.IntN(int(s.Capacity)))}}}
+}
+
+// find looks for n admissions of one section that touch, beginning at a random one.
 func find(rng *rand.Rand, layout *onsale.Layout, view *onsale.FeedSnapshot, kind onsale.Kind, n int) (onsale.Line, bool) {
 	start := rng.IntN(len(view.Sections))
 	for i := range view.Sections {
@@ -66,4 +86,23 @@ func neighbours(rng *rand.Rand, seats string, n int) int {
 		return from + i
 	}
 	return strings.Index(seats, want)
+}
+
+// touch reports whether seats of a section are each other's neighbours, in whatever order.
+func touch(section *onsale.SectionLayout, seats []string) bool {
+	var offsets []int
+	for _, seat := range seats {
+		offset, ok := section.Offset(seat)
+		if !ok {
+			return false
+		}
+		offsets = append(offsets, offset)
+	}
+	slices.Sort(offsets)
+	for i := range offsets {
+		if offsets[i] != offsets[0]+i { // the end of a row is an offset of its own
+			return false
+		}
+	}
+	return true
 }

@@ -23,7 +23,7 @@ type codeCounts struct {
 	counts map[string]int64 // under mu
 }
 
-func (c *codeCounts) add(code string) {
+func (c *codeCounts) add(code string, times int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.counts == nil {
@@ -32,7 +32,7 @@ func (c *codeCounts) add(code string) {
 	if _, known := c.counts[code]; !known && len(c.counts) >= maxCodes {
 		code = otherCode
 	}
-	c.counts[code]++
+	c.counts[code] += times
 }
 
 // all is a copy of the counts.
@@ -42,20 +42,20 @@ func (c *codeCounts) all() map[string]int64 {
 	return maps.Clone(c.counts)
 }
 
-// answered counts what came of sending a request once: nil, a refusal, or no answer.
-func (m *measured) answered(err error) {
+// noteAnswer counts what came of sending a request once: nil, a refusal, or no answer.
+func (m *measured) noteAnswer(err error) {
 	var refusal *onsale.Error
 	switch {
 	case err == nil:
 		return
 	case !errors.As(err, &refusal):
 		m.errors.Add(1)
-		m.codes.add(noAnswer)
+		m.codes.add(noAnswer, 1)
 		return
 	case refusal.Code == onsale.CodeInternal:
 		m.errors.Add(1)
 	case isBusy(refusal):
 		m.busy.Add(1)
 	}
-	m.codes.add(string(refusal.Code))
+	m.codes.add(string(refusal.Code), 1)
 }

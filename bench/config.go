@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -16,29 +18,35 @@ type RushConfig struct {
 	Users      int            // simulated buyers; default 2,000
 	Over       time.Duration  // their arrivals are spread over it; default 5 s
 	Target     string         // base URL of the front tier; default http://127.0.0.1:8080
-	FeedTarget string         // base URL of the feed, where that is another process; default Target
-	AdminToken string         // the operator's token: a rush ends with an audit; no default
+	FeedTarget string         // base URL of the feed, where that is another process, or several with commas; default Target
+	AdminToken string         `json:"-"` // the operator's token: a rush ends with an audit; no default
 	Event      onsale.EventID // an open event to storm; default: one made for the rush, closed after it
 	Create     *onsale.Event  // an event to create, open and storm, left open; not with Event
 	Seed       uint64         // who does what and when is drawn from it; default 1
+	Tickets    int            // admissions of the event made for the rush; default one and a half for each buyer
 	Think      time.Duration  // a person's mean pause between two steps; default 400 ms
+	Profile    Profile        // how the arrivals are spread over Over; default poisson. A file's says how many come and over what time, too
+	Mix        Mix            // what the crowd asks for; default 40 picked, 25 best, 35 general
+	Bots       float64        // the share of the crowd that is bots, from 0 to 1; default: none
+	MostLate   time.Duration  // how late the bench may be itself in 99 of 100 sendings before the run is void; default: however late
 
 	ResultTimeout time.Duration // how long an accepted order may take to its end; default 60 s
 	ExpiryWait    time.Duration // how long to wait at the end for holds that were let go to expire; default 20 s
 	FeedTimeout   time.Duration // how long the feeds may take at the end to show what the server shows; default 20 s
 	Remote        bool          // the targets may be on another machine, because they are the caller's own; default false
+	Storm         StormConfig   // how the crowd is dealt out to processes; default: it is in this one
 
 	// What a rush on a house that breaks has besides. Its buyers are the same.
 	Watchers    int                         // feeds that stay open when their buyers have left; default: all
 	SlowPayment time.Duration               // how long the provider takes for the cards it is slow with; default 50 ms
 	Aftermath   bool                        // refunds, late payments and charges that are called off; the provider must be the simulator; late is SlowPayment after the decline
 	Forgetful   bool                        // Redis may lose what is only held: its key may then hold anew, in a later epoch
-	GoOn        func() bool                 // asked, when all have arrived, whether one more shall, at the mean pace; as many again at most; default: no
-	Heal        func(context.Context) error // called when the last buyer has left, before anything is checked; default: nothing
+	GoOn        func() bool                 `json:"-"` // asked, when all have arrived, whether one more shall, at the mean pace; as many again at most; default: no
+	Heal        func(context.Context) error `json:"-"` // called when the last buyer has left, before anything is checked; default: nothing
 
 	// Progress is told the figures so far about 5 times a second, and whenever the phase
 	// changes; calls don't overlap. It must not block. Default: nobody is told.
-	Progress func(Progress)
+	Progress func(Progress) `json:"-"`
 }
 
 // The defaults and bounds of a rush.
@@ -64,10 +72,17 @@ const (
 // WithDefaults returns the configuration with every unset field set.
 func (c RushConfig) WithDefaults() RushConfig {
 	if c.Users == 0 {
-		c.Users = defaultUsers
+		c.Users = cmp.Or(c.Profile.users(), defaultUsers)
 	}
 	if c.Over == 0 {
 		c.Over = defaultOver
+	}
+	if c.Profile.Name == "" {
+		c.Profile.Name = ProfilePoisson
+	}
+	c.Over = c.Profile.lasts(c.Over)
+	if c.Mix == (Mix{}) {
+		c.Mix = defaultMix
 	}
 	if c.Target == "" {
 		c.Target = defaultTarget
@@ -118,8 +133,12 @@ func (c RushConfig) validate() error {
 		return wrong("users: %d must be from 1 to %d", c.Users, maxUsers)
 	case c.Over < 0 || c.Over > maxOver:
 		return wrong("over: %v must be from 0s to %v", c.Over, maxOver)
-	case c.Think < 0:
-		return wrong("think: %v must not be negative", c.Think)
+	case c.Tickets < 0 || c.Tickets > onsale.MaxCapacity:
+		return wrong("tickets: %d must be from 1 to %d", c.Tickets, onsale.MaxCapacity)
+	case c.Think < 0 || c.MostLate < 0:
+		return wrong("think and most late must not be negative")
+	case !(c.Bots >= 0 && c.Bots <= 1): // nor not a number
+		return wrong("bots: %v must be a share from 0 to 1", c.Bots)
 	case c.ResultTimeout < time.Second || c.ResultTimeout > maxResultTimeout:
 		return wrong("result timeout: %v must be from 1s to %v", c.ResultTimeout, maxResultTimeout)
 	case c.Watchers < 0 || c.SlowPayment < 0:
@@ -131,11 +150,22 @@ func (c RushConfig) validate() error {
 	case c.Event != "" && !c.Event.Valid():
 		return wrong("event: %q must be 1 to 48 of a-z, 0-9 and '-'", c.Event)
 	}
+	if err := errors.Join(c.Profile.validate(), c.Mix.validate()); err != nil {
+		return err
+	}
 	if err := checkTarget("target", c.Target, c.Remote); err != nil {
 		return err
 	}
-	if err := checkTarget("feed", c.FeedTarget, c.Remote); err != nil {
-		return err
+	for feed := range strings.SplitSeq(c.FeedTarget, ",") {
+		if err := checkTarget("feed", feed, c.Remote); err != nil {
+			return err
+		}
+	}
+	if c.Storm.deals() {
+		return c.Storm.validate(c)
+	}
+	if strings.Contains(c.FeedTarget, ",") {
+		return wrong("feed: several of them are for a rush of several processes: add --workers")
 	}
 	files, err := fileLimit()
 	if err != nil {

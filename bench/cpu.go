@@ -32,6 +32,16 @@ func CPUOf(pid int) (used time.Duration) {
 	return used
 }
 
+// ownCPU returns the CPU time that this process has used, without its children; 0 where there is no /proc.
+func ownCPU() time.Duration {
+	for _, stat := range readStats() {
+		if stat.pid == os.Getpid() {
+			return stat.used
+		}
+	}
+	return 0
+}
+
 // CPU returns the CPU time that the server has used; 0 where there is no /proc.
 func (s *Server) CPU() time.Duration { return CPUOf(s.process.Pid) }
 

@@ -44,8 +44,13 @@ func newDialer(target string, event onsale.EventID) *dialer {
 	}
 }
 
-func (d *dialer) dial(ctx context.Context) (*websocket.Conn, error) {
-	conn, resp, err := d.ws.DialContext(ctx, d.url, nil)
+// dial opens a feed, which goes on from where a resume says, if it says anything.
+func (d *dialer) dial(ctx context.Context, from onsale.FeedRequest) (*websocket.Conn, error) {
+	url := d.url
+	if from.Epoch != 0 {
+		url += fmt.Sprintf("?epoch=%d&seq=%d", from.Epoch, from.Seq)
+	}
+	conn, resp, err := d.ws.DialContext(ctx, url, nil)
 	if resp != nil {
 		defer resp.Body.Close()
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -71,7 +72,7 @@ func (e *embedded) stop() error {
 // StartServer starts the binary with a command that prints "serving" and its URL, and
 // returns when it does. What it says besides goes to status.
 func StartServer(ctx context.Context, name string, status io.Writer, env []string, args ...string) (*Server, error) {
-	return start(ctx, name, env, args, func(command *exec.Cmd) (io.Reader, error) {
+	return start(ctx, 0, name, env, args, func(command *exec.Cmd) (io.Reader, error) {
 		command.Stderr = status
 		return command.StdoutPipe()
 	}, func(line string) string {
@@ -85,7 +86,12 @@ func StartServer(ctx context.Context, name string, status io.Writer, env []strin
 // StartRole starts a role of Onsale, whose log says where it serves, and returns when it
 // does. What it warns of goes to status.
 func StartRole(ctx context.Context, name string, status io.Writer, env []string, args ...string) (*Server, error) {
-	return start(ctx, name, env, args, func(command *exec.Cmd) (io.Reader, error) {
+	return startNice(ctx, 0, name, status, env, args...)
+}
+
+// startNice is StartRole of a role that gives way to others, as nice(1) has it: 0 not at all, 19 always.
+func startNice(ctx context.Context, nice int, name string, status io.Writer, env []string, args ...string) (*Server, error) {
+	return start(ctx, nice, name, env, args, func(command *exec.Cmd) (io.Reader, error) {
 		return command.StderrPipe()
 	}, func(line string) string {
 		if m := servingLog.FindStringSubmatch(line); m != nil {
@@ -100,13 +106,16 @@ func StartRole(ctx context.Context, name string, status io.Writer, env []string,
 
 // start starts the binary and returns when hear, which is told each line of the output
 // that tap opens, has returned a URL.
-func start(ctx context.Context, name string, env, args []string, tap func(*exec.Cmd) (io.Reader, error), hear func(line string) (url string)) (s *Server, err error) {
+func start(ctx context.Context, nice int, name string, env, args []string, tap func(*exec.Cmd) (io.Reader, error), hear func(line string) (url string)) (s *Server, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the onsale binary: %w", err)
 	}
 	s = &Server{name: name}
 	command := exec.Command(self, args...)
+	if by, err := exec.LookPath("nice"); err == nil && nice > 0 { // it becomes the server, which has all of its threads from there
+		command = exec.Command(by, append([]string{"-n", strconv.Itoa(nice), self}, args...)...)
+	}
 	command.Env = append(withoutSettings(os.Environ()), env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us, who then stop it
 	out, err := tap(command)

@@ -35,17 +35,27 @@ func (f *fake) createHold(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, 409, onsale.CodeNotOnSale)
 		return
 	}
-	amount, bad := f.layout.CheckLines(ask.Lines)
-	if err != nil || bad != nil {
-		f.refuse(w, 400, onsale.CodeBadRequest)
-		return
-	}
 	id := onsale.NewHoldIDs(nil).Derive(f.event.ID, f.epoch, buyer, key)
 	if f.breaks.holdsAnewPerRequest {
 		id = onsale.NewHoldID(f.event.ID, f.epoch)
 	}
 	if known := f.holds[id]; known != nil {
 		f.answer(w, 201, known)
+		return
+	}
+	if status, code := f.beyond(buyer, onsale.Quantity(ask.Lines)); code != "" {
+		f.refuse(w, status, code)
+		return
+	}
+	for i := range ask.Lines {
+		if code := f.chooseBest(&ask.Lines[i]); code != "" {
+			f.refuse(w, 409, code)
+			return
+		}
+	}
+	amount, bad := f.layout.CheckLines(ask.Lines)
+	if err != nil || bad != nil {
+		f.refuse(w, 400, onsale.CodeBadRequest)
 		return
 	}
 	for _, line := range ask.Lines {
@@ -57,6 +67,7 @@ func (f *fake) createHold(w http.ResponseWriter, r *http.Request) {
 	hold := &onsale.Hold{ID: id, Event: f.event.ID, State: onsale.HoldHeld, Generation: 1, Lines: ask.Lines, Amount: amount,
 		Currency: f.event.Currency, Buyer: buyer, ExpiresAt: time.Now().Add(f.event.HoldTime())}
 	f.holds[id] = hold
+	f.grants[buyer]++
 	f.change(hold, onsale.HoldHeld)
 	if f.breaks.grantsOtherSeats {
 		told := *hold
@@ -66,12 +77,58 @@ func (f *fake) createHold(w http.ResponseWriter, r *http.Request) {
 	f.answer(w, 201, hold)
 }
 
+// beyond says why a buyer may not have so many admissions more. It is called with mu.
+func (f *fake) beyond(buyer onsale.BuyerID, admissions int) (status int, code onsale.Code) {
+	if !f.limits {
+		return 0, ""
+	}
+	has := 0
+	for _, h := range f.holds {
+		if h.Buyer == buyer && (h.State == onsale.HoldHeld || h.State == onsale.HoldPinned || h.State == onsale.HoldSold) {
+			has += onsale.Quantity(h.Lines)
+		}
+	}
+	switch {
+	case f.grants[buyer] == f.event.HoldsPerMinute:
+		return http.StatusTooManyRequests, onsale.CodeTooOften
+	case has+admissions > f.event.MaxPerBuyer:
+		return http.StatusConflict, onsale.CodeBuyerLimit
+	}
+	return 0, ""
+}
+
+// chooseBest names the seats of a line that asks for the best available, or says why it
+// can't be had. It is called with mu.
+func (f *fake) chooseBest(line *onsale.Line) onsale.Code {
+	section := f.layout.Section(line.Section)
+	if section == nil || section.Kind == onsale.General || line.Seats != nil {
+		return ""
+	}
+	shown := &f.view.Sections[section.Index]
+	first := strings.Index(shown.Seats, strings.Repeat(string(onsale.SeatAvailable), line.Quantity))
+	switch {
+	case shown.Available < int64(line.Quantity):
+		return onsale.CodeSoldOut
+	case first < 0:
+		return onsale.CodeNotTogether
+	}
+	last := strings.LastIndexByte(shown.Seats, onsale.SeatAvailable)
+	for n := range line.Quantity {
+		at := first + n
+		if f.breaks.partsTheBest && n > 0 && last > at+1 {
+			at = last // and one of two or three is somewhere else
+		}
+		line.Seats = append(line.Seats, section.Seat(section.Start+at))
+	}
+	return ""
+}
+
 // missing says why a line can't be had. It is called with mu.
 func (f *fake) missing(line onsale.Line) onsale.Code {
 	section := f.layout.Section(line.Section)
 	shown := &f.view.Sections[section.Index]
 	if section.Kind == onsale.General {
-		if shown.Available < int64(line.Quantity) {
+		if shown.Available < int64(line.Quantity) || f.breaks.refusesWhatIsLeft {
 			return onsale.CodeSoldOut
 		}
 		return ""
@@ -86,7 +143,11 @@ func (f *fake) missing(line onsale.Line) onsale.Code {
 
 func (f *fake) reap() { // with mu
 	for _, h := range f.holds {
-		if h.State == onsale.HoldHeld && time.Now().After(h.ExpiresAt) && !f.breaks.neverExpires {
+		ends := h.ExpiresAt
+		if f.breaks.endsHoldsEarly {
+			ends = ends.Add(-f.event.HoldTime() * 199 / 200)
+		}
+		if h.State == onsale.HoldHeld && time.Now().After(ends) && !f.breaks.neverExpires {
 			h.State = onsale.HoldExpired
 			f.change(h, onsale.HoldExpired)
 		}
@@ -118,7 +179,15 @@ func (f *fake) checkout(w http.ResponseWriter, r *http.Request) {
 	defer f.mu.Unlock()
 	f.reap()
 	h := f.holds[onsale.HoldID(r.PathValue("hold"))]
-	if err != nil || h == nil || h.State != onsale.HoldHeld {
+	if err != nil || h == nil || f.breaks.deniesHolds {
+		f.refuse(w, 410, onsale.CodeHoldEnded)
+		return
+	}
+	if known := f.orders[h.ID.Order()]; known != nil {
+		f.answer(w, 202, known)
+		return
+	}
+	if h.State != onsale.HoldHeld {
 		f.refuse(w, 410, onsale.CodeHoldEnded)
 		return
 	}

@@ -110,7 +110,14 @@ func (f *fake) live(w http.ResponseWriter, r *http.Request) {
 	c.number = len(f.clients)
 	f.clients[c] = true
 	c.send(onsale.FeedHello{Type: onsale.FrameHello, ServerTime: time.Now(), HeartbeatMs: 15_000})
-	c.send(f.view)
+	if r.FormValue("epoch") != "" {
+		f.resumed++
+	}
+	if r.FormValue("epoch") == fmt.Sprint(f.epoch) && r.FormValue("seq") == fmt.Sprint(f.view.Seq) {
+		c.send(onsale.FeedDelta{Type: onsale.FrameDelta, Epoch: f.epoch, From: f.view.Seq, Seq: f.view.Seq, At: f.view.At, Sale: f.event.Sale})
+	} else {
+		c.send(f.view)
+	}
 	f.mu.Unlock()
 	var writing sync.WaitGroup
 	writing.Go(func() {
@@ -158,6 +165,20 @@ func (c *fakeClient) tell(f *fake, d onsale.FeedDelta) {
 		c.send(map[string]any{"type": onsale.FrameDelta, "seq": -1})
 	case wronged && f.breaks.dropsFeed:
 		c.conn.Close()
+	case wronged && f.breaks.goesBack:
+		earlier := f.view
+		earlier.Seq -= 2
+		c.send(earlier)
+	case wronged && (f.breaks.showsTooMany || f.breaks.showsFewerThanNone):
+		shown := f.view
+		shown.Sections = slices.Clone(shown.Sections)
+		wrong := int64(1)
+		if f.breaks.showsFewerThanNone {
+			wrong = -shown.Sections[0].Available - 1
+			shown.Sections[0].Held -= wrong // so that the sum is right
+		}
+		shown.Sections[0].Available += wrong
+		c.send(shown)
 	case c.number%5 == 2 && f.breaks.missesChange:
 		d.Sections = nil
 		c.send(d)

@@ -32,6 +32,9 @@ type fake struct {
 	asked    []time.Time // when holds were asked for
 	keys     []string    // and under which keys
 	refunds  fakeRefunds
+	resumed  int                    // feeds that asked to go on from where they were
+	limits   bool                   // what one buyer may have, and how often they may hold, is limited
+	grants   map[onsale.BuyerID]int // how many holds each buyer was granted
 	settling sync.WaitGroup
 }
 
@@ -40,14 +43,16 @@ type breakage struct {
 	sellsSeatsTwice, sellsBeyondCapacity, forgetsOrders, neverSettles, tellsLies bool
 	holdsAnewPerRequest, grantsOtherSeats, neverExpires, repeatsTickets          bool
 	missesChange, stallsFeed, skipsDelta, dropsFeed, sendsNonsense               bool
-	refusesPayment                                                               bool
+	refusesPayment, partsTheBest                                                 bool
+	endsHoldsEarly, deniesHolds, refusesWhatIsLeft                               bool
+	showsTooMany, showsFewerThanNone, goesBack                                   bool
 	forgetsRefunds, neverRefunds, refundsAnew, refundsAndKeeps, keepsLateMoney   bool
 	audit                                                                        []onsale.Violation
 }
 
 func newFake(t *testing.T, breaks breakage) *fake {
 	f := &fake{breaks: breaks, epoch: 1, holds: map[onsale.HoldID]*onsale.Hold{},
-		orders: map[onsale.OrderID]*onsale.Order{}, clients: map[*fakeClient]bool{},
+		orders: map[onsale.OrderID]*onsale.Order{}, clients: map[*fakeClient]bool{}, grants: map[onsale.BuyerID]int{},
 		refunds: fakeRefunds{map[string]*onsale.RefundEntry{}, map[onsale.OrderID][]*onsale.RefundEntry{}}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/sessions", f.createSession)
@@ -88,7 +93,7 @@ func (f *fake) answer(w http.ResponseWriter, status int, body any) {
 }
 
 func (f *fake) refuse(w http.ResponseWriter, status int, code onsale.Code) {
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "1")
 	}
 	f.answer(w, status, onsale.Refuse(code, "no"))

@@ -39,6 +39,9 @@ func (r *rush) checkFeeds(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	if err := r.crew.checkFeeds(ctx, r.ledger); err != nil {
+		return err
+	}
 	for _, w := range left {
 		view := w.view()
 		if behind(view, first) {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -31,16 +32,21 @@ type step struct {
 	name    string // the figures are name_p50, name_p95, name_p99, name_max and name_count
 	label   string // in the table
 	latency func(*measured) *latency
+	rare    bool // the table leaves it away if there was none
 }
 
 var steps = []step{
-	{"session", "sign in", func(m *measured) *latency { return &m.session }},
-	{"feed_open", "open the feed", func(m *measured) *latency { return &m.feedOpen }},
-	{"hold", "hold", func(m *measured) *latency { return &m.hold }},
-	{"checkout", "check out", func(m *measured) *latency { return &m.checkout }},
-	{"settle", "settled after 202", func(m *measured) *latency { return &m.settle }},
-	{"staleness", "feed behind", func(m *measured) *latency { return &m.staleness }},
-	{"late", "sent too late", func(m *measured) *latency { return &m.late }},
+	{"session", "sign in", func(m *measured) *latency { return &m.session }, false},
+	{"feed_open", "open the feed", func(m *measured) *latency { return &m.feedOpen }, false},
+	{"answered", "first press answered", func(m *measured) *latency { return &m.answered }, true},
+	{"hold", "hold", func(m *measured) *latency { return &m.hold }, false},
+	{"checkout", "check out", func(m *measured) *latency { return &m.checkout }, false},
+	{"settle", "settled after 202", func(m *measured) *latency { return &m.settle }, false},
+	{"staleness", "feed behind", func(m *measured) *latency { return &m.staleness }, false},
+	{"expiry_lag", "freed after its end", func(m *measured) *latency { return &m.expiryLag }, true},
+	{"bot_hold", "a bot's hold", func(m *measured) *latency { return &m.botHold }, true},
+	{"bot_checkout", "a bot's check-out", func(m *measured) *latency { return &m.botCheckout }, true},
+	{"late", "sent too late", func(m *measured) *latency { return &m.late }, false},
 }
 
 // Percentile is the value that so many in a hundred do not exceed; 0 of none. It sorts the values.
@@ -65,7 +71,9 @@ func (r *rush) report(audit *onsale.AuditReport) *Report {
 		Scenario: "rush",
 		Params: map[string]any{
 			"users": r.cfg.Users, "over_seconds": r.cfg.Over.Seconds(), "seed": r.cfg.Seed,
-			"think_ms": r.cfg.Think.Milliseconds(), "event": string(r.layout.Event.ID),
+			"think_ms": r.cfg.Think.Milliseconds(), "profile": r.cfg.Profile.Name, "bots": r.cfg.Bots,
+			"mix":      map[string]float64{string(asksPicked): r.cfg.Mix.Picked, string(asksBest): r.cfg.Mix.Best, string(asksGeneral): r.cfg.Mix.General},
+			"event":    string(r.layout.Event.ID),
 			"capacity": r.layout.Event.Capacity(), "hold_seconds": r.layout.Event.HoldSeconds,
 			"target": r.cfg.Target, "feed": r.cfg.FeedTarget,
 		},
@@ -102,7 +110,7 @@ func (r *rush) void() string {
 	case paying > 0 && m.sold.Load()+m.declined.Load() == 0:
 		return fmt.Sprintf("nothing could be bought: none of %d checkouts was paid or declined", paying)
 	}
-	return ""
+	return cmp.Or(generatorLimit(m.late.quantiles().P99, r.cfg.MostLate), r.overtaxed())
 }
 
 // left is how many admissions were available when the last buyer had left.
@@ -139,6 +147,14 @@ func (r *rush) figures() map[string]Figure {
 		"refunded":         count(m.refunded.Load(), unitOrders),
 		"unsettled":        count(m.overdue.Load(), unitOrders),
 		"settled_by_get":   count(m.polled.Load(), unitOrders),
+		"double_clicks":    count(m.doubled.Load(), unitTimes),
+		"requests_cut":     count(m.cut.Load(), unitTimes),
+		"bots":             count(m.bots.Load(), unitBuyers),
+		"bot_held":         count(m.botHeld.Load(), unitHolds),
+		"bot_refused":      count(m.botRefused.Load(), unitTimes),
+		"bot_limited":      count(m.botLimited.Load(), unitTimes),
+		"bot_throttled":    count(m.botThrottled.Load(), unitTimes),
+		"feed_cut":         count(m.cutFeeds.Load(), unitFeeds),
 		"feed_frames":      count(m.frames.Load(), "frames"),
 		"feed_bytes":       count(m.feedBytes.Load(), unitBytes),
 		"feed_resumes":     count(m.resumes.Load(), "gaps"),
@@ -146,9 +162,14 @@ func (r *rush) figures() map[string]Figure {
 		"feed_dropped":     count(m.dropped.Load(), unitFeeds),
 		"feeds_checked":    count(m.feedsChecked.Load(), unitFeeds),
 	}
+	if r.undersold != nil {
+		figures["undersold"] = count(*r.undersold, unitPlaces)
+		figures["undersold_unchecked"] = count(r.ledger.unweighed, unitTimes)
+	}
 	if r.cfg.Aftermath {
 		maps.Copy(figures, r.aftermath.figures())
 	}
+	r.stormFigures(figures)
 	for _, s := range steps {
 		q := s.latency(m).quantiles()
 		figures[s.name+"_p50"] = inMs(q.P50)
@@ -165,7 +186,7 @@ func (r *rush) ratios() map[string]float64 {
 	accepted := m.accepted.Load()
 	return map[string]float64{
 		"sold_of_capacity": ratio(m.admitted.Load(), r.layout.Event.Capacity()),
-		"refused_of_holds": ratio(m.refused.Load(), m.refused.Load()+m.held.Load()),
+		"refused_of_holds": ratio(m.refused.Load(), m.refused.Load()+m.held.Load()-m.botHeld.Load()), // of honest buyers'
 		"errors":           ratio(m.errors.Load(), m.requests.Load()),
 		"error_rate":       float64(m.errors.Load()) / float64(max(1, m.requests.Load())), // too small to be rounded
 		"settled":          ratio(m.sold.Load()+m.declined.Load()+m.rejected.Load()+m.refunded.Load(), accepted),

@@ -2,8 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +17,10 @@ type ledger struct {
 	letGo      []letGo                            // under mu: holds left to expire
 	repeats    []repeat                           // under mu: holds to ask for again, under the same key
 	tickets    map[onsale.TicketID]onsale.OrderID // under mu
+	takings    map[onsale.HoldID]*taking          // under mu: what was granted
+	doubted    []taking                           // under mu: what may have been granted
+	refusals   []refusedHold                      // under mu: what was refused as sold out; bounded by maxRefusals
+	unweighed  int64                              // under mu: refusals beyond those
 	violations []onsale.Violation                 // under mu; bounded by maxViolations
 	unlisted   int                                // under mu: violations beyond those
 }
@@ -51,14 +53,19 @@ type repeat struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{tickets: map[onsale.TicketID]onsale.OrderID{}}
+	return &ledger{tickets: map[onsale.TicketID]onsale.OrderID{}, takings: map[onsale.HoldID]*taking{}}
 }
 
 // violate records a broken promise.
 func (l *ledger) violate(invariant onsale.Invariant, subject, format string, args ...any) {
+	l.accuse(onsale.Violation{Invariant: invariant, Subject: subject, Detail: fmt.Sprintf(format, args...)})
+}
+
+// accuse records a broken promise with what led to it.
+func (l *ledger) accuse(v onsale.Violation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.addViolation(onsale.Violation{Invariant: invariant, Subject: subject, Detail: fmt.Sprintf(format, args...)})
+	l.addViolation(v)
 }
 
 // broken is how many violations were found so far.
@@ -92,32 +99,6 @@ func (l *ledger) repeatLater(r repeat) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.repeats = append(l.repeats, r)
-}
-
-// withWitnesses adds to each violation of an order or a hold what its buyer was told.
-func (l *ledger) withWitnesses(violations []onsale.Violation) []onsale.Violation {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	said := map[string]string{}
-	for _, p := range l.promises {
-		text := fmt.Sprintf("its buyer asked at %s and was answered nothing definite", p.asked.UTC().Format(time.RFC3339Nano))
-		if p.accepted {
-			text = fmt.Sprintf("its buyer asked at %s, was answered 202, and then told %q", p.asked.UTC().Format(time.RFC3339Nano), p.told)
-		}
-		said[string(p.order)], said[string(p.order.Hold())] = text, text
-	}
-	out := make([]onsale.Violation, len(violations))
-	for i, v := range violations {
-		_, id, named := strings.Cut(v.Subject, " ") // as "order ord_…"; a subject of ours is the id alone
-		if !named {
-			id = v.Subject
-		}
-		if text := said[id]; text != "" {
-			v.History = append(slices.Clone(v.History), text)
-		}
-		out[i] = v
-	}
-	return out
 }
 
 // ticketed records the tickets that a buyer was given for an order of so many

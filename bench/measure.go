@@ -70,7 +70,12 @@ type measured struct {
 	checkout  latency // due → accepted or refused
 	settle    latency // accepted → the order came to its end
 	staleness latency // the newest of a delta's changes happened → the delta was folded; older ones waited longer
+	answered  latency // arrived → the first hold was granted or definitely refused, once a buyer
 	late      latency // due → really sent: how far the bench itself is behind its schedule
+
+	botHold     latency // as hold, of bots; theirs are in no other but feedOpen, settle, staleness and late
+	botCheckout latency // as checkout, of bots
+	expiryLag   latency // the deadline of a hold that was let go → a feed that shows its seats as available
 
 	requests atomic.Int64       // HTTP requests sent, repeats included
 	busy     atomic.Int64       // 429 and 503 among the answers
@@ -81,7 +86,7 @@ type measured struct {
 
 	arrived  atomic.Int64 // buyers
 	active   atomic.Int64 // buyers who have arrived and not left
-	held     atomic.Int64 // holds
+	held     atomic.Int64 // holds, bots' too
 	admitted atomic.Int64 // admissions of ticketed orders
 	sold     atomic.Int64 // ticketed orders
 	declined atomic.Int64 // orders
@@ -97,10 +102,20 @@ type measured struct {
 	polled   atomic.Int64 // orders whose end was found by asking, not on the feed
 	emptied  atomic.Int64 // buyers who left with nothing because nothing was left
 
+	doubled atomic.Int64 // second clicks
+	cut     atomic.Int64 // requests whose connection was lost on purpose before an answer
+
+	bots         atomic.Int64 // buyers who are
+	botHeld      atomic.Int64 // holds of theirs
+	botRefused   atomic.Int64 // asked for by them in vain, for want of stock
+	botLimited   atomic.Int64 // asked for by them in vain, beyond what a buyer may have
+	botThrottled atomic.Int64 // asked for by them in vain, more often than a buyer may
+
 	frames    atomic.Int64 // feed frames received
 	feedBytes atomic.Int64 // in them
 	resumes   atomic.Int64 // gaps found in a feed, and mended
 	reopened  atomic.Int64 // feeds closed and opened again on purpose
+	cutFeeds  atomic.Int64 // feeds cut on purpose without a word, and taken up from where they were
 	dropped   atomic.Int64 // feeds that ended by themselves
 	feeds     atomic.Int64 // feeds open now
 

@@ -16,6 +16,7 @@ type Phase string
 // The phases, in order.
 const (
 	PhasePreparing Phase = "preparing" // the event is created and opened
+	PhaseOpening   Phase = "opening"   // of a storm: its buyers sign in and open their feeds before the doors open
 	PhaseStorm     Phase = "storm"     // buyers arrive
 	PhaseSettling  Phase = "settling"  // all have arrived; some are still buying, or wait for a result
 	PhaseExpiring  Phase = "expiring"  // holds that were let go come to their deadline

@@ -16,13 +16,14 @@ import (
 
 // hold asks for the lines under a fresh key; a buyer who double-clicks asks twice at once.
 func (b *buyer) hold(ctx context.Context, lines []onsale.Line) (*onsale.Hold, error) {
-	b.keys++
-	r := request{
-		method: "POST", path: "/v1/events/" + string(b.rush.layout.Event.ID) + "/holds",
-		token: b.token, key: "hold-" + strconv.Itoa(b.keys),
-		body: struct {
-			Lines []onsale.Line `json:"lines"`
-		}{lines},
+	r := b.holdRequest(lines)
+	if !waitUntil(ctx, b.due) {
+		return nil, ctx.Err()
+	}
+	asked := time.Now()
+	b.inDoubt = false
+	if b.losesRequests {
+		b.loseRequest(ctx, r)
 	}
 	var again chan clicked
 	if b.doubleClicks {
@@ -33,15 +34,42 @@ func (b *buyer) hold(ctx context.Context, lines []onsale.Line) (*onsale.Hold, er
 	if again != nil {
 		hold, err = b.compareClicks(ctx, r, clicked{hold, err}, <-again)
 	}
+	b.note(lines, asked, hold, err)
 	if err != nil {
 		return nil, err
 	}
-	b.rush.m.held.Add(1)
-	b.checkHold(hold, lines)
 	if b.doubleClicks {
 		b.rush.ledger.repeatLater(repeat{request: r, hold: hold.ID})
 	}
 	return hold, nil
+}
+
+// holdRequest asks for the lines under a key of its own.
+func (b *buyer) holdRequest(lines []onsale.Line) request {
+	b.keys++
+	return request{
+		method: "POST", path: "/v1/events/" + string(b.rush.layout.Event.ID) + "/holds",
+		token: b.token, key: "hold-" + strconv.Itoa(b.keys),
+		body: struct {
+			Lines []onsale.Line `json:"lines"`
+		}{lines},
+	}
+}
+
+// note puts the answer to a request for a hold into the ledger.
+func (b *buyer) note(lines []onsale.Line, asked time.Time, hold *onsale.Hold, err error) {
+	switch {
+	case err == nil:
+		b.rush.m.held.Add(1)
+		b.checkHold(hold, lines)
+		b.rush.ledger.granted(hold, asked)
+		return
+	case b.inDoubt:
+		b.rush.ledger.maybeGranted(lines, asked)
+	}
+	if onsale.CodeOf(err) == onsale.CodeSoldOut && len(lines) == 1 {
+		b.rush.ledger.refused(refusedHold{section: lines[0].Section, quantity: lines[0].Quantity, asked: asked, answered: time.Now()})
+	}
 }
 
 // clicked is the answer to one of two clicks.
@@ -53,10 +81,12 @@ type clicked struct {
 // clickAgain sends the same request at the same time as its caller is about to. The
 // caller must receive from the channel, which is how the goroutine is waited for.
 func (b *buyer) clickAgain(r request) chan clicked {
-	answer := make(chan clicked, 1)
+	answer, due := make(chan clicked, 1), b.due
 	go func() {
 		hold := new(onsale.Hold)
 		err := b.rush.api.send(r, hold)
+		b.rush.m.hold.since(due) // of no answer too: it is what was waited for one
+		b.rush.m.doubled.Add(1)
 		answer <- clicked{hold, err}
 	}()
 	return answer
@@ -67,6 +97,7 @@ func (b *buyer) clickAgain(r request) chan clicked {
 // refused one, asked again, must find the other's hold.
 func (b *buyer) compareClicks(ctx context.Context, r request, first, second clicked) (*onsale.Hold, error) {
 	if first.err != nil && second.err != nil {
+		b.inDoubt = b.inDoubt || !isDefinite(second.err)
 		return nil, first.err
 	}
 	granted, other := first, second
@@ -91,7 +122,7 @@ func (b *buyer) compareClicks(ctx context.Context, r request, first, second clic
 
 // checkHold holds what was granted against what was asked for.
 func (b *buyer) checkHold(hold *onsale.Hold, asked []onsale.Line) {
-	lines := slices.Clone(asked)
+	lines := b.withBest(asked, hold.Lines)
 	amount, err := b.rush.layout.CheckLines(lines)
 	granted := slices.EqualFunc(hold.Lines, lines, func(x, y onsale.Line) bool {
 		return x.Section == y.Section && x.Quantity == y.Quantity && slices.Equal(x.Seats, y.Seats)
@@ -100,6 +131,21 @@ func (b *buyer) checkHold(hold *onsale.Hold, asked []onsale.Line) {
 		b.rush.ledger.violate(onsale.InvariantHolds, string(hold.ID),
 			"asked for %+v at %d, granted %+v at %d", lines, amount, hold.Lines, hold.Amount)
 	}
+}
+
+// withBest is what was asked for, with the seats that were granted where the best available
+// were asked for: as many of that section, which touch. Others are left away.
+func (b *buyer) withBest(asked, granted []onsale.Line) []onsale.Line {
+	lines := slices.Clone(asked)
+	for i := range lines {
+		line := &lines[i]
+		section := b.rush.layout.Section(line.Section)
+		best := section != nil && section.Kind == onsale.Reserved && line.Seats == nil
+		if best && i < len(granted) && len(granted[i].Seats) == line.Quantity && touch(section, granted[i].Seats) {
+			line.Seats = granted[i].Seats
+		}
+	}
+	return lines
 }
 
 // buy checks out, waits for the order's end, and fetches its tickets.
@@ -116,9 +162,15 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 	}
 	b.rush.m.paying.Add(1)
 	asked := time.Now()
-	err := b.insist(ctx, r, &b.rush.m.checkout, order)
+	b.inDoubt = false
+	if b.losesRequests {
+		b.loseRequest(ctx, r)
+	}
+	b.rush.ledger.pinned(hold.ID)
+	err := b.insist(ctx, r, b.timing(&b.rush.m.checkout, &b.rush.m.botCheckout), order)
 	switch {
 	case onsale.CodeOf(err) == onsale.CodeHoldEnded:
+		b.checkEnded(hold, "paid for")
 		b.rush.m.expired.Add(1)
 		return
 	case err != nil:
@@ -140,10 +192,13 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 	if told == onsale.OrderTicketed && b.readsTickets {
 		b.fetchTickets(ctx, order.ID, hold.Lines)
 	}
+	if told == onsale.OrderDeclined && !isLate(b.payment) {
+		b.seeFreed(ctx, hold)
+	}
 	if told == onsale.OrderDeclined && b.triesAgain {
 		b.buyAgain(ctx, hold.Lines)
 	}
-	if told == onsale.OrderTicketed && b.isPaidBack {
+	if told == onsale.OrderTicketed && b.paidBack != nil {
 		b.askRefund(ctx, order.ID, hold.Lines)
 	}
 }

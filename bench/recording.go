@@ -12,8 +12,8 @@ import (
 // How a rush goes is recorded without those who buy knowing of it: what is counted anyway
 // (measure.go) is looked at four times a second, and what was added since then belongs to
 // the tick that has just ended. Latencies alone are told one by one, since histograms
-// can't be subtracted cheaply. Whoever runs a crowd in another process does the same there
-// (track, counts), and joins the recorders' shards.
+// can't be subtracted cheaply. A storm's workers do the same, each for its own crowd, and
+// hand on what they have recorded with their ledgers.
 
 // usageEvery is how often processes are asked what they use: /proc counts CPU time in
 // hundredths of a second.
@@ -56,34 +56,57 @@ func (c *counts) look(now time.Time) {
 	m.line.Level("crowd.feeds", at, float64(m.feeds.Load()))
 }
 
-// record records how the rush goes until the returned function is called and returns.
+// record records how the rush goes until the returned function is called and returns. Of a
+// storm that is what can be seen from outside: its workers record their crowd.
 func (r *rush) record() (stop func()) {
-	r.m.track(timeline.New(0))
 	r.usage = newUsage(checkTarget("", r.cfg.Target, false) == nil)
+	r.m.track(timeline.New(0))
+	r.usage.look(time.Now())
+	used := time.Now()
+	outside := everyTick(func(now time.Time) {
+		r.recordStock(now)
+		if now.Sub(used) >= usageEvery {
+			r.recordUsage(now)
+			used = now
+		}
+	})
+	if r.cfg.Storm.deals() {
+		return outside
+	}
+	crowd := r.m.countOften()
+	return func() { outside(); crowd() }
+}
+
+// recordCrowd records what a worker's own buyers meet, by the storm's clock, until the returned
+// function is called and returns.
+func (r *rush) recordCrowd(ahead time.Duration) (stop func()) {
+	r.m.track(timeline.New(ahead))
+	return r.m.countOften()
+}
+
+// countOften looks at the counters each tick until the returned function is called and returns.
+func (m *measured) countOften() (stop func()) {
+	return everyTick((&counts{m, map[string]int64{}}).look)
+}
+
+// everyTick calls look each tick, and once more when the returned function is called.
+func everyTick(look func(now time.Time)) (stop func()) {
 	done := make(chan struct{})
-	var recorder sync.WaitGroup
-	recorder.Go(func() {
-		looks := &counts{&r.m, map[string]int64{}}
+	var looking sync.WaitGroup
+	looking.Go(func() {
 		ticker := time.NewTicker(timeline.Tick)
 		defer ticker.Stop()
-		used := time.Now()
-		r.usage.look(used)
 		for {
 			select {
 			case now := <-ticker.C:
-				looks.look(now)
-				r.recordStock(now)
-				if now.Sub(used) >= usageEvery {
-					r.recordUsage(now)
-					used = now
-				}
+				look(now)
 			case <-done:
-				looks.look(time.Now())
+				look(time.Now())
 				return
 			}
 		}
 	})
-	return func() { close(done); recorder.Wait() }
+	return sync.OnceFunc(func() { close(done); looking.Wait() })
 }
 
 // recordStock records what the bench's own feed shows.
@@ -138,7 +161,7 @@ func (r *rush) timelines() []*timeline.Timeline {
 	r.mu.Lock()
 	opened := r.opened
 	r.mu.Unlock()
-	if line := timeline.Join(opened, r.m.line.Shard()); line != nil {
+	if line := timeline.Join(opened, append(r.shards, r.m.line.Shard())...); line != nil {
 		return []*timeline.Timeline{line}
 	}
 	return nil

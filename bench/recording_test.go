@@ -2,10 +2,13 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,14 +17,9 @@ import (
 	"onsale/bench/timeline"
 )
 
-// What is charted is what the figures count, and nothing that buyers did falls between two ticks.
-func TestTimelineAddsUpToTheFigures(t *testing.T) {
-	f := newFake(t, breakage{})
-	f.busy, f.taken = 3, 4
-	report, err := Rush(t.Context(), quick(f, 60))
-	if err != nil {
-		t.Fatal(err)
-	}
+// addsUp holds a rush's one timeline against its figures.
+func addsUp(t *testing.T, report *Report) *timeline.Timeline {
+	t.Helper()
 	if len(report.Timelines) != 1 {
 		t.Fatalf("%d timelines", len(report.Timelines))
 	}
@@ -32,10 +30,22 @@ func TestTimelineAddsUpToTheFigures(t *testing.T) {
 		for _, n := range line.Columns[column] {
 			sum += n
 		}
-		if want := report.Figures[figure].Value; sum != want || want == 0 {
+		if want := report.Figures[figure].Value; sum != want {
 			t.Errorf("%s adds up to %v, and %s is %v", column, sum, figure, want)
 		}
 	}
+	return line
+}
+
+// What is charted is what the figures count, and nothing that buyers did falls between two ticks.
+func TestTimelineAddsUpToTheFigures(t *testing.T) {
+	f := newFake(t, breakage{})
+	f.busy, f.taken = 3, 4
+	report, err := Rush(t.Context(), quick(f, 60))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := addsUp(t, report)
 	for _, column := range []string{"latency.hold.p50", "latency.hold.max", "latency.checkout.p99", "latency.staleness.p99", "stock.available", "stock.sold", "codes.seat_taken"} {
 		if len(line.Columns[column]) != line.Rows {
 			t.Errorf("%s has %d of %d rows", column, len(line.Columns[column]), line.Rows)
@@ -50,6 +60,30 @@ func TestTimelineAddsUpToTheFigures(t *testing.T) {
 	}
 	if want := "preparing storm settling expiring auditing"; strings.Join(phases, " ") != want {
 		t.Errorf("phases %v, want %s", phases, want)
+	}
+}
+
+func TestTimelineOfAStormIsThatOfAllItsWorkers(t *testing.T) {
+	f := newFake(t, breakage{})
+	f.taken = 4
+	report, err, ends := storm(t, quick(f, 60), 3)
+	if err := errors.Join(append(ends, err)...); err != nil {
+		t.Fatal(err)
+	}
+	if line := addsUp(t, report); line.Columns["codes.seat_taken"] == nil || line.Columns["latency.checkout.max"] == nil || line.Columns["stock.sold"] == nil {
+		t.Errorf("there are only %v", slices.Sorted(maps.Keys(line.Columns)))
+	}
+}
+
+func TestCodesAreJoinedOnce(t *testing.T) {
+	var one, joined measured
+	teller := newTeller(&one)
+	for n := range 3 {
+		one.codes.add("sold_out", int64(n))
+		tell(t, teller, &joined)
+	}
+	if got := joined.codes.all(); got["sold_out"] != 3 {
+		t.Errorf("joined %v, want 3", got)
 	}
 }
 
@@ -92,9 +126,9 @@ func TestProcessesAreToldApartByTheirCommand(t *testing.T) {
 func TestFurtherCodesAreCountedTogether(t *testing.T) {
 	var m measured
 	for n := range maxCodes + 10 {
-		m.answered(&onsale.Error{Code: onsale.Code(fmt.Sprint("code-", n))})
+		m.noteAnswer(&onsale.Error{Code: onsale.Code(fmt.Sprint("code-", n))})
 	}
-	m.answered(os.ErrDeadlineExceeded)
+	m.noteAnswer(os.ErrDeadlineExceeded)
 	all := m.codes.all()
 	if len(all) != maxCodes+1 || all[otherCode] != 11 || m.errors.Load() != 1 {
 		t.Errorf("%d codes, %d of them others, %d errors", len(all), all[otherCode], m.errors.Load())

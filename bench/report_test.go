@@ -118,6 +118,10 @@ func TestTableNamesWhatWasBroken(t *testing.T) {
 func TestAWrongSettingIsOneLine(t *testing.T) {
 	for name, args := range map[string][]string{
 		"no token":            {},
+		"no such profile":     {"--admin-token", "t", "--profile", "flood"},
+		"no such file":        {"--admin-token", "t", "--profile", "gone.csv"},
+		"no such way":         {"--admin-token", "t", "--mix", "standing=5"},
+		"more bots than all":  {"--admin-token", "t", "--bots", "101"},
 		"no buyers":           {"--admin-token", "t", "--users", "0"},
 		"too many buyers":     {"--admin-token", "t", "--users", "1000000"},
 		"negative time":       {"--admin-token", "t", "--over", "-1s"},
@@ -172,7 +176,7 @@ func TestCommandWritesTheTableAndTheReport(t *testing.T) {
 	root := &cli.Command{Name: "onsale", Commands: []*cli.Command{Command()}, Writer: &out, ErrWriter: &progress,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}}
 	t.Setenv("ONSALE_ADMIN_TOKEN", operatorToken)
-	err := root.Run(t.Context(), []string{"onsale", "bench", "rush", "--users", "5", "--over", "50ms", "--target", f.URL, "--json", path})
+	err := root.Run(t.Context(), []string{"onsale", "bench", "rush", "--users", "5", "--over", "50ms", "--most-late", "1m", "--target", f.URL, "--json", path})
 	var broken *onsale.AuditError
 	if !errors.As(err, &broken) {
 		t.Errorf("%v is no AuditError", err)

@@ -9,6 +9,9 @@
 // and feeds.go hold the ledger against what is true, and figures.go makes the report.go. What
 // comes after a sale, refunds and late payments, is in aftermath.go. How it all went, moment by moment,
 // is in recording.go.
+//
+// A crowd of more than one process's files and processors is a storm, and dealt out to workers:
+// storm.go, whose helpers are the crew.go, the worker.go and its loop_linux.go of feeds.
 package bench
 
 import (
@@ -21,6 +24,7 @@ import (
 	"time"
 
 	"onsale"
+	"onsale/bench/timeline"
 	"onsale/internal/lifecycle"
 )
 
@@ -35,13 +39,26 @@ type rush struct {
 	layout    *onsale.Layout // of the event; set by prepare, before there are buyers
 	ours      bool           // the event was made for this rush alone, and is there; set by prepare
 
-	phase    atomic.Value         // a Phase
-	stormed  time.Duration        // how long it took until the last buyer had left; set when they have
-	requests int64                // how many requests were sent in that time
-	leftover *onsale.FeedSnapshot // what the server had left when the last buyer had left; set by judge
-	feeds    lifecycle.Group      // every feed's goroutine
-	observer *watch               // a feed of the bench's own, that signs in as nobody
-	usage    *usage               // of the processes; set by record
+	phase     atomic.Value         // a Phase
+	stormed   time.Duration        // how long it took until the last buyer had left; set when they have
+	requests  int64                // how many requests were sent in that time
+	leftover  *onsale.FeedSnapshot // what the server had left when the last buyer had left; set by judge
+	undersold *int64               // admissions; set by judge, nil if it couldn't tell
+	feeds     lifecycle.Group      // every feed's goroutine
+	observer  *watch               // a feed of the bench's own, that signs in as nobody
+	sight     *sight               // what all feeds show; set by prepare
+	vigil     *vigil               // what the observer shows of holds that were let go; set by prepare
+	epoch     onsale.Epoch         // of the stock when the rush began; set by prepare
+	usage     *usage               // of the processes; set by record
+	shards    []*timeline.Shard    // what the workers have recorded; set when the last buyer has left
+	crew      *crew                // who have the buyers, where that is other processes; nil where it is this one
+	storming  stormed              // of the crew; set when the last buyer has left
+
+	// Of a worker's rush, which is a part of a storm:
+	share   share          // whose buyers are its own
+	loop    *loop          // of the feeds; nil where each has a goroutine
+	waiting map[int]*buyer // by number: who is signed in and watches before the doors open
+	doors   time.Time      // when they open; zero for at once
 
 	telling  sync.Mutex // held while the caller is told, so that calls don't overlap
 	mu       sync.Mutex
@@ -91,6 +108,9 @@ func (r *rush) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), onsale.StopTimeout)
 	defer cancel()
 	var errs []error
+	if err := r.crew.leave(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("dismissing the workers: %w", err))
+	}
 	if err := r.feeds.Stop(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("closing the feeds: %w", err))
 	}
@@ -106,7 +126,9 @@ func (r *rush) run(ctx context.Context) (*Report, error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("preparing the event: %w", err)
 	}
-	r.storm(ctx)
+	if err := r.stormBy(ctx); err != nil {
+		return nil, err
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("the rush was stopped: %w", err)
 	}
@@ -123,8 +145,11 @@ func (r *rush) run(ctx context.Context) (*Report, error) {
 
 // storm lets every buyer arrive at their time and returns when the last has left.
 func (r *rush) storm(ctx context.Context) {
-	schedule := arrivals(r.cfg.Users, r.cfg.Over, r.cfg.Seed)
+	schedule := r.cfg.Profile.arrivals(r.cfg.Users, r.cfg.Over, r.cfg.Seed)
 	opened := time.Now()
+	if !r.doors.IsZero() {
+		opened = r.doors
+	}
 	r.mu.Lock()
 	r.opened = opened
 	r.mu.Unlock()
@@ -137,11 +162,11 @@ func (r *rush) storm(ctx context.Context) {
 		}
 		r.m.arrived.Add(1)
 		r.m.active.Add(1)
-		crowd.Go(func() { r.visit(ctx, r.buyer(i), arrival) })
+		crowd.Go(func() { r.visit(ctx, r.comer(i), arrival) })
 		return true
 	}
 	for i, at := range schedule {
-		if !arrive(i, at) {
+		if r.share.has(i) && !arrive(i, at) {
 			break
 		}
 	}
@@ -176,14 +201,29 @@ func (r *rush) buyer(n int) *buyer {
 	return &buyer{temper: newTemper(r.cfg, n), rush: r, due: time.Now()}
 }
 
+// comer is the n-th buyer at the doors, who may have waited there.
+func (r *rush) comer(n int) *buyer {
+	if b := r.waiting[n]; b != nil {
+		return b
+	}
+	return r.buyer(n)
+}
+
 // watch opens a feed, which stays open until it is left or the rush is over: people look on
 // after they have bought, and every feed is checked at the end.
 func (r *rush) watch(token string) *watch {
-	w := newWatch(r.dialer, r.layout, token, &r.m, r.ledger)
+	w := newWatch(r.dialer, r.sight, token, &r.m, r.ledger)
+	if r.observer == nil { // the first is the bench's own
+		w.shown = r.vigil.look
+	}
 	r.mu.Lock()
 	r.watches = append(r.watches, w)
 	r.mu.Unlock()
-	r.feeds.Go(context.Background(), w.runUntilLeft)
+	if r.loop != nil {
+		r.loop.follow(w)
+	} else {
+		r.feeds.Go(context.Background(), w.runUntilLeft)
+	}
 	return w
 }
 

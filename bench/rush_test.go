@@ -49,7 +49,7 @@ func TestRushSellsTheHouseAndFindsThatEveryPromiseWasKept(t *testing.T) {
 	if figure("accepted") != figure("sold")+figure("declined") {
 		t.Errorf("%v orders were accepted, %v sold and %v declined", figure("accepted"), figure("sold"), figure("declined"))
 	}
-	if got, want := figure("hold_count"), figure("held")+figure("refused"); got != want {
+	if got, want := figure("hold_count"), figure("held")+figure("refused")+figure("double_clicks"); got != want {
 		t.Errorf("%v holds were timed, %v answered", got, want)
 	}
 	if report.Ratios["feeds_checked"] != 1 || figure("feeds_checked") != 61 {
@@ -78,6 +78,13 @@ func TestEveryBrokenPromiseIsFoundOut(t *testing.T) {
 		"two admissions have the same ticket": {breakage{repeatsTickets: true}, onsale.InvariantKeys},
 		"a hold is not what was asked for":    {breakage{grantsOtherSeats: true}, onsale.InvariantHolds},
 		"a hold outlives its deadline":        {breakage{neverExpires: true}, onsale.InvariantHolds},
+		"a hold ends before its deadline":     {breakage{endsHoldsEarly: true}, onsale.InvariantHolds},
+		"a hold is said to have ended early":  {breakage{deniesHolds: true}, onsale.InvariantHolds},
+		"the best available are apart":        {breakage{partsTheBest: true}, onsale.InvariantHolds},
+		"what is there is refused":            {breakage{refusesWhatIsLeft: true}, onsale.InvariantCounts},
+		"a client is shown too many":          {breakage{showsTooMany: true}, onsale.InvariantCounts},
+		"a client is shown fewer than none":   {breakage{showsFewerThanNone: true}, onsale.InvariantCounts},
+		"a feed goes back":                    {breakage{goesBack: true}, onsale.InvariantFeed},
 		"a feed misses a change":              {breakage{missesChange: true}, onsale.InvariantFeed},
 		"a feed is stuck":                     {breakage{stallsFeed: true}, onsale.InvariantFeed},
 		"a feed sends nonsense":               {breakage{sendsNonsense: true}, onsale.InvariantFeed},
@@ -91,6 +98,9 @@ func TestEveryBrokenPromiseIsFoundOut(t *testing.T) {
 			}
 			if test.breaks.sellsBeyondCapacity || test.breaks.sellsSeatsTwice {
 				cfg.Create = house(60, time.Minute)
+			}
+			if test.breaks.endsHoldsEarly || test.breaks.refusesWhatIsLeft {
+				cfg.Create = house(600, 20*time.Second)
 			}
 			if test.breaks.neverExpires {
 				cfg.Create, cfg.ExpiryWait = house(600, time.Second), 5*time.Second

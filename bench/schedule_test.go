@@ -15,11 +15,11 @@ import (
 
 func TestArrivalsAreFixedByTheSeedAndSpreadEvenly(t *testing.T) {
 	const n, over = 10_000, 10 * time.Second
-	first := arrivals(n, over, 1)
-	if !slices.Equal(first, arrivals(n, over, 1)) {
+	first := Profile{}.arrivals(n, over, 1)
+	if !slices.Equal(first, Profile{}.arrivals(n, over, 1)) {
 		t.Error("the same seed gives other arrivals")
 	}
-	if slices.Equal(first, arrivals(n, over, 2)) {
+	if slices.Equal(first, Profile{}.arrivals(n, over, 2)) {
 		t.Error("another seed gives the same arrivals")
 	}
 	if !slices.IsSorted(first) || first[0] < 0 || first[n-1] >= over {
@@ -44,18 +44,19 @@ func TestTemperIsFixedByTheSeedAndTheBuyer(t *testing.T) {
 	cfg := RushConfig{Seed: 5, Think: time.Second}.WithDefaults()
 	for i := range n {
 		a, b := newTemper(cfg, i), newTemper(cfg, i)
-		if a.pause() != b.pause() || a.kind != b.kind || a.quantity != b.quantity || a.payment != b.payment || a.ending != b.ending {
+		if a.pause() != b.pause() || a.way != b.way || a.quantity != b.quantity || a.payment != b.payment || a.ending != b.ending {
 			t.Fatalf("buyer %d differs from themselves", i)
 		}
 		share[a.payment]++
-		share[string(a.kind)]++
+		share[string(a.way)]++
 		if a.ending != paysForIt {
 			share["abandons"]++
 		}
 	}
 	for name, want := range map[string]float64{
 		"tok_decline": paysDeclined, "tok_delay_50": paysDelayed, "tok_broken": paysBroken, "tok_twice": paysTwice, "tok_timeout": paysSilently,
-		"tok_ok": 1 - paysDeclined - paysDelayed - paysBroken - paysTwice - paysSilently, "general": likesGeneral, "abandons": abandons,
+		"tok_ok": 1 - paysDeclined - paysDelayed - paysBroken - paysTwice - paysSilently, "abandons": abandons,
+		"picked": 0.40, "best": 0.25, "general": 0.35,
 	} {
 		if got := float64(share[name]) / n; math.Abs(got-want) > 5*math.Sqrt(want*(1-want)/n) {
 			t.Errorf("%s: %.3f of the crowd, want %.3f", name, got, want)
@@ -147,17 +148,24 @@ func TestBuyerAsksOnlyForWhatTheFeedShowsAsAvailable(t *testing.T) {
 			}
 			view.Sections = append(view.Sections, shown)
 		}
-		lines := choose(newTemper(RushConfig{Seed: 1}, rapid.IntRange(0, 1000).Draw(t, "buyer")), layout, view)
+		who := newTemper(RushConfig{Seed: 1}.WithDefaults(), rapid.IntRange(0, 1000).Draw(t, "buyer"))
+		lines := choose(who, layout, view)
 		if (lines == nil) != (left == 0) {
 			t.Fatalf("asks for %v of %d that are left", lines, left)
 		}
 		if lines == nil {
 			return
 		}
+		line, section := lines[0], layout.Section(lines[0].Section)
+		if who.way == asksBest && section.Kind == onsale.Reserved {
+			if line.Seats != nil || countLetter(view.Sections[section.Index].Seats, onsale.SeatAvailable) < line.Quantity {
+				t.Fatalf("asks for the best as %+v", line)
+			}
+			return
+		}
 		if _, err := layout.CheckLines(lines); err != nil {
 			t.Fatalf("asks for what can't be had: %v", err)
 		}
-		line, section := lines[0], layout.Section(lines[0].Section)
 		if section.Kind == onsale.General && int64(line.Quantity) > floor {
 			t.Fatalf("asks for %d of %d", line.Quantity, floor)
 		}

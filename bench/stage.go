@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"onsale"
@@ -36,12 +37,15 @@ func (r *rush) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	r.dialer = newDialer(r.cfg.FeedTarget, event.ID)
+	first, _, _ := strings.Cut(r.cfg.FeedTarget, ",")
+	r.dialer = newDialer(first, event.ID)
+	r.sight, r.vigil = newSight(r.layout, r.ledger), newVigil(&r.m, r.ledger, r.layout)
 	r.observer = r.watch("")
 	ctx, cancel := context.WithTimeout(ctx, feedPatience)
 	defer cancel()
 	select {
 	case <-r.observer.ready:
+		r.epoch = r.observer.view().Epoch
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("no snapshot on the feed at %s: %w", r.cfg.FeedTarget, errors.Join(r.observer.lastError(), ctx.Err()))
@@ -60,7 +64,11 @@ func (r *rush) findOrCreate(ctx context.Context) (*onsale.Event, error) {
 	if r.cfg.Create != nil {
 		return event, r.admin(ctx, "POST", "/v1/admin/events", r.cfg.Create, event)
 	}
-	return event, r.admin(ctx, "POST", "/v1/admin/events", arena(r.cfg.Users), event)
+	own := arena(r.cfg.Users)
+	if r.cfg.Tickets > 0 {
+		own = hall(r.cfg.Tickets)
+	}
+	return event, r.admin(ctx, "POST", "/v1/admin/events", own, event)
 }
 
 // moveSale opens or closes the event's sale.
@@ -92,14 +100,8 @@ func arena(users int) *onsale.Event {
 	capacity := max(12, int(scarcity*float64(users)))
 	floor := int(shareOfFloor * float64(capacity))
 	rows := min((capacity-floor+rowSeats-1)/rowSeats, onsale.MaxSeatsPerEvent/rowSeats)
-	event := &onsale.Event{
-		ID:          onsale.EventID("rush-" + time.Now().UTC().Format("20060102-150405") + "-" + suffix()),
-		Name:        "Rush",
-		StartsAt:    time.Now().UTC().AddDate(0, 1, 0).Truncate(time.Hour),
-		Currency:    "EUR",
-		HoldSeconds: ownHoldSeconds,
-		Sections:    []onsale.Section{{ID: "floor", Name: "Floor", Kind: onsale.General, Price: 4_900, Capacity: int64(floor)}},
-	}
+	event := ownEvent()
+	event.Sections = []onsale.Section{{ID: "floor", Name: "Floor", Kind: onsale.General, Price: 4_900, Capacity: int64(floor)}}
 	for n := 1; rows > 0; n++ {
 		event.Sections = append(event.Sections, onsale.Section{
 			ID: fmt.Sprintf("stand-%d", n), Name: fmt.Sprintf("Stand %d", n), Kind: onsale.Reserved, Price: 7_900,
@@ -108,6 +110,45 @@ func arena(users int) *onsale.Event {
 		rows -= standRows
 	}
 	return event
+}
+
+// hall returns an event of so many tickets for very many users. A snapshot of it has a letter for each
+// seat and goes to every user, so most of it is general admission, in blocks; an eighth are seats.
+func hall(tickets int) *onsale.Event {
+	event := ownEvent()
+	rows := tickets / seatsAreOneIn / rowSeats
+	for n := 1; rows > 0; n++ {
+		event.Sections = append(event.Sections, onsale.Section{
+			ID: fmt.Sprintf("stand-%d", n), Name: fmt.Sprintf("Stand %d", n), Kind: onsale.Reserved, Price: 7_900,
+			Grid: &onsale.Grid{Rows: min(rows, standRows), Seats: rowSeats},
+		})
+		rows -= standRows
+	}
+	standing := tickets - tickets/seatsAreOneIn/rowSeats*rowSeats
+	blocks := min(standing, mostBlocks)
+	for n := range blocks {
+		event.Sections = append(event.Sections, onsale.Section{
+			ID: fmt.Sprintf("block-%d", n+1), Name: fmt.Sprintf("Block %d", n+1), Kind: onsale.General, Price: 4_900,
+			Capacity: int64(standing*(n+1)/blocks - standing*n/blocks),
+		})
+	}
+	return event
+}
+
+const (
+	seatsAreOneIn = 8
+	mostBlocks    = 8
+)
+
+// ownEvent is an event of the bench's own, with an id of its own, and nothing to sell yet.
+func ownEvent() *onsale.Event {
+	return &onsale.Event{
+		ID:          onsale.EventID("rush-" + time.Now().UTC().Format("20060102-150405") + "-" + suffix()),
+		Name:        "Rush",
+		StartsAt:    time.Now().UTC().AddDate(0, 1, 0).Truncate(time.Hour),
+		Currency:    "EUR",
+		HoldSeconds: ownHoldSeconds,
+	}
 }
 
 // suffix keeps two rushes of one second apart.

@@ -25,6 +25,9 @@ func (r *Report) Table(w io.Writer) error {
 
 	rows := "\tcount\tp50\tp95\tp99\tmax\t\n"
 	for _, s := range steps {
+		if r.Figures[s.name+"_count"].Value == 0 && s.rare {
+			continue
+		}
 		rows += strings.Join([]string{s.label, r.count(s.name + "_count"),
 			r.ms(s.name + "_p50"), r.ms(s.name + "_p95"), r.ms(s.name + "_p99"), r.ms(s.name + "_max")}, "\t") + "\t\n"
 	}
@@ -41,8 +44,16 @@ func (r *Report) Table(w io.Writer) error {
 		r.count("declined"), r.count("refused"), r.count("expired"), r.count("errors"))
 	fmt.Fprintf(&b, "left %s admissions (%s buyers went away with nothing)   unanswered %s requests   unsettled %s orders\n",
 		r.count("left"), r.count("left_empty"), r.count("unanswered"), r.count("unsettled"))
-	fmt.Fprintf(&b, "oversold %d   lost %d   double charges %d   feeds compared %s (%.0f %%)\n",
-		r.Audit.Oversold, r.Audit.LostOrders, r.Audit.DoubleCharges, r.count("feeds_checked"), 100*r.Ratios["feeds_checked"])
+	if r.Figures["bots"].Value > 0 {
+		fmt.Fprintf(&b, "bots %s: held %s   refused: %s for want of stock, %s beyond a buyer's limit, %s too often\n",
+			r.count("bots"), r.count("bot_held"), r.count("bot_refused"), r.count("bot_limited"), r.count("bot_throttled"))
+	}
+	undersold := "not checked"
+	if _, known := r.Figures["undersold"]; known {
+		undersold = r.count("undersold")
+	}
+	fmt.Fprintf(&b, "oversold %d   undersold %s   lost %d   double charges %d   feeds compared %s (%.0f %%)\n",
+		r.Audit.Oversold, undersold, r.Audit.LostOrders, r.Audit.DoubleCharges, r.count("feeds_checked"), 100*r.Ratios["feeds_checked"])
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "  error: %s\n", note)
 	}

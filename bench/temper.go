@@ -5,16 +5,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"onsale"
 )
 
 // What buyers are like, as shares of all of them.
 const (
-	likesGeneral  = 0.35 // the others want seats that touch
 	abandons      = 0.05 // half of these give the hold back, half let it go
 	doubleClicks  = 0.04
 	reopensFeed   = 0.04
+	losesFeed     = 0.04 // the line goes dead in the middle of it, and it goes on from where it was
+	losesRequests = 0.03 // it goes dead after a request was sent and before it is answered: at the hold and at the check-out
 	readsTickets  = 0.50
 	paysDeclined  = 0.05
 	paysDelayed   = 0.03
@@ -40,26 +39,27 @@ const (
 // temper is what one buyer will do, all of it drawn before the rush from the seed and
 // the buyer's number: it doesn't depend on who was faster.
 type temper struct {
-	kind         onsale.Kind
-	quantity     int
-	looks        int
-	ending       ending
-	doubleClicks bool
-	reopensFeed  bool
-	readsTickets bool
-	payment      string     // the provider's token
-	isPaidBack   bool       // if the rush has an aftermath
-	triesAgain   bool       // with another card, when the first is declined; as above
-	rng          *rand.Rand // for the buyer's own goroutine alone
-	think        time.Duration
+	way           way
+	quantity      int
+	looks         int
+	ending        ending
+	doubleClicks  bool
+	reopensFeed   bool
+	losesFeed     bool
+	losesRequests bool
+	readsTickets  bool
+	isBot         bool       // see bot.go
+	payment       string     // the provider's token
+	paidBack      *paidBack  // what the operator pays back, if the rush has an aftermath; nil for nothing
+	triesAgain    bool       // with another card, when the first is declined; as above
+	rng           *rand.Rand // for the buyer's own goroutine alone
+	think         time.Duration
 }
 
 func newTemper(cfg RushConfig, buyer int) *temper {
 	rng := rand.New(rand.NewPCG(cfg.Seed, uint64(buyer)))
-	t := &temper{kind: onsale.Reserved, quantity: 1 + rng.IntN(mostPlaces), rng: rng, think: cfg.Think}
-	if rng.Float64() < likesGeneral {
-		t.kind = onsale.General
-	}
+	t := &temper{quantity: 1 + rng.IntN(mostPlaces), rng: rng, think: cfg.Think}
+	t.way = cfg.Mix.draw(rng.Float64())
 	t.looks = fewestLooks + rng.IntN(mostLooks-fewestLooks+1)
 	if rng.Float64() < abandons {
 		t.ending = []ending{givesItBack, letsItGo}[rng.IntN(2)]
@@ -68,9 +68,17 @@ func newTemper(cfg RushConfig, buyer int) *temper {
 	t.reopensFeed = rng.Float64() < reopensFeed
 	t.readsTickets = rng.Float64() < readsTickets
 	t.payment = paymentPrefix + drawPayment(rng.Float64(), cfg)
+	isBot := rng.Float64() < cfg.Bots
+	t.losesFeed = rng.Float64() < losesFeed
+	t.losesRequests = rng.Float64() < losesRequests
 	if cfg.Aftermath {
-		t.isPaidBack = rng.Float64() < isPaidBack || strings.HasPrefix(t.payment, paymentPrefix+refundingPrefix)
+		if rng.Float64() < isPaidBack || strings.HasPrefix(t.payment, paymentPrefix+refundingPrefix) {
+			t.paidBack = drawPaidBack(rng)
+		}
 		t.triesAgain = rng.Float64() < triesAgain
+	}
+	if isBot {
+		t.automate()
 	}
 	return t
 }

@@ -14,7 +14,12 @@ import (
 
 // The truth is found when the rush is over: the ledger of what buyers were told is
 // held against what the server says now, to everyone who was told something. The
-// server's own audit, of what it alone can see, is one witness among these.
+// server's own audit, of what it alone can see, is one witness among these. What is found out while the
+// rush goes on: counts that can't be and feeds that go back (sight.go), holds that end early or late
+// (expiry.go), limits that don't hold (bot.go). What was there and was refused is found in takings.go.
+//
+// Whether a queue is fair is not checked: Onsale has no waiting room. Its feed knows a "queue" frame, and
+// nobody sends one.
 
 const (
 	// checkers is how many requests check the outcome at once.
@@ -59,6 +64,9 @@ func (r *rush) judge(ctx context.Context) (*onsale.AuditReport, error) {
 	if err := r.checkRefunds(ctx, orders); err != nil {
 		return nil, err
 	}
+	if r.knowsAllTakings() {
+		r.undersold = new(r.ledger.checkRefusals(r.layout, r.leftover))
+	}
 	oversold := r.ledger.checkAdmissions(r.layout, orders)
 	lost := r.ledger.checkEnds(orders)
 	if err := r.checkRepeats(ctx, orders); err != nil {
@@ -70,6 +78,12 @@ func (r *rush) judge(ctx context.Context) (*onsale.AuditReport, error) {
 	audit.Oversold, audit.LostOrders = max(audit.Oversold, oversold), max(audit.LostOrders, lost)
 	audit.Violations = append(audit.Violations, r.ledger.found()...)
 	return audit, nil
+}
+
+// knowsAllTakings reports whether nobody but the bench can have taken any of the stock, and
+// the stock is the one that it was: what was laid anew is laid with care, and may refuse for a while.
+func (r *rush) knowsAllTakings() bool {
+	return (r.ours || r.cfg.Create != nil) && !r.cfg.Forgetful && r.leftover.Epoch == r.epoch
 }
 
 // audit is the server's own, when the event is at rest.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
@@ -29,7 +30,6 @@ const (
 // until it is stopped. A person's goroutine looks at it; its own reads and writes it.
 type watch struct {
 	dialer *dialer
-	layout *onsale.Layout
 	token  string // whose orders it is told of; "" for nobody's
 	m      *measured
 	ledger *ledger
@@ -37,15 +37,26 @@ type watch struct {
 	ready chan struct{} // closed when the first snapshot is folded
 	news  chan struct{} // holds one when an order came to its end, or that may have been missed
 
+	sight *sight                     // shared by all feeds
+	shown func(*onsale.FeedSnapshot) // is told of each new view, under mu; nil for nobody
+
 	left  context.Context // ends when nobody looks any more
 	leave context.CancelFunc
 
 	mu      sync.Mutex
 	fold    feedclient.Fold             // under mu
 	ends    map[onsale.OrderID]orderEnd // under mu: what it was told of its own orders
-	conn    *websocket.Conn             // under mu: nil while none is open
+	conn    connection                  // under mu: nil while none is open
 	closing bool                        // under mu: the buyer closes the feed to open it again
+	lost    bool                        // under mu: its line was cut on purpose, to take it up again
+	since   *onsale.FeedSnapshot        // under mu: what this connection showed last; nil before it showed anything
 	err     error                       // under mu: why the last connection ended
+}
+
+// connection is what a watch does to its connection besides reading it. It is called from any goroutine.
+type connection interface {
+	farewell() // says goodbye and closes it
+	cut()      // resets it without a word
 }
 
 // orderEnd is the end of an order, and when the feed told it.
@@ -54,8 +65,8 @@ type orderEnd struct {
 	at    time.Time
 }
 
-func newWatch(d *dialer, layout *onsale.Layout, token string, m *measured, l *ledger) *watch {
-	w := &watch{dialer: d, layout: layout, token: token, m: m, ledger: l,
+func newWatch(d *dialer, s *sight, token string, m *measured, l *ledger) *watch {
+	w := &watch{dialer: d, sight: s, token: token, m: m, ledger: l,
 		ready: make(chan struct{}), news: make(chan struct{}, 1), ends: map[onsale.OrderID]orderEnd{}}
 	w.left, w.leave = context.WithCancel(context.Background())
 	return w
@@ -71,9 +82,10 @@ func (w *watch) runUntilLeft(ctx context.Context) {
 
 // run keeps the feed open until ctx ends.
 func (w *watch) run(ctx context.Context) {
-	due := time.Now() // of the next first snapshot: failed attempts are part of what it takes
+	due := time.Now()           // of the next first snapshot: failed attempts are part of what it takes
+	var from onsale.FeedRequest // where the next connection goes on
 	for failures, again := 0, false; ; failures++ {
-		conn, err := w.dialer.dial(ctx)
+		conn, err := w.dialer.dial(ctx, from)
 		if err == nil {
 			var opened bool
 			opened, err = w.follow(ctx, conn, due, again)
@@ -82,12 +94,12 @@ func (w *watch) run(ctx context.Context) {
 				due = time.Time{}
 			}
 		}
-		onPurpose := w.ended(err)
+		var onPurpose bool
+		onPurpose, from = w.ended(err)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case onPurpose:
-			w.m.reopened.Add(1)
 			failures, due = -1, time.Now()
 			continue
 		case conn != nil:
@@ -107,13 +119,23 @@ func (w *watch) run(ctx context.Context) {
 	}
 }
 
-// ended notes why a connection ended and reports whether the buyer wanted it to.
-func (w *watch) ended(err error) (onPurpose bool) {
+// ended notes why a connection ended and reports whether the buyer wanted it to. The next one goes on from
+// where this one was, unless the buyer loads the page anew.
+func (w *watch) ended(err error) (onPurpose bool, from onsale.FeedRequest) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	onPurpose = w.closing
-	w.conn, w.closing, w.err = nil, false, err
-	return onPurpose
+	switch {
+	case w.lost:
+		w.m.cutFeeds.Add(1)
+	case w.closing:
+		w.m.reopened.Add(1)
+	}
+	onPurpose = w.closing || w.lost
+	if !w.closing && w.fold.Current() {
+		from = w.fold.Resume()
+	}
+	w.conn, w.closing, w.lost, w.err = nil, false, false, err
+	return onPurpose, from
 }
 
 // follow reads one connection until it ends. It says why it did, and whether it came to
@@ -121,10 +143,10 @@ func (w *watch) ended(err error) (onPurpose bool) {
 // buyer is woken to ask for their order: what the feed told meanwhile it doesn't tell again.
 func (w *watch) follow(ctx context.Context, conn *websocket.Conn, due time.Time, again bool) (opened bool, err error) {
 	defer conn.Close() // whatever it was read for has been read
-	stop := context.AfterFunc(ctx, func() { farewell(conn) })
+	stop := context.AfterFunc(ctx, socket{conn}.farewell)
 	defer stop()
 	w.mu.Lock()
-	w.conn = conn
+	w.conn, w.since = socket{conn}, nil
 	w.mu.Unlock()
 	w.m.feeds.Add(1)
 	defer w.m.feeds.Add(-1)
@@ -147,7 +169,7 @@ func (w *watch) follow(ctx context.Context, conn *websocket.Conn, due time.Time,
 				return opened, err
 			}
 		}
-		if frame.Snapshot != nil && !opened {
+		if !opened && (frame.Snapshot != nil || frame.Step() != nil) { // what leads on, if it was taken up again
 			opened = true
 			w.m.feedOpen.since(due)
 			if again {
@@ -218,7 +240,15 @@ func (w *watch) take(frame *feedclient.Frame) (resume bool, err error) {
 	defer w.mu.Unlock()
 	before := w.fold.View()
 	resume, err = w.fold.Apply(frame)
-	switch after := w.fold.View(); {
+	after := w.fold.View()
+	if err == nil && after != before {
+		w.sight.see(after, w.since)
+		w.since = after
+		if w.shown != nil {
+			w.shown(after)
+		}
+	}
+	switch {
 	case err != nil:
 	case frame.Delta != nil && after != before:
 		w.m.staleness.since(frame.Delta.At)
@@ -267,13 +297,35 @@ func (w *watch) reopen() {
 	w.closing = conn != nil
 	w.mu.Unlock()
 	if conn != nil {
-		farewell(conn)
+		conn.farewell()
 	}
 }
 
-// farewell says goodbye and closes a connection. Either may fail: it's gone all the same.
-func farewell(conn *websocket.Conn) {
+// cut loses the line without a word: the connection is reset, and run takes the feed up again.
+func (w *watch) cut() {
+	w.mu.Lock()
+	conn := w.conn
+	w.lost = conn != nil
+	w.mu.Unlock()
+	if conn != nil {
+		conn.cut()
+	}
+}
+
+// socket is a connection of a watch that reads it itself.
+type socket struct{ *websocket.Conn }
+
+// cut implements connection.
+func (s socket) cut() {
+	if tcp, plain := s.NetConn().(*net.TCPConn); plain {
+		_ = tcp.SetLinger(0) // else it is closed as politely as TCP does
+	}
+	_ = s.Close() // what it was good for, the next one is
+}
+
+// farewell implements connection. Either may fail: it's gone all the same.
+func (s socket) farewell() {
 	goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
-	_ = conn.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(feedWriteTimeout))
-	_ = conn.Close()
+	_ = s.WriteControl(websocket.CloseMessage, goodbye, time.Now().Add(feedWriteTimeout))
+	_ = s.Close()
 }

@@ -60,8 +60,11 @@ const mostParam = 120
 
 func newView(i int, r *Report) view {
 	v := view{Report: r, ID: "report-" + strconv.Itoa(i+1), Label: r.Scenario}
-	if profile, ok := r.Params["profile"].(string); ok && len(profile) < 20 {
-		v.Label += " · " + profile
+	for _, name := range []string{"storm", "profile"} { // what tells two rushes apart
+		if text, ok := r.Params[name].(string); ok && len(text) < 20 {
+			v.Label += " · " + text
+			break
+		}
 	}
 	switch {
 	case len(r.Audit.Violations) > 0 || r.Audit.Oversold > 0 || r.Audit.LostOrders > 0 || r.Audit.DoubleCharges > 0:

@@ -132,7 +132,7 @@ func TestSeparateRolesSellTogetherAndTheAuditorFindsWhatIsBrokenKafka(t *testing
 	feed := begin(t, with("feed", "--listen", "127.0.0.1:0")...).until(t, served)[1]
 
 	report := filepath.Join(t.TempDir(), "rush.json")
-	code, stdout, stderr := run(t, "bench", "rush", "--users", "100", "--over", "1s", "--target", front, "--feed", feed,
+	code, stdout, stderr := run(t, "bench", "rush", "--users", "100", "--over", "1s", "--most-late", "1m", "--target", front, "--feed", feed,
 		"--admin-token", "operator", "--json", report)
 	if code != 0 {
 		t.Fatalf("rush: exit %d\n%s%s", code, stdout, stderr)

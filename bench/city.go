@@ -1,0 +1,142 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"onsale"
+	"onsale/internal/lifecycle"
+	"onsale/internal/stores"
+	"onsale/persist"
+)
+
+// city is an Onsale of many processes, for a storm: each role is one, and the feed as many as
+// its open files ask for. It is on this machine with the whole crowd.
+type city struct {
+	Target, FeedTarget, AdminToken string
+
+	folder  string
+	stores  lifecycle.Chain
+	servers []*Server // stopped in reverse
+	env     []string
+}
+
+const (
+	anyPort = "127.0.0.1:0"
+	// feedsEach is how many feeds a process of the feed is given: fewer than three quarters of the 20,000 open
+	// files that many machines allow, with room for those that reconnect before their end is known.
+	feedsEach = 12_500
+	// feedRate is how many feeds a process lets in each second: all of them together are what one front
+	// lets in, so that sign-ins get through while the feeds open.
+	feedRate = 4_000
+	// feedNice is how much the feed, with 150,000 clients, gives way to whoever sells: on a machine that has no
+	// processor to spare a hold would wait behind a whole round of it. The feed waits instead, and
+	// tells more changes at once.
+	feedNice = 10
+)
+
+// startCity starts a city for so many feeds and returns when all of it serves.
+func startCity(ctx context.Context, status io.Writer, feeds int) (c *city, err error) {
+	c = &city{AdminToken: rand.Text(), folder: filepath.Join(os.TempDir(), "onsale-storm-"+rand.Text())}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.stop())
+		}
+	}()
+	quiet := slog.New(slog.DiscardHandler)
+	redis := stores.NewRedis(stores.RedisConfig{Folder: filepath.Join(c.folder, "redis"), Log: quiet})
+	postgres := stores.NewPostgres(stores.PostgresConfig{Folder: filepath.Join(c.folder, "postgres"), Log: quiet})
+	c.stores.Parts = []lifecycle.Part{redis, postgres}
+	if err := c.stores.Start(ctx); err != nil {
+		return c, err
+	}
+	if redis.Embedded() {
+		return c, errors.New("there is no redis-server: install it (apt install redis-server)")
+	}
+	if err := persist.Migrate(ctx, postgres.URL()); err != nil {
+		return c, err
+	}
+	kafka, err := StartServer(ctx, "Kafka", status, nil, Broker(filepath.Join(c.folder, "kafka"), "")...)
+	if err != nil {
+		return c, err
+	}
+	c.servers = append(c.servers, kafka)
+	c.env = []string{ // which not everybody can read, as a command line
+		"ONSALE_REDIS=" + redis.URL(), "ONSALE_POSTGRES=" + postgres.URL(), "ONSALE_KAFKA=" + strings.TrimPrefix(kafka.URL, "http://"),
+		"ONSALE_SECRET=" + rand.Text() + rand.Text(), "ONSALE_ADMIN_TOKEN=" + c.AdminToken,
+	}
+	return c, c.startRoles(ctx, status, feeds)
+}
+
+// startRoles starts what sells, and then the feed.
+func (c *city) startRoles(ctx context.Context, status io.Writer, feeds int) error {
+	payment, err := c.role(ctx, status, "paysim")
+	if err != nil {
+		return err
+	}
+	c.env = append(c.env, "ONSALE_PAYMENTS="+payment.URL)
+	front, err := c.role(ctx, status, "serve", "--max-feeds", "1")
+	if err != nil {
+		return err
+	}
+	c.Target = front.URL
+	if _, err := c.role(ctx, status, "settle"); err != nil {
+		return err
+	}
+	return c.startFeeds(ctx, status, feeds)
+}
+
+func (c *city) role(ctx context.Context, status io.Writer, name string, more ...string) (*Server, error) {
+	s, err := StartRole(ctx, name, status, c.env, append([]string{name, "--listen", anyPort}, more...)...)
+	if err == nil {
+		c.servers = append(c.servers, s)
+	}
+	return s, err
+}
+
+// startFeeds starts the processes of the feed, all at once.
+func (c *city) startFeeds(ctx context.Context, status io.Writer, feeds int) error {
+	procs := (feeds + feedsEach - 1) / feedsEach
+	room := feeds/procs + feeds/procs/10 + 10 // a client that was cut may be back before that is known
+	started, errs := make([]*Server, procs), make([]error, procs)
+	var all sync.WaitGroup
+	for i := range procs {
+		all.Go(func() {
+			started[i], errs[i] = startNice(ctx, feedNice, "feed "+strconv.Itoa(i+1), status, c.env,
+				"feed", "--listen", anyPort, "--max-feeds", strconv.Itoa(room), "--max-feed-rate", strconv.Itoa(max(1, feedRate/procs)))
+		})
+	}
+	all.Wait()
+	var urls []string
+	for _, s := range started {
+		if s != nil {
+			c.servers = append(c.servers, s)
+			urls = append(urls, s.URL)
+		}
+	}
+	c.FeedTarget = strings.Join(urls, ",")
+	return errors.Join(errs...)
+}
+
+// stop ends every process, the feed's first, and removes what they kept.
+func (c *city) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), onsale.StopTimeout)
+	defer cancel()
+	var errs []error
+	for i := len(c.servers) - 1; i >= 0; i-- {
+		errs = append(errs, c.servers[i].Stop())
+	}
+	if err := errors.Join(append(errs, c.stores.Stop(ctx), os.RemoveAll(c.folder))...); err != nil {
+		return fmt.Errorf("stopping what was stormed: %w", err)
+	}
+	return nil
+}

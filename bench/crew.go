@@ -1,0 +1,262 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"onsale"
+	"onsale/internal/leash"
+)
+
+const (
+	// joinPatience is how long workers may take to join, joinWord how long one may take to say who it is.
+	joinPatience = 2 * time.Minute
+	joinWord     = 10 * time.Second
+	// clockRounds is how often a clock is asked for. The quickest answer is the truest.
+	clockRounds = 8
+)
+
+// crew is the workers of a storm. A nil crew has nobody, and nothing to do.
+type crew struct {
+	hands     []*hand
+	processes []*workerProcess
+	stopped   context.Context // ends with the first worker that fails, with why
+	stop      context.CancelCauseFunc
+}
+
+// hand is a worker as the coordinator knows it. One goroutine reads what it says.
+type hand struct {
+	conn   net.Conn
+	out    *json.Encoder
+	in     *json.Decoder
+	room   int
+	offset time.Duration // how much its clock is ahead of ours
+	done   chan tidings  // the end of the duty under way
+	ended  chan struct{} // closed when it is read no more
+}
+
+// workerProcess is a worker on this machine.
+type workerProcess struct {
+	command *exec.Cmd
+	ended   <-chan error
+}
+
+// muster starts the workers of this machine, waits for those of others, and compares their clocks.
+func muster(ctx context.Context, r *rush) (c *crew, err error) {
+	cfg := r.cfg.Storm
+	c = &crew{}
+	c.stopped, c.stop = context.WithCancelCause(context.Background())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.leave(ctx))
+		}
+	}()
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:0"
+	}
+	if cfg.Token == "" {
+		cfg.Token = rand.Text()
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return c, fmt.Errorf("listening for workers: %w", err)
+	}
+	defer listener.Close() // who is to come has come
+	for range cfg.Workers {
+		p, err := startWorkerProcess(listener.Addr().String(), cfg.Token)
+		if err != nil {
+			return c, err
+		}
+		c.processes = append(c.processes, p)
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinPatience)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
+	for len(c.hands) < cfg.Workers+cfg.Await {
+		h, err := admit(listener, cfg.Token)
+		if err != nil {
+			return c, errors.Join(fmt.Errorf("%d of %d workers have joined: %w", len(c.hands), cfg.Workers+cfg.Await, err), ctx.Err())
+		}
+		if h != nil {
+			c.hands = append(c.hands, h)
+			go c.listen(h, r) // ends with the connection; leave waits for it
+		}
+	}
+	for i, h := range c.hands {
+		if need := (share{i, len(c.hands)}).size(r.cfg.Users); need > h.room {
+			return c, wrong("users: %d for each of %d workers, one of which may open %d feeds: raise its ulimit -n, or ask for more workers", need, len(c.hands), h.room)
+		}
+	}
+	return c, c.compareClocks(ctx)
+}
+
+// startWorkerProcess starts this very binary as a worker.
+func startWorkerProcess(address, token string) (*workerProcess, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find the onsale binary: %w", err)
+	}
+	command := exec.Command(self, "bench", "worker", "--join", address)
+	// A worker has one processor: more would only take it from the server. Its token is not for a command line,
+	// which all may read.
+	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", workerTokenVar+"="+token)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Stderr = os.Stderr
+	p := &workerProcess{command: command}
+	if p.ended, err = leash.Start(command, syscall.SIGKILL); err != nil {
+		return nil, fmt.Errorf("start a worker: %w", err)
+	}
+	return p, nil
+}
+
+// admit takes the next worker in. It returns nil for a stranger.
+func admit(listener net.Listener, token string) (*hand, error) {
+	conn, err := listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	h := &hand{conn: conn, out: json.NewEncoder(conn), in: json.NewDecoder(conn), done: make(chan tidings, 1), ended: make(chan struct{})}
+	var first tidings
+	err = errors.Join(conn.SetReadDeadline(time.Now().Add(joinWord)), h.in.Decode(&first))
+	if err != nil || subtle.ConstantTimeCompare([]byte(first.Token), []byte(token)) != 1 {
+		_ = conn.Close() // there is nothing to say to it
+		return nil, nil
+	}
+	h.room = first.Room
+	return h, nil
+}
+
+// listen takes over what a worker says until its connection ends, which stops the crew.
+func (c *crew) listen(h *hand, r *rush) {
+	defer close(h.ended)
+	for {
+		var t tidings
+		err := errors.Join(h.conn.SetReadDeadline(time.Now().Add(wordPatience)), h.in.Decode(&t))
+		if err == nil && t.Tally != nil {
+			err = r.m.add(*t.Tally)
+		}
+		if err != nil {
+			c.stop(fmt.Errorf("%w: %w", errNoWorker, err))
+			return
+		}
+		for _, text := range t.Troubles {
+			r.trouble(errors.New(text))
+		}
+		if t.Done != "" {
+			h.done <- t
+		}
+	}
+}
+
+// ask has every worker do its duty at once, and returns their answers in order. The first that
+// fails ends it.
+func (c *crew) ask(ctx context.Context, each func(i int) duty) ([]tidings, error) {
+	answers, errs := make([]tidings, len(c.hands)), make([]error, len(c.hands))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(c.stopped, func() { cancel(context.Cause(c.stopped)) })()
+	var all sync.WaitGroup
+	for i, h := range c.hands {
+		all.Go(func() {
+			if answers[i], errs[i] = h.do(ctx, each(i)); errs[i] != nil {
+				cancel(errs[i])
+			}
+		})
+	}
+	all.Wait()
+	if ctx.Err() != nil { // the others' errors are that they were told to stop
+		c.stop(context.Cause(ctx))
+		return nil, context.Cause(ctx)
+	}
+	return answers, errors.Join(errs...)
+}
+
+// do has one worker do its duty. One that silently does nothing ends the wait with its connection:
+// see listen.
+func (h *hand) do(ctx context.Context, d duty) (tidings, error) {
+	err := errors.Join(h.conn.SetWriteDeadline(time.Now().Add(wordPatience)), h.out.Encode(d))
+	if err != nil {
+		return tidings{}, fmt.Errorf("asking a worker: %w", err)
+	}
+	select {
+	case t := <-h.done:
+		if t.Done != d.Do {
+			return t, fmt.Errorf("a worker was asked to %s, and has done %s", d.Do, t.Done)
+		}
+		if t.Error != "" {
+			return t, fmt.Errorf("a worker can't %s: %s", d.Do, t.Error)
+		}
+		return t, nil
+	case <-ctx.Done():
+		return tidings{}, context.Cause(ctx)
+	}
+}
+
+// compareClocks finds out by how much each worker's clock is ahead of ours. What it said was true
+// between our asking and its answer; the shortest such time leaves the least doubt.
+func (c *crew) compareClocks(ctx context.Context) error {
+	best := make([]time.Duration, len(c.hands))
+	for range clockRounds {
+		for i, h := range c.hands { // one at a time: they share the machine
+			asked := time.Now()
+			t, err := h.do(ctx, duty{Do: dutyClock})
+			if err != nil {
+				return err
+			}
+			took := time.Since(asked)
+			if best[i] == 0 || took < best[i] {
+				best[i], h.offset = took, t.Clock.Sub(asked.Add(took/2))
+			}
+		}
+	}
+	return nil
+}
+
+// clock is a moment by the worker's clock.
+func (h *hand) clock(at time.Time) time.Time { return at.Add(h.offset) }
+
+// checkFeeds has every worker compare its feeds, and takes over what they found.
+func (c *crew) checkFeeds(ctx context.Context, into *ledger) error {
+	if c == nil {
+		return nil
+	}
+	found, err := c.ask(ctx, func(int) duty { return duty{Do: dutyFeeds} })
+	for i, t := range found {
+		into.inherit(t.Ledger, c.hands[i].offset)
+	}
+	return err
+}
+
+// leave tells every worker to end, and waits until all have.
+func (c *crew) leave(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), onsale.StopTimeout)
+	defer cancel()
+	var err error
+	if c.stopped.Err() == nil { // else what went wrong was said, and the workers end with their connections
+		_, err = c.ask(ctx, func(int) duty { return duty{Do: dutyLeave} })
+	}
+	for _, h := range c.hands {
+		_ = h.conn.Close() // all has been said
+		<-h.ended
+	}
+	for _, p := range c.processes {
+		kill := context.AfterFunc(ctx, func() { _ = p.command.Process.Kill() }) // it may have ended just now
+		<-p.ended                                                               //nolint:errcheck // how it ended is no news: it keeps nothing
+		kill()
+	}
+	c.stop(nil)
+	return err
+}

@@ -1,0 +1,270 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"onsale/internal/feedclient"
+)
+
+// A loop has every feed of a process in one goroutine, over one epoll, because a worker of a storm
+// has so many thousand of them: a goroutine and a library's connection each would cost more than
+// the server spends on them, on the machine that both share. What all of them receive is parsed
+// and folded once.
+//
+// The epoll itself waits in Go's own: a thread that slept in it would keep the buyers of a process
+// that has one processor from running.
+type loop struct {
+	file     *os.File // the epoll
+	epoll    int
+	wake     int // an eventfd: something is asked
+	path     string
+	hosts    []string
+	targets  []*unix.SockaddrInet4
+	source   *unix.SockaddrInet4 // nil: as the kernel chooses
+	abreast  int                 // how many feeds may be opening at once
+	parser   feedclient.Parser
+	trouble  func(error)   // hears why a feed could not be opened
+	finished chan struct{} // closed when the goroutine has ended
+
+	mu      sync.Mutex
+	asked   []func() // under mu: what others want done, in order
+	closing bool     // under mu
+
+	// Of the goroutine alone:
+	lines   []*line
+	unborn  []*line
+	later   []*line // that wait for their time to be opened again
+	opening int
+	now     time.Time // when this turn's events came
+	swept   time.Time
+	buffer  []byte
+	ready   []unix.EpollEvent
+}
+
+const (
+	// wakeSlot is what epoll says of wake; of a feed it says its number.
+	wakeSlot = int32(-1)
+	// turn is how long the loop sleeps at the most while feeds wait to be opened, idleTurn else.
+	turn     = 20 * time.Millisecond
+	idleTurn = time.Second
+	// sweepEvery is how often it is looked for feeds that have died silently.
+	sweepEvery = 10 * time.Second
+	// readBytes is read at once: a delta and, mostly, a snapshot.
+	readBytes = 64 << 10
+	// turnEvents are handled before a buyer gets the processor.
+	turnEvents = 256
+)
+
+// newLoop starts a loop for the feeds at a path of these hosts, which are taken in turn. The feeds
+// come from the address source, "" for any: one address has some 28,000 ports for each host.
+func newLoop(hosts []string, path, source string, abreast int, trouble func(error)) (*loop, error) {
+	l := &loop{path: path, hosts: hosts, abreast: abreast, trouble: trouble, finished: make(chan struct{}), now: time.Now(),
+		buffer: make([]byte, readBytes), ready: make([]unix.EpollEvent, turnEvents)}
+	for _, host := range hosts {
+		a, err := net.ResolveTCPAddr("tcp4", host)
+		if err != nil {
+			return nil, fmt.Errorf("finding the feed: %w", err)
+		}
+		l.targets = append(l.targets, &unix.SockaddrInet4{Addr: [4]byte(a.IP.To4()), Port: a.Port})
+	}
+	if ip := net.ParseIP(source).To4(); ip != nil && isLoopback(l.targets) {
+		l.source = &unix.SockaddrInet4{Addr: [4]byte(ip)}
+	}
+	if err := l.openEpoll(); err != nil {
+		return nil, fmt.Errorf("making an epoll: %w", err)
+	}
+	go func() { // ends with close, which waits for it
+		defer close(l.finished)
+		l.run()
+	}()
+	return l, nil
+}
+
+func isLoopback(targets []*unix.SockaddrInet4) bool {
+	for _, t := range targets {
+		if t.Addr[0] != 127 {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *loop) openEpoll() (err error) {
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return err
+	}
+	if err = unix.SetNonblock(l.epoll, true); err != nil { // or os.NewFile keeps it out of Go's poller
+		return errors.Join(err, unix.Close(l.epoll))
+	}
+	l.file = os.NewFile(uintptr(l.epoll), "epoll")
+	if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return errors.Join(err, l.file.Close())
+	}
+	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, l.wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeSlot})
+}
+
+// close ends every feed and the goroutine, and waits for it.
+func (l *loop) close(ctx context.Context) error {
+	l.ask(func() { l.closing = true })
+	select {
+	case <-l.finished:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the feeds don't end: %w", ctx.Err())
+	}
+}
+
+// follow opens a watch's feed, and opens it again when it ends, until it is left.
+func (l *loop) follow(w *watch) {
+	ln := &line{loop: l, watch: w, fd: -1}
+	w.leave = func() { l.ask(ln.leave) }
+	l.ask(func() {
+		ln.slot = int32(len(l.lines))
+		l.lines = append(l.lines, ln)
+		l.unborn = append(l.unborn, ln)
+	})
+}
+
+// ask has the loop's goroutine do something, in the order asked.
+func (l *loop) ask(do func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked = append(l.asked, do)
+	if len(l.asked) == 1 && !l.closing {
+		one := [8]byte{1}
+		_, _ = unix.Write(l.wake, one[:]) // it can't fail, and if it did the loop looks up by itself
+	}
+}
+
+func (l *loop) run() {
+	raw, err := l.file.SyscallConn()
+	for err == nil {
+		err = l.turn(raw)
+	}
+	if !errors.Is(err, os.ErrClosed) {
+		panic(fmt.Sprintf("bench: wait for feeds: %v", err)) // our own descriptor is broken
+	}
+}
+
+// turn handles what has come, or what is due. It returns os.ErrClosed when the loop is closed.
+func (l *loop) turn(raw syscall.RawConn) error {
+	patience := idleTurn
+	if len(l.unborn)+len(l.later) > 0 {
+		patience = turn
+	}
+	if err := l.file.SetReadDeadline(l.now.Add(patience)); err != nil {
+		return err
+	}
+	n := 0
+	var failure error
+	err := raw.Read(func(uintptr) bool {
+		n, failure = unix.EpollWait(l.epoll, l.ready, 0)
+		return n != 0 // not even an error is final: see below
+	})
+	if errors.Is(failure, unix.EINTR) || errors.Is(err, os.ErrDeadlineExceeded) {
+		n, failure, err = max(n, 0), nil, nil
+	}
+	if err := errors.Join(failure, err); err != nil {
+		return err
+	}
+	l.now = time.Now()
+	for _, e := range l.ready[:max(n, 0)] {
+		l.handle(e.Fd)
+	}
+	if l.work(); l.hasEnded() {
+		return os.ErrClosed
+	}
+	runtime.Gosched() // a busy loop would keep the buyers waiting for a whole slice
+	return nil
+}
+
+func (l *loop) handle(slot int32) {
+	if slot == wakeSlot {
+		var count [8]byte
+		_, _ = unix.Read(l.wake, count[:]) // it is readable, and what it says doesn't matter
+		return
+	}
+	switch ln := l.lines[slot]; ln.state {
+	case lineClosed: // in this very turn
+	case lineConnecting:
+		ln.connected()
+	default:
+		ln.read()
+	}
+}
+
+// work does what was asked for, and what is due by the clock.
+func (l *loop) work() {
+	l.mu.Lock()
+	asked := l.asked
+	l.asked = nil
+	for _, do := range asked {
+		do()
+	}
+	l.mu.Unlock()
+	waiting := l.later[:0]
+	for _, ln := range l.later {
+		if ln.openAt.After(l.now) {
+			waiting = append(waiting, ln)
+		} else {
+			l.unborn = append(l.unborn, ln)
+		}
+	}
+	l.later = waiting
+	for len(l.unborn) > 0 && l.opening < l.abreast {
+		next := l.unborn[0]
+		l.unborn = l.unborn[1:]
+		if !next.left && next.state == lineClosed {
+			next.connect()
+		}
+	}
+	if l.now.Sub(l.swept) > sweepEvery {
+		l.sweep()
+	}
+}
+
+// sweep ends the feeds that have died without a word: a server pings.
+func (l *loop) sweep() {
+	l.swept = l.now
+	for _, ln := range l.lines {
+		if ln.state != lineClosed && l.now.Sub(ln.heard) > feedSilence {
+			ln.lost(errors.New("nothing was heard of the feed"))
+		}
+	}
+}
+
+// hasEnded ends every feed if the loop is to be closed.
+func (l *loop) hasEnded() bool {
+	l.mu.Lock()
+	closing := l.closing
+	l.mu.Unlock()
+	if !closing {
+		return false
+	}
+	for _, ln := range l.lines {
+		if ln.state == lineLive {
+			_ = writeFew(ln.fd, goodbyeFrame) // it is gone all the same
+		}
+		ln.end()
+	}
+	_ = unix.Close(l.wake)
+	_ = l.file.Close()
+	return true
+}
+
+// again opens a line after a random time around the given one.
+func (l *loop) again(ln *line, around time.Duration) {
+	ln.openAt = l.now.Add(around/2 + rand.N(around))
+	l.later = append(l.later, ln)
+}

@@ -1,0 +1,98 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v3"
+)
+
+// The two storms that say whether a machine can hold a great sale: people who come over a minute for a
+// big house, and people who all press at once for a small one. Both on one Onsale, one after the other.
+
+// scenario is one of them, for 150,000 users; others get as much of everything.
+type scenario struct {
+	name    string
+	over    time.Duration
+	tickets int
+}
+
+var scenarios = []scenario{
+	{"ramp", time.Minute, 50_000},
+	{"spike", time.Second, 5_000},
+}
+
+const (
+	stormUsers = 150_000
+	// stormThink is a person's mean pause: who has looked for an hour at a page that is about to open is quick,
+	// and still is a person.
+	stormThink = 2 * time.Second
+)
+
+func stormsCommand() *cli.Command {
+	return &cli.Command{
+		Name: "storms", Usage: "two rushes of 150,000 buyers who watch before the doors open: over a minute for many tickets, at once for few",
+		Description: "Starts Onsale as separate processes, and the crowd as workers. The JSON is a list of the two reports.",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "users", Value: stormUsers, Usage: "simulated `BUYERS`; the tickets are in proportion"},
+			&cli.IntFlag{Name: "workers", Usage: "deal them out to so many `PROCESSES` (default: what open files and processors ask for)"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` that decides who does what and when"},
+			&cli.FloatFlag{Name: "bots", Value: defaultBots, Usage: "`PERCENT` of the buyers that are bots"},
+			&cli.StringFlag{Name: "only", Usage: "`NAME` of one of them: ramp or spike (default: both)"},
+			&cli.StringFlag{Name: "json", Usage: "write the reports to this `FILE`"},
+			&cli.StringFlag{Name: "html", Usage: "write a page with charts of them to this `FILE`"},
+		},
+		Action: runStorms,
+	}
+}
+
+func runStorms(ctx context.Context, c *cli.Command) (err error) {
+	if err := FlagsOnly(c); err != nil {
+		return err
+	}
+	users, workers, only := c.Int("users"), c.Int("workers"), c.String("only")
+	if users < 1 || users > maxUsers {
+		return wrong("users: %d must be from 1 to %d", users, maxUsers)
+	}
+	if workers == 0 {
+		if workers, err = WorkersFor(users); err != nil {
+			return err
+		}
+		workers = max(workers, 1)
+	}
+	own, err := startCity(ctx, c.Root().ErrWriter, users)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, own.stop()) }()
+	var reports []*Report
+	var errs []error
+	for _, s := range scenarios {
+		if only != "" && only != s.name {
+			continue
+		}
+		report, err := Rush(ctx, RushConfig{
+			Users: users, Over: s.over, Tickets: max(1, s.tickets*users/stormUsers), Think: stormThink, Seed: c.Uint64("seed"),
+			Target: own.Target, FeedTarget: own.FeedTarget, AdminToken: own.AdminToken,
+			Bots: c.Float("bots") / 100, MostLate: defaultMostLate,
+			Storm: StormConfig{Workers: workers}, Progress: NewProgressWriter(c.Root().ErrWriter),
+		})
+		if report == nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		report.Params["storm"] = s.name
+		reports, errs = append(reports, report), append(errs, err, report.Table(c.Root().Writer))
+	}
+	if reports == nil {
+		return wrong("only: %q is neither ramp nor spike", only)
+	}
+	if path := c.String("json"); path != "" {
+		errs = append(errs, WriteReports(path, reports))
+	}
+	if path := c.String("html"); path != "" {
+		errs = append(errs, WritePage(path, reports))
+	}
+	return errors.Join(errs...)
+}

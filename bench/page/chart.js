@@ -159,4 +159,6 @@ function drawStrip(cell) {
     const dot = shape("circle", { cx: most > least ? 8 + ((v - least) / (most - least)) * 164 : 90, cy: 8, r: 4, fill: "var(--c0)", opacity: 0.65 }, svg);
     shape("title", {}, dot, String(v));
   }
+  const middle = samples.toSorted((a, b) => a - b)[samples.length >> 1];
+  element("small", cell, middle ? "± " + brief((100 * (most - least)) / 2 / Math.abs(middle)) + " %" : "");
 }

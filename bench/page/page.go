@@ -32,7 +32,7 @@ var (
 )
 
 var layout = template.Must(template.New("page").Funcs(template.FuncMap{
-	"memory": memory, "value": value,
+	"memory": memory, "value": value, "faults": faults,
 }).Parse(markup))
 
 // Report is what the page needs of a report's JSON.

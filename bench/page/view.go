@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"onsale/bench/timeline"
 )
 
 // view is a report as the page shows it.
@@ -165,6 +167,11 @@ func param(v any) string {
 		text = string(runes[:mostParam]) + "…"
 	}
 	return text
+}
+
+// faults are what went wrong on purpose in a timeline, in order.
+func faults(line *timeline.Timeline) []timeline.At {
+	return slices.DeleteFunc(slices.Clone(line.Marks), func(m timeline.At) bool { return m.Kind != "fault" })
 }
 
 func title(views []view) string {

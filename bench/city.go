@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"onsale"
 	"onsale/internal/lifecycle"
@@ -125,6 +126,34 @@ func (c *city) startFeeds(ctx context.Context, status io.Writer, feeds int) erro
 	}
 	c.FeedTarget = strings.Join(urls, ",")
 	return errors.Join(errs...)
+}
+
+// used is the CPU time of what sells, by what it is: the roles, Kafka, and Redis and Postgres by their programs.
+func (c *city) used() map[string]time.Duration {
+	roles := map[int]string{}
+	for _, s := range c.servers {
+		name, _, _ := strings.Cut(s.name, " ") // the feed's have numbers
+		roles[s.process.Pid] = strings.ToLower(name)
+	}
+	used, stats := map[string]time.Duration{}, readStats()
+	masters := map[int]bool{} // our own Postgres's, whose children do its work
+	for _, s := range stats {
+		switch {
+		case roles[s.pid] != "":
+			used[roles[s.pid]] += s.used
+		case s.parent == os.Getpid() && strings.HasPrefix(s.name, "redis"):
+			used["redis"] += s.used
+		case s.parent == os.Getpid() && strings.HasPrefix(s.name, "postgres"):
+			masters[s.pid] = true
+			used["postgres"] += s.used
+		}
+	}
+	for _, s := range stats {
+		if masters[s.parent] {
+			used["postgres"] += s.used
+		}
+	}
+	return used
 }
 
 // stop ends every process, the feed's first, and removes what they kept.

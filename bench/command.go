@@ -116,6 +116,7 @@ func embed(ctx context.Context, status io.Writer, cfg *RushConfig) (stop func() 
 		return nil, err
 	}
 	cfg.Target, cfg.FeedTarget, cfg.AdminToken = own.Target, own.FeedTarget, own.AdminToken
+	cfg.Used = own.used
 	return own.stop, nil
 }
 

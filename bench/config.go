@@ -44,6 +44,10 @@ type RushConfig struct {
 	GoOn        func() bool                 `json:"-"` // asked, when all have arrived, whether one more shall, at the mean pace; as many again at most; default: no
 	Heal        func(context.Context) error `json:"-"` // called when the last buyer has left, before anything is checked; default: nothing
 
+	// Used says how much CPU time what is stormed has used until now, by what it is; of a storm alone. Default:
+	// nobody knows.
+	Used func() map[string]time.Duration `json:"-"`
+
 	// Progress is told the figures so far about 5 times a second, and whenever the phase
 	// changes; calls don't overlap. It must not block. Default: nobody is told.
 	Progress func(Progress) `json:"-"`
@@ -113,6 +117,9 @@ func (c RushConfig) WithDefaults() RushConfig {
 	}
 	if c.GoOn == nil {
 		c.GoOn = func() bool { return false }
+	}
+	if c.Used == nil {
+		c.Used = func() map[string]time.Duration { return nil }
 	}
 	if c.Heal == nil {
 		c.Heal = func(context.Context) error { return nil }

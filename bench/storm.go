@@ -83,9 +83,10 @@ func WorkersFor(users int) (int, error) {
 
 // stormed is what is known of a storm besides what its buyers measured.
 type stormed struct {
-	cpu     time.Duration // that the bench used on this machine while it stormed
-	busiest float64       // of one processor: the worker that needed most
-	soldOut time.Duration // from the doors on until nothing was left; 0 if something always was
+	cpu     time.Duration            // that the bench used on this machine while it stormed
+	busiest float64                  // of one processor: the worker that needed most
+	soldOut time.Duration            // from the doors on until nothing was left; 0 if something always was
+	served  map[string]time.Duration // CPU time that what was stormed used meanwhile, by what it is; empty if that isn't known
 }
 
 // stormBy has the buyers come: here, or with the workers.
@@ -122,7 +123,7 @@ func (r *rush) stormOutside(ctx context.Context) error {
 	r.mu.Lock()
 	r.opened = doors
 	r.mu.Unlock()
-	before, used := r.m.requests.Load(), ownCPU()
+	before, used, served := r.m.requests.Load(), ownCPU(), r.cfg.Used()
 	looking, stop := context.WithCancel(ctx)
 	soldOut := make(chan time.Duration, 1)
 	go func() { soldOut <- r.awaitSoldOut(looking, doors) }() // ends with looking, and is waited for
@@ -133,6 +134,10 @@ func (r *rush) stormOutside(ctx context.Context) error {
 	stop()
 	r.storming.soldOut = <-soldOut
 	r.storming.cpu = ownCPU() - used
+	r.storming.served = r.cfg.Used()
+	for of := range r.storming.served {
+		r.storming.served[of] -= served[of]
+	}
 	for i, t := range told {
 		r.stormed = max(r.stormed, t.Stormed)
 		r.storming.busiest = max(r.storming.busiest, float64(t.CPU)/float64(max(t.Stormed, 1)))
@@ -169,23 +174,27 @@ func (r *rush) stormFigures(figures map[string]Figure) {
 	if r.crew == nil {
 		return
 	}
+	cores := func(used time.Duration) Figure {
+		return Figure{round(float64(used) / float64(max(r.stormed, 1))), "processors"}
+	}
 	figures["workers"] = Figure{float64(len(r.crew.hands)), "processes"}
-	figures["bench_cpu"] = Figure{round(float64(r.storming.cpu) / float64(max(r.stormed, 1)) / float64(runtime.NumCPU())), "of the machine"}
+	figures["cpu_bench"] = cores(r.storming.cpu)
+	for of, used := range r.storming.served {
+		figures["cpu_"+of] = cores(used)
+	}
 	figures["bench_busiest"] = Figure{round(r.storming.busiest), "of a processor"}
 	if r.storming.soldOut > 0 {
 		figures["sold_out"] = inMs(r.storming.soldOut)
 	}
 }
 
-// overtaxed says why the figures of a storm are those of the bench; "" if they are the server's.
+// overtaxed says why the figures of a storm are those of the bench, besides its lateness; "" if they
+// are the server's, and if the bench may be however late.
 func (r *rush) overtaxed() string {
-	switch {
-	case r.crew == nil:
+	if r.crew == nil || r.cfg.MostLate == 0 || r.storming.busiest <= mostOfACore {
 		return ""
-	case r.storming.busiest > mostOfACore:
-		return fmt.Sprintf("the bench was the bottleneck: a worker needed %.0f %% of its processor", 100*r.storming.busiest)
 	}
-	return ""
+	return fmt.Sprintf("the generator was the bottleneck: a worker needed %.0f %% of its processor", 100*r.storming.busiest)
 }
 
 // sourceOf is the address that the i-th worker's feeds on this machine are opened from.

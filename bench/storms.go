@@ -75,7 +75,7 @@ func runStorms(ctx context.Context, c *cli.Command) (err error) {
 		}
 		report, err := Rush(ctx, RushConfig{
 			Users: users, Over: s.over, Tickets: max(1, s.tickets*users/stormUsers), Think: stormThink, Seed: c.Uint64("seed"),
-			Target: own.Target, FeedTarget: own.FeedTarget, AdminToken: own.AdminToken,
+			Target: own.Target, FeedTarget: own.FeedTarget, AdminToken: own.AdminToken, Used: own.used,
 			Bots: c.Float("bots") / 100, MostLate: defaultMostLate,
 			Storm: StormConfig{Workers: workers}, Progress: NewProgressWriter(c.Root().ErrWriter),
 		})

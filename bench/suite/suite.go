@@ -25,7 +25,7 @@ import (
 
 const (
 	// longest is how long a scenario may take before it is interrupted.
-	longest = 3 * time.Minute
+	longest = 5 * time.Minute
 	// leaving is how long it then may take to leave, before it is killed.
 	leaving = 45 * time.Second
 )

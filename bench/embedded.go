@@ -40,6 +40,7 @@ type embedded struct {
 // outlives us.
 type Server struct {
 	URL string
+	Own []string // where each process of a fleet answers for itself alone; nil of one process
 
 	name    string
 	process *os.Process
@@ -49,6 +50,7 @@ type Server struct {
 var (
 	servingLine = regexp.MustCompile(`^serving (http://\S+)`)
 	servingLog  = regexp.MustCompile(`msg=serving .*url=(http://\S+)`)
+	ownLog      = regexp.MustCompile(` process=\d+ url=(http://\S+)/metrics`)
 )
 
 // startEmbedded starts an Onsale and returns when it serves. What it says goes to
@@ -75,38 +77,43 @@ func StartServer(ctx context.Context, name string, status io.Writer, env []strin
 	return start(ctx, 0, name, env, args, func(command *exec.Cmd) (io.Reader, error) {
 		command.Stderr = status
 		return command.StdoutPipe()
-	}, func(line string) string {
+	}, func(line string) []string {
 		if m := servingLine.FindStringSubmatch(line); m != nil {
-			return m[1]
+			return m[1:]
 		}
-		return ""
+		return nil
 	})
 }
 
 // StartRole starts a role of Onsale, whose log says where it serves, and returns when it
-// does. What it warns of goes to status.
+// does. What it warns of goes to status. With --procs and --metrics-listen it is a fleet, whose
+// processes have all said where each is found before the fleet says that it serves.
 func StartRole(ctx context.Context, name string, status io.Writer, env []string, args ...string) (*Server, error) {
 	return startNice(ctx, 0, name, status, env, args...)
 }
 
 // startNice is StartRole of a role that gives way to others, as nice(1) has it: 0 not at all, 19 always.
 func startNice(ctx context.Context, nice int, name string, status io.Writer, env []string, args ...string) (*Server, error) {
+	var own []string
 	return start(ctx, nice, name, env, args, func(command *exec.Cmd) (io.Reader, error) {
 		return command.StderrPipe()
-	}, func(line string) string {
+	}, func(line string) []string {
 		if m := servingLog.FindStringSubmatch(line); m != nil {
-			return m[1]
+			return append(m[1:], own...)
+		}
+		if m := ownLog.FindStringSubmatch(line); m != nil {
+			own = append(own, m[1])
 		}
 		if !strings.Contains(line, " level=INFO ") {
 			fmt.Fprintf(status, "%s: %s\n", name, line)
 		}
-		return ""
+		return nil
 	})
 }
 
 // start starts the binary and returns when hear, which is told each line of the output
-// that tap opens, has returned a URL.
-func start(ctx context.Context, nice int, name string, env, args []string, tap func(*exec.Cmd) (io.Reader, error), hear func(line string) (url string)) (s *Server, err error) {
+// that tap opens, has returned where it serves, and each of its processes after that.
+func start(ctx context.Context, nice int, name string, env, args []string, tap func(*exec.Cmd) (io.Reader, error), hear func(line string) (urls []string)) (s *Server, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the onsale binary: %w", err)
@@ -126,13 +133,13 @@ func start(ctx context.Context, nice int, name string, env, args []string, tap f
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	s.process = command.Process
-	served := make(chan string, 1)
+	served := make(chan []string, 1)
 	go func() { // ends with the process, whose output it drains
 		defer close(served)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if url := hear(lines.Text()); url != "" {
+			if urls := hear(lines.Text()); len(urls) > 0 {
 				select {
-				case served <- url:
+				case served <- urls:
 				default: // it has said so before
 				}
 			}
@@ -141,9 +148,9 @@ func start(ctx context.Context, nice int, name string, env, args []string, tap f
 	ctx, cancel := context.WithTimeout(ctx, embeddedStart)
 	defer cancel()
 	select {
-	case url, ok := <-served:
+	case urls, ok := <-served:
 		if ok {
-			s.URL = url
+			s.URL, s.Own = urls[0], urls[1:]
 			return s, nil
 		}
 		err = fmt.Errorf("%s ended before it served", name)

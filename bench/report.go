@@ -27,8 +27,8 @@ type Report struct {
 	// isn't in the JSON.
 	Summary string `json:"-"`
 
-	// Notes are for the person who looks on: the first errors, spelled out. They aren't
-	// in the JSON.
+	// Notes are for the person who looks on: the first errors, spelled out, or what is to be
+	// thought of the figures. They aren't in the JSON.
 	Notes []string `json:"-"`
 }
 

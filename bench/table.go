@@ -84,6 +84,9 @@ func (r *Report) plainTable(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%.2f\n", name, r.Ratios[name])
 	}
 	var b strings.Builder
+	for _, note := range r.Notes {
+		fmt.Fprintln(&b, note)
+	}
 	r.verdict(&b)
 	_, err := t.Write([]byte("\n" + b.String()))
 	if err = errors.Join(err, t.Flush()); err != nil {

@@ -3,12 +3,10 @@ package realtime
 import (
 	"encoding/json"
 	"errors"
-	"io"
-	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 
@@ -25,66 +23,50 @@ const (
 	lastWords = 64 << 10
 )
 
-// past is a deadline that ends whatever waits.
-var past = time.Unix(1, 0)
-
 // conn is one client's connection.
 //
 // 150,000 of them must fit on a small machine, so what an idle one costs is what
-// matters: one goroutine, which reads, gorilla's 512-byte buffer, and this
-// struct. There is no goroutine that writes, no queue and no timer. What the
+// matters: this struct and its line, a few hundred bytes. There is no goroutine (where
+// the line has none), no buffer, no queue and no timer. What the
 // client is owed of the stock is a position in its hub's backlog; what it is
 // owed in person is a short list, empty nearly always. Whoever has news (the
 // hub's pass, the heartbeat, the reader, an order) writes it at once under mu,
-// as far as the socket takes it. Only when a socket is full does the connection
-// get a second goroutine, its drain, which waits for it. Until that is done
-// nobody else writes, the position stays where it is, and when the client reads
-// again it gets what is newest. So a slow client costs its socket's buffer and
-// one goroutine, and delays nobody.
+// as far as the line takes it. Only when that is full does the connection
+// drain: until the rest of the frame is written nobody else writes, the position stays where it
+// is, and when the client reads again it gets what is newest. So a slow client costs its socket's buffer,
+// and delays nobody.
+//
+// It ends in one way: whatever is wrong, its reader finds the line ended, or is told so by a cut, and
+// leaves.
 type conn struct {
-	hub     *hub
-	ws      *websocket.Conn // for the reader alone
-	socket  net.Conn        // where frames are written
-	raw     syscall.RawConn // socket's; nil if it can't be written to without waiting
-	owner   net.Conn        // closes socket, exactly once; may be the same
-	network netip.Addr
-	place   int // in the hub's roster, set by it
-	form    encoding
+	hub    *hub
+	line   line
+	remote netip.AddrPort
+	place  int // in the hub's roster, set by it
+	form   encoding
 
-	buyer    onsale.BuyerID // owned by the reader; "" before auth
-	second   int64          // owned by the reader: the Unix second that requests counts
-	requests int            // owned by the reader
+	// Of the line's reader.
+	buyer    onsale.BuyerID // "" before auth
+	second   int64          // the Unix second that requests counts
+	requests int
+	inbox    inbox
+	broken   bool // it broke the protocol: nothing more is heard
+	noise    int  // bytes that came since
 
 	mu       sync.Mutex
-	position uint64   // under mu: see backlog
-	owed     []*frame // under mu: in person, at most maxOwed
-	closing  *frame   // under mu: the last frame there will be; nil while the feed goes on
-	closed   bool     // under mu: closing is written or on its way
-	draining bool     // under mu: drain alone writes
-	ended    bool     // under mu: the reader has left; nothing may be begun
+	position uint64        // under mu: see backlog
+	owed     []*frame      // under mu: in person, at most maxOwed
+	heard    time.Duration // under mu: when the client last gave a sign of life, by the gateway's clock
+	by       time.Duration // under mu: while draining or closing, until when the client has time
+	closing  *frame        // under mu: the last frame there will be; nil while the feed goes on
+	closed   bool          // under mu: closing is written or on its way
+	draining bool          // under mu: the line alone writes
+	ended    bool          // under mu: the reader has left; nothing may be begun
 }
 
-// newConn returns a connection that is owed its hello, whoever writes first.
-func newConn(h *hub, ws *websocket.Conn, socket, owner net.Conn, network netip.Addr) *conn {
-	c := &conn{hub: h, ws: ws, socket: socket, raw: rawConn(socket), owner: owner, network: network}
-	if ws.Subprotocol() == onsale.FeedBinary {
-		c.form = asBinary
-	}
-	c.owed = []*frame{hello(h.gateway.cfg.Heartbeat, h.epoch())}
-	if tcp, ok := socket.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(h.gateway.cfg.SocketBuffer) // a kernel that refuses keeps more; that is all
-	}
-	ws.SetReadLimit(maxRequestBytes)
-	ws.SetPingHandler(func(payload string) error {
-		c.owe(pongFrame(payload))
-		return c.asked()
-	})
-	ws.SetPongHandler(func(string) error { return c.heard() })
-	ws.SetCloseHandler(func(int, string) error {
-		c.echoClose()
-		return nil
-	})
-	return c
+// newConn returns a connection that is owed its hello, whoever writes first. Its line is yet to be set.
+func newConn(h *hub, remote netip.AddrPort, form encoding) *conn {
+	return &conn{hub: h, remote: remote, form: form, heard: h.gateway.clock(), owed: []*frame{hello(h.gateway.cfg.Heartbeat, h.epoch())}}
 }
 
 func hello(heartbeat time.Duration, epoch onsale.Epoch) *frame {
@@ -93,36 +75,58 @@ func hello(heartbeat time.Duration, epoch onsale.Epoch) *frame {
 	})
 }
 
-// serve reads until the client is gone.
-func (c *conn) serve() {
-	g := c.hub.gateway
-	defer g.conns.Done()
-	defer c.leave()
-	err := c.heard()
-	for err == nil {
-		var kind int
-		var data []byte
-		if kind, data, err = c.ws.ReadMessage(); err == nil {
-			err = c.asked()
-		}
-		if err == nil {
-			c.take(kind, data)
-		}
+// hear takes what the client has sent, in whatever pieces. It returns true when it has said goodbye, or
+// has broken the protocol and doesn't stop talking: then the reader leaves.
+func (c *conn) hear(p []byte) (over bool) {
+	if len(p) == 0 {
+		return false
 	}
-	c.readFailed(err)
+	if c.broken {
+		// Closing a socket with something unread in it makes TCP throw away what was
+		// written, the close frame too.
+		c.noise += len(p)
+		return c.noise > lastWords
+	}
+	err := c.inbox.take(p, c.receive)
+	switch {
+	case err == nil:
+		return false
+	case errors.Is(err, errGoodbye):
+		return true
+	}
+	c.shut(badFrame("not a frame of the protocol"))
+	c.broken, c.inbox = true, inbox{}
+	return false
 }
 
-// heard is called for each frame that comes in: the client is alive.
-func (c *conn) heard() error {
+// receive takes a message or a control frame.
+func (c *conn) receive(kind int, data []byte) error {
+	switch kind {
+	case websocket.PingMessage:
+		c.owe(pongFrame(data))
+		return c.asked()
+	case websocket.PongMessage:
+		c.lives()
+		return nil
+	case websocket.CloseMessage:
+		c.echoClose()
+		return errGoodbye
+	}
+	if err := c.asked(); err != nil {
+		return err
+	}
+	c.take(kind, data)
+	return nil
+}
+
+// lives is called for each frame that comes in: the client is alive.
+func (c *conn) lives() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing != nil {
-		return nil // the deadline of its close stands
-	}
-	return c.socket.SetReadDeadline(time.Now().Add(c.hub.gateway.cfg.peerTimeout()))
+	c.heard = c.hub.gateway.clock()
 }
 
-// asked is heard, for a frame that wants an answer. It returns an error if the
+// asked is lives, for a frame that wants an answer. It returns an error if the
 // client wants too many.
 func (c *conn) asked() error {
 	if second := time.Now().Unix(); c.second != second {
@@ -131,15 +135,19 @@ func (c *conn) asked() error {
 	if c.requests++; c.requests > maxRequestsPerSecond {
 		return errTooManyRequests
 	}
-	return c.heard()
+	c.lives()
+	return nil
 }
 
-var errTooManyRequests = errors.New("too many frames in a second")
+var (
+	errTooManyRequests = errors.New("too many frames in a second")
+	errGoodbye         = errors.New("the client has closed the feed")
+)
 
 // take does what the client asks.
 func (c *conn) take(kind int, data []byte) {
 	var request onsale.FeedRequest
-	if kind != websocket.TextMessage || json.Unmarshal(data, &request) != nil {
+	if kind != websocket.TextMessage || !utf8.Valid(data) || json.Unmarshal(data, &request) != nil {
 		c.shut(badFrame("send JSON in text frames"))
 		return
 	}
@@ -165,37 +173,22 @@ func (c *conn) take(kind int, data []byte) {
 	}
 }
 
-// readFailed ends the connection as the client deserves.
-func (c *conn) readFailed(err error) {
-	var closed *websocket.CloseError
-	var network net.Error
-	if errors.As(err, &closed) || errors.As(err, &network) {
-		return // it said goodbye, or is gone
-	}
-	c.shut(badFrame("not a frame of the protocol"))
-	// Closing a socket with something unread in it makes TCP throw away what was
-	// written, the close frame too.
-	_, _ = io.CopyN(io.Discard, c.socket, lastWords)
-}
-
-// leave ends everything that knows the connection. The last to use the socket
-// closes it: here, or in the drain that is under way.
+// leave ends everything that knows the connection, and its socket. The reader calls it, once, and is
+// nothing any more afterwards.
 func (c *conn) leave() {
 	g := c.hub.gateway
+	defer g.conns.Done()
 	g.audience.unbind(c)
 	c.hub.roster.remove(c)
 	g.unwatch(c.hub)
-	g.gate.leave(c.network)
+	g.gate.leave(networkOf(c.remote.Addr()))
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
 	c.owed = nil
-	if c.draining {
-		_ = c.socket.SetWriteDeadline(past) // or it was closed by the peer already
-		return
-	}
-	_ = c.owner.Close() // there is nobody left to tell
+	g.lateness.forget(c)
+	c.line.close()
 }
 
 // cut ends the connection without a word.
@@ -213,5 +206,5 @@ func (c *conn) cutLocked() {
 	if c.closing == nil {
 		c.closing = closeFrame(websocket.CloseAbnormalClosure, "")
 	}
-	_ = c.socket.SetDeadline(past) // the reader and the drain end; the reader does the rest
+	c.line.cut() // the reader does the rest
 }

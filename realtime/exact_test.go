@@ -15,6 +15,7 @@ import (
 // servers are the ways in which an HTTP server may hand over its sockets.
 var servers = map[string]func(*Config, *fasthttp.Server){
 	"plain":         func(*Config, *fasthttp.Server) {},
+	"threaded":      func(_ *Config, s *fasthttp.Server) { s.Name = threadedServer },
 	"lean":          func(_ *Config, s *fasthttp.Server) { s.ReduceMemoryUsage = true },
 	"hidden socket": func(_ *Config, s *fasthttp.Server) { s.MaxConnsPerIP = 1000 }, // every write may wait
 }

@@ -43,6 +43,9 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	}
 
 	errs := []error{g.beat.Stop(ctx)}
+	if g.watch != nil {
+		errs = append(errs, g.watch.Stop(ctx))
+	}
 	for _, h := range hubs {
 		errs = append(errs, h.stop(ctx))
 	}

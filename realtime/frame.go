@@ -35,7 +35,7 @@ var kindNames = [kinds]string{"hello", "snapshot", "delta", "sale", "queue", "ho
 //
 // It takes the place of gorilla's PreparedMessage, which can only be written by
 // someone who is ready to wait for the socket; these bytes can be offered, and
-// what the socket didn't take can be finished later (see writer).
+// what the socket didn't take can be finished later (see line).
 type frame struct {
 	kind kind
 	wire []byte
@@ -52,8 +52,8 @@ func textFrame(k kind, message any) *frame {
 	return &frame{kind: k, wire: wire(websocket.TextMessage, payload)}
 }
 
-func pongFrame(payload string) *frame {
-	return &frame{kind: kindControl, wire: wire(websocket.PongMessage, []byte(payload))}
+func pongFrame(payload []byte) *frame {
+	return &frame{kind: kindControl, wire: wire(websocket.PongMessage, payload)}
 }
 
 func closeFrame(code int, reason string) *frame {

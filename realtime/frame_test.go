@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"sync"
 	"testing"
 
@@ -33,8 +32,7 @@ func TestFramesOfEveryLengthAreReadAsWritten(t *testing.T) {
 		}
 		request := buffer[:n]
 		key := bytes.SplitN(bytes.SplitN(request, []byte("Sec-WebSocket-Key: "), 2)[1], []byte("\r\n"), 2)[0]
-		side := &readSide{Conn: server}
-		if _, err := (&websocket.Upgrader{}).Upgrade(handshake{side}, upgradeRequest(string(key)), nil); err != nil {
+		if err := (handshake{key: string(key)}).answer(server); err != nil {
 			t.Error(err)
 			return
 		}
@@ -44,7 +42,7 @@ func TestFramesOfEveryLengthAreReadAsWritten(t *testing.T) {
 			}
 		}
 	})
-	dialer := websocket.Dialer{NetDial: func(string, string) (net.Conn, error) { return client, nil }}
+	dialer := websocket.Dialer{Subprotocols: protocols[:], NetDial: func(string, string) (net.Conn, error) { return client, nil }}
 	ws, _, err := dialer.Dial("ws://pipe/", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -172,10 +170,4 @@ func payloadOf(f *frame) []byte {
 		header += 8
 	}
 	return f.wire[header:]
-}
-
-func upgradeRequest(key string) *http.Request {
-	return &http.Request{Method: http.MethodGet, Header: http.Header{
-		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {key},
-	}}
 }

@@ -79,9 +79,8 @@ func (g *gate) open() int {
 }
 
 // networkOf is what the feeds of one network have in common.
-func networkOf(ip []byte) netip.Addr {
-	addr, _ := netip.AddrFromSlice(ip) // the zero Addr, a network of its own, if it isn't an IP
-	addr = addr.Unmap()
+func networkOf(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap() // the zero Addr, of what has none, is a network of its own
 	if prefix, err := addr.Prefix(ipv6Network); err == nil && addr.Is6() {
 		return prefix.Addr()
 	}

@@ -15,16 +15,17 @@ package realtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
-	"github.com/gorilla/websocket"
 
 	"onsale"
 	"onsale/internal/lifecycle"
+	"onsale/internal/reactor"
 )
 
 const (
@@ -129,24 +130,28 @@ func (c *Config) validate() error {
 }
 
 // peerTimeout is how long a client may be silent: two heartbeats and the time
-// that the second one's answer may take.
-func (c *Config) peerTimeout() time.Duration { return c.Heartbeat*2 + c.Heartbeat/4 }
+// that the second one's answer may take, less what it takes to see that it is late.
+func (c *Config) peerTimeout() time.Duration {
+	return c.Heartbeat*2 + c.Heartbeat/4 - min(lateEvery, c.Heartbeat/8)
+}
 
 // Gateway serves the feeds of a process. It is a lifecycle.Part.
 type Gateway struct {
 	cfg      Config
+	born     time.Time
 	meters   *meters
-	upgrader websocket.Upgrader
+	watch    *reactor.Watch // reads what clients send; set by Start, nil where there is none
 	origins  origins
 	gate     gate
 	audience audience
 	vigil    vigil
+	lateness lateness
 	effort   effort
 	writers  sync.Pool // of *writer
 	upgrades upgrades
 
-	beat  lifecycle.Group // pings, ends hubs that nobody watches, and looks at holds
-	conns sync.WaitGroup  // the readers and drains of all connections; raised under mu, while running
+	beat  lifecycle.Group // pings, ends hubs that nobody watches, and looks at holds and for who is late
+	conns sync.WaitGroup  // the connections, and the drains of threaded lines; raised under mu, while running
 
 	mu      sync.Mutex
 	running bool                    // under mu
@@ -166,7 +171,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg:      cfg,
 		origins:  newOrigins(cfg.Origins),
 		gate:     gate{max: cfg.MaxConns, maxPerNetwork: cfg.MaxConnsPerIP},
-		upgrader: newUpgrader(),
+		born:     time.Now(),
 		upgrades: newUpgrades(cfg.UpgradeShare),
 		hubs:     map[onsale.EventID]*hub{},
 	}
@@ -175,17 +180,24 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// Start lets feeds be opened. A gateway that was stopped can't be started again.
+// Start lets feeds be opened. A gateway that was stopped can't be started again. Errors: the system's,
+// if it has no descriptors left.
 func (g *Gateway) Start(ctx context.Context) error {
+	watch, err := reactor.NewWatch()
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return fmt.Errorf("realtime: %w", err)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.watch = watch
 	g.running = true
 	g.beat.Go(ctx, g.keepBeat)
 	g.beat.Go(ctx, g.vigil.run)
+	g.beat.Go(ctx, g.lookForLate)
 	return nil
 }
 
-// enter counts a connection's goroutine, unless the gateway is stopping.
+// enter counts a connection, unless the gateway is stopping.
 func (g *Gateway) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -195,9 +207,9 @@ func (g *Gateway) enter() bool {
 	return g.running
 }
 
-// watch returns the event's hub, running, and counts the caller among its
+// follow returns the event's hub, running, and counts the caller among its
 // watchers until it calls unwatch.
-func (g *Gateway) watch(layout *onsale.Layout) (*hub, error) {
+func (g *Gateway) follow(layout *onsale.Layout) (*hub, error) {
 	g.mu.Lock()
 	if !g.running {
 		g.mu.Unlock()

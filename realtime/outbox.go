@@ -1,13 +1,6 @@
 package realtime
 
-import (
-	"errors"
-	"net"
-	"os"
-	"time"
-
-	"github.com/gorilla/websocket"
-)
+import "github.com/gorilla/websocket"
 
 // maxOwed is how many frames in person may wait for a client. One that leaves
 // more unread is closed: it comes back and asks for its orders, and so misses none.
@@ -28,11 +21,15 @@ func (c *conn) owe(f *frame) {
 	c.flushNow()
 }
 
-// ping asks whether the client is there, unless something is on its way to it anyway.
+// ping asks whether the client is there, unless something is on its way to it anyway, and has it looked at if it may not be.
 func (c *conn) ping(w *writer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.draining || c.ended || c.closing != nil || len(c.owed) > 0 {
+	if c.ended {
+		return
+	}
+	c.suspect()
+	if c.draining || c.closing != nil || len(c.owed) > 0 {
 		return
 	}
 	c.owed = append(c.owed, pingFrame)
@@ -75,7 +72,7 @@ func (c *conn) shutLocked(b goodbye) {
 	}
 	c.hub.gateway.meters.closes[b.code].Inc()
 	c.closing = byeFrame(b)
-	_ = c.socket.SetReadDeadline(time.Now().Add(c.hub.gateway.cfg.CloseGrace)) // or the socket is broken and the reader ends at once
+	c.await(c.hub.gateway.cfg.CloseGrace)
 	c.flushNow()
 }
 
@@ -151,59 +148,39 @@ func (c *conn) flushLocked(w *writer) {
 			return
 		}
 		w.count(f)
-		rest, err := w.offer(c.raw, f.wire)
+		rest, err := c.line.offer(w, f.wire)
 		if err != nil {
 			c.cutLocked()
 			return
 		}
 		if len(rest) > 0 {
-			c.draining = true
-			c.hub.gateway.meters.drains.Inc()
-			c.hub.gateway.conns.Add(1) // the reader, which hasn't left, keeps it above zero
-			go c.drain(rest)
+			c.drain(rest)
 		}
 	}
 }
 
-// drain writes the rest of a frame, for as long as a client may take, and then
-// hands the socket back. One that takes longer is closed as too slow; it learns
-// that if it reads on within CloseGrace, since a frame that was begun must be
-// finished before the close.
+// drain has the rest of a frame written, for as long as a client may take. One that takes longer is
+// closed as too slow; it learns that if it reads on within CloseGrace, since a frame that was begun must be
+// finished before the close. Called under mu.
 func (c *conn) drain(rest []byte) {
 	g := c.hub.gateway
-	defer g.conns.Done()
-	rest, err := c.push(rest, g.cfg.WriteTimeout)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.shut(tooSlow)
-		_, err = c.push(rest, g.cfg.CloseGrace)
+	g.meters.drains.Inc()
+	c.draining = true
+	if c.closing == nil {
+		c.await(g.cfg.WriteTimeout)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.draining = false
-	switch {
-	case c.ended:
-		_ = c.owner.Close() // the reader left it to us
-	case err != nil:
-		c.cutLocked()
-	default:
-		_ = c.socket.SetWriteDeadline(time.Time{}) // if it is broken the next write says so
-		c.flushNow()
-	}
+	c.line.drain(rest)
 }
 
-// push writes p and waits for the socket, but not for longer than the given
-// time. It returns what wasn't written.
-func (c *conn) push(p []byte, within time.Duration) (rest []byte, err error) {
-	c.mu.Lock()
-	if c.ended {
-		c.mu.Unlock()
-		return p, net.ErrClosed
-	}
-	err = c.socket.SetWriteDeadline(time.Now().Add(within))
-	c.mu.Unlock()
+// drained is called by the line when the rest is written, or why it can't be. Called under mu.
+func (c *conn) drained(err error) {
+	c.draining = false
 	if err != nil {
-		return p, err
+		c.cutLocked()
+		return
 	}
-	n, err := c.socket.Write(p)
-	return p[n:], err
+	if c.closing == nil {
+		c.hub.gateway.lateness.forget(c)
+	}
+	c.flushNow()
 }

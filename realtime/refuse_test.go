@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -137,7 +138,7 @@ func TestNetworksAreToldApartByWhatOneCustomerHas(t *testing.T) {
 		{"2001:db8:0:1::1", "2001:db8:0:1:ffff::2", true},
 		{"2001:db8:0:1::1", "2001:db8:0:2::1", false},
 	} {
-		if got := networkOf(net.ParseIP(c.a)) == networkOf(net.ParseIP(c.b)); got != c.same {
+		if got := networkOf(netip.MustParseAddr(c.a)) == networkOf(netip.MustParseAddr(c.b)); got != c.same {
 			t.Errorf("%s and %s: one network is %v, want %v", c.a, c.b, got, c.same)
 		}
 	}

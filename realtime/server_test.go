@@ -17,6 +17,7 @@ import (
 
 	"onsale"
 	"onsale/internal/feedclient"
+	"onsale/internal/reactor"
 )
 
 // stage is a gateway behind a real server, with the houses it shows.
@@ -65,24 +66,67 @@ func serve(t testing.TB, change func(*Config, *fasthttp.Server), houses ...*hous
 	if err := gateway.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := server.Serve(listener); err != nil {
-			t.Errorf("serve: %v", err)
-		}
-	})
+	end := serveOn(t, server, listener.(*net.TCPListener))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := gateway.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)
 		}
+		end(ctx)
+	})
+	return s
+}
+
+// threaded is the name of a server that doesn't serve on an event loop.
+const threadedServer = "threaded"
+
+// serveOn serves as the engine does, where the system can, unless the server is to hide its sockets or to be
+// threaded.
+func serveOn(t testing.TB, server *fasthttp.Server, inner *net.TCPListener) (end func(context.Context)) {
+	t.Helper()
+	var serving sync.WaitGroup
+	if server.MaxConnsPerIP == 0 && server.Name != threadedServer {
+		if listener, err := reactor.Listen(inner); err == nil {
+			return serveLooped(t, server, listener)
+		}
+	}
+	serving.Go(func() {
+		if err := server.Serve(inner); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+	return func(ctx context.Context) {
 		if err := server.ShutdownWithContext(ctx); err != nil {
 			t.Errorf("shut down: %v", err)
 		}
 		serving.Wait()
+	}
+}
+
+func serveLooped(t testing.TB, server *fasthttp.Server, listener net.Listener) (end func(context.Context)) {
+	t.Helper()
+	server.ConnState = func(c net.Conn, state fasthttp.ConnState) { c.(*reactor.Conn).Between(state == fasthttp.StateIdle) }
+	loop, err := reactor.New(reactor.Config{Serve: server.ServeConn, Idle: patience, First: patience, Patience: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			loop.Take(c)
+		}
 	})
-	return s
+	return func(ctx context.Context) {
+		if err := errors.Join(listener.Close(), loop.Stop(ctx)); err != nil {
+			t.Errorf("shut down: %v", err)
+		}
+		accepting.Wait()
+	}
 }
 
 // verify takes "token of BUYER".

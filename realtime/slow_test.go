@@ -37,7 +37,7 @@ func (s *stage) connOf(t testing.TB, b *browser) *conn {
 		h := s.gateway.hubs[b.house.layout.Event.ID]
 		s.gateway.mu.Unlock()
 		h.roster.each(0, 1, func(c *conn) {
-			if c.socket.RemoteAddr().String() == b.ws.LocalAddr().String() {
+			if c.remote.String() == b.ws.LocalAddr().String() {
 				found = c
 			}
 		})

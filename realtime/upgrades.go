@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -10,10 +11,16 @@ import (
 // many as connect at once. A few are worked on at a time, and each is followed by a rest
 // in proportion to what it took, so that a herd takes a known part of the machine. On a
 // busy one an upgrade takes longer, and so the rest does: those who buy come first.
+//
+// An upgrade takes a tenth of a millisecond, and a timer is a whole one late. So rests that are
+// short are owed until they are worth a timer, and then taken in one.
 type upgrades struct {
 	tokens  chan struct{} // as many as are worked on or rested after
 	rest    float64       // after an upgrade, in what it took
 	pending atomic.Int64  // let in and not answered yet
+
+	mu   sync.Mutex
+	owed time.Duration // under mu: of rests not taken yet; less than leastRest
 }
 
 // newUpgrades lets upgrades take that many processors.
@@ -33,14 +40,29 @@ func (u *upgrades) begin() (end func()) {
 	began := time.Now()
 	return func() {
 		u.pending.Add(-1)
-		rest := time.Duration(u.rest * float64(time.Since(began)))
+		rest := u.due(time.Duration(u.rest * float64(time.Since(began))))
 		if rest <= 0 {
 			<-u.tokens
 			return
 		}
-		time.AfterFunc(min(rest, longestRest), func() { <-u.tokens })
+		time.AfterFunc(rest, func() { <-u.tokens })
 	}
 }
 
-// longestRest is for an upgrade that took long for another reason: its client's network.
-const longestRest = 20 * time.Millisecond
+// due adds a rest to what is owed, and returns what is to be taken now: all of it, or nothing.
+func (u *upgrades) due(rest time.Duration) (now time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.owed += min(rest, longestRest)
+	if u.owed >= leastRest {
+		now, u.owed = u.owed, 0
+	}
+	return now
+}
+
+const (
+	// leastRest is long for a timer, and short for someone who buys.
+	leastRest = 5 * time.Millisecond
+	// longestRest is for an upgrade that took long for another reason: its client's network.
+	longestRest = 20 * time.Millisecond
+)

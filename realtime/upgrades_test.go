@@ -80,7 +80,41 @@ func TestUpgradesTakeNoMoreThanTheirShare(t *testing.T) {
 			if n := u.pending.Load(); n != 0 {
 				t.Errorf("%d are still pending", n)
 			}
-			<-time.After(longestRest) // the last rest
+			<-time.After(leastRest + longestRest) // the last rest
 		})
 	}
+}
+
+func TestShortRestsAreTakenTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUpgrades(0.5) // rests as long as it works
+		upgrade := func(work time.Duration) (rests bool) {
+			u.pending.Add(1)
+			end := u.begin()
+			<-time.After(work)
+			end()
+			return len(u.tokens) > 0
+		}
+		const short = leastRest / 5
+		for n := range 4 {
+			if upgrade(short) {
+				t.Fatalf("it rests after %d short upgrades", n+1)
+			}
+		}
+		if !upgrade(short) {
+			t.Fatal("what is owed isn't rested")
+		}
+		<-time.After(leastRest - 1)
+		if synctest.Wait(); len(u.tokens) == 0 {
+			t.Error("it has rested less than it owes")
+		}
+		<-time.After(1)
+		if synctest.Wait(); len(u.tokens) > 0 {
+			t.Error("it rests longer than it owes")
+		}
+		if !upgrade(leastRest) {
+			t.Error("a long upgrade isn't rested after")
+		}
+		<-time.After(leastRest)
+	})
 }

@@ -10,12 +10,12 @@ import (
 	"github.com/gorilla/websocket"
 	"golang.org/x/sys/unix"
 
-	"onsale"
 	"onsale/internal/feedclient"
 )
 
 // client is one connection: a feed that is folded by the rules of the protocol, or a bare
-// socket that only receives.
+// socket. That folds too what it is sent, from where a feed stood (see mirrorFeeds): the two
+// are raced, and only who sends may differ.
 type client struct {
 	fd     int
 	slot   int32
@@ -128,7 +128,7 @@ func (c *crowd) connected(cl *client) {
 
 func (c *crowd) upgrade(host string) []byte {
 	return []byte("GET " + c.path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: " + onsale.FeedProtocol + "\r\nSec-WebSocket-Key: " + upgradeKey + "\r\n\r\n")
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: " + c.protocol + "\r\nSec-WebSocket-Key: " + upgradeKey + "\r\n\r\n")
 }
 
 // write writes a few bytes, which a socket that is alive takes at once.
@@ -220,17 +220,17 @@ func (c *crowd) take(cl *client, opcode int, payload []byte) {
 		}
 	case opcode == websocket.CloseMessage:
 		c.lost(cl, fmt.Errorf("the server closes: %q", payload))
-	case opcode != websocket.TextMessage:
-	case cl.bare:
-		c.mark(cl)
-	default:
-		c.text(cl, payload)
+	case opcode == websocket.TextMessage:
+		frame, err := c.parser.Parse(payload)
+		c.follow(cl, frame, payload, err)
+	case opcode == websocket.BinaryMessage:
+		frame, err := c.parser.ParseBinary(payload)
+		c.follow(cl, frame, payload, err)
 	}
 }
 
-// text folds a frame of the protocol.
-func (c *crowd) text(cl *client, payload []byte) {
-	frame, err := c.parser.Parse(payload)
+// follow folds a frame of the protocol, unless it is none.
+func (c *crowd) follow(cl *client, frame *feedclient.Frame, payload []byte, err error) {
 	before := cl.fold.View()
 	gap := false
 	if err == nil {
@@ -242,9 +242,11 @@ func (c *crowd) text(cl *client, payload []byte) {
 		return
 	}
 	switch {
+	case cl.bare:
+		c.mark(cl)
 	case gap:
 		c.gaps++
-		if err := write(cl.fd, resume); err != nil {
+		if err := write(cl.fd, requestFrame(cl.fold.Resume())); err != nil {
 			c.lost(cl, fmt.Errorf("resume: %w", err))
 		}
 	case frame.Snapshot != nil:

@@ -19,6 +19,7 @@ func Command() *cli.Command {
 			"event is audited; exits with 3 if a promise is broken. A process may have as many connections as open files.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "conns", Value: defaultConns, Usage: "`FEEDS` that are open at once"},
+			&cli.BoolFlag{Name: "binary", Usage: "the feeds speak onsale.v1.bin, as pages of large maps do, in place of JSON"},
 			&cli.IntFlag{Name: "procs", Usage: "`PROCESSES` that serve them (default: as few as the limit on open files allows, two at the least)"},
 			&cli.IntFlag{Name: "rounds", Value: defaultRounds, Usage: "`ROUNDS` of the fan-out that count"},
 			&cli.DurationFlag{Name: "lasting", Value: defaultLasting, Usage: "the `TIME` that holds are asked for, without a herd and with one"},
@@ -32,7 +33,7 @@ func Command() *cli.Command {
 				return err
 			}
 			report, err := Run(ctx, Config{
-				Conns: c.Int("conns"), Procs: c.Int("procs"), Rounds: c.Int("rounds"), Lasting: c.Duration("lasting"), Rate: c.Float64("rate"),
+				Conns: c.Int("conns"), Binary: c.Bool("binary"), Procs: c.Int("procs"), Rounds: c.Int("rounds"), Lasting: c.Duration("lasting"), Rate: c.Float64("rate"),
 				Idle: c.Duration("idle"), Churn: c.Duration("churn"), Status: c.Root().ErrWriter,
 			})
 			return bench.Deliver(c, report, err)

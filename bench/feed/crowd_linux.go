@@ -17,17 +17,18 @@ import (
 // folded once, because what the crowd costs is taken from the server: they share the
 // machine. All of its fields are the loop's.
 type crowd struct {
-	epoll   int
-	wake    int // an eventfd: a task waits
-	path    string
-	feeds   []*client
-	bare    []*client
-	unborn  []*client // that wait to be opened
-	later   []retry   // that failed, and wait to be opened again
-	opening int       // connections under way
-	abreast int       // how many may be
-	open    int       // feeds with a snapshot
-	steady  int       // bare sockets that are open
+	epoll    int
+	wake     int // an eventfd: a task waits
+	path     string
+	protocol string // that feeds ask for
+	feeds    []*client
+	bare     []*client
+	unborn   []*client // that wait to be opened
+	later    []retry   // that failed, and wait to be opened again
+	opening  int       // connections under way
+	abreast  int       // how many may be
+	open     int       // feeds with a snapshot
+	steady   int       // bare sockets that are open
 
 	parser feedclient.Parser
 	buffer []byte

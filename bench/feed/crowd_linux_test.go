@@ -3,6 +3,7 @@ package feed
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"onsale"
+	"onsale/internal/feedbin"
 )
 
 const members = 20
@@ -26,14 +28,14 @@ type stage struct {
 	mu    sync.Mutex
 	now   onsale.FeedSnapshot // under mu
 	conns []*websocket.Conn   // under mu: of those that were ever open
-	asked int                 // under mu: messages from clients
+	asked []string            // under mu: what clients have said
 }
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{now: onsale.FeedSnapshot{Type: onsale.FrameSnapshot, Event: "show", Epoch: 1, Seq: 7, At: time.Now(), Sale: onsale.SaleOpen,
 		Sections: []onsale.FeedSection{{ID: "stand", Counts: onsale.Counts{Available: 3}, Seats: "aaa|"}}}}
-	upgrader := websocket.Upgrader{Subprotocols: []string{onsale.FeedProtocol}}
+	upgrader := websocket.Upgrader{Subprotocols: []string{onsale.FeedProtocol, onsale.FeedBinary}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
@@ -41,13 +43,14 @@ func newStage(t *testing.T) *stage {
 			return
 		}
 		s.mu.Lock()
-		err = conn.WriteJSON(s.now)
+		err = say(conn, &s.now)
 		s.conns = append(s.conns, conn)
 		s.mu.Unlock()
 		for err == nil {
-			if _, _, err = conn.ReadMessage(); err == nil {
+			var text []byte
+			if _, text, err = conn.ReadMessage(); err == nil {
 				s.mu.Lock()
-				s.asked++
+				s.asked = append(s.asked, string(text))
 				s.mu.Unlock()
 			}
 		}
@@ -78,8 +81,24 @@ func (s *stage) sell(n int) {
 		Sections: map[string]onsale.FeedChanges{"stand": {Counts: section.Counts, Seats: []onsale.FeedRun{{Offset: n, States: "s"}}}}}
 	s.now.Seq++
 	for _, c := range s.conns {
-		_ = c.WriteJSON(delta) // some are gone
+		_ = say(c, &delta) // some are gone
 	}
+}
+
+// say sends a message as its client has asked for.
+func say(c *websocket.Conn, message any) error {
+	if c.Subprotocol() != onsale.FeedBinary {
+		return c.WriteJSON(message)
+	}
+	var data []byte
+	var err error
+	switch m := message.(type) {
+	case *onsale.FeedSnapshot:
+		data, err = feedbin.Snapshot(m)
+	case *onsale.FeedDelta:
+		data, err = feedbin.Delta(m, []string{"stand"})
+	}
+	return errors.Join(err, c.WriteMessage(websocket.BinaryMessage, data))
 }
 
 func (s *stage) view() *onsale.FeedSnapshot {
@@ -117,8 +136,11 @@ func begin(t *testing.T) func(task) outcome {
 	}
 }
 
-func open(s *stage, ask func(task) outcome) outcome {
-	return ask(task{Do: doOpen, Targets: []string{strings.TrimPrefix(s.URL, "http://")}, Source: "127.0.9.9", Path: "/live", Count: members, Abreast: 4})
+func open(s *stage, ask func(task) outcome) outcome { return openIn(onsale.FeedProtocol, s, ask) }
+
+func openIn(protocol string, s *stage, ask func(task) outcome) outcome {
+	return ask(task{Do: doOpen, Targets: []string{strings.TrimPrefix(s.URL, "http://")}, Source: "127.0.9.9", Path: "/live", Protocol: protocol,
+		Count: members, Abreast: 4})
 }
 
 // eventually asks until an answer is as it should be.
@@ -181,8 +203,13 @@ func TestAClientThatMissedSomethingAsksForIt(t *testing.T) {
 	eventually(t, func() error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.asked != members {
-			return fmt.Errorf("%d have asked", s.asked)
+		if len(s.asked) != members {
+			return fmt.Errorf("%d have asked", len(s.asked))
+		}
+		for _, text := range s.asked {
+			if text != `{"type":"resume","epoch":1,"seq":7}` {
+				t.Errorf("from where it stood it asked %s", text)
+			}
 		}
 		return nil
 	})

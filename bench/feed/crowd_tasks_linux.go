@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,9 @@ func (c *crowd) begin(t task) (done func() *outcome) {
 		return at(&outcome{})
 	case doArm:
 		c.round, c.bareOn, c.marks = max(c.round, -c.round)+1, t.Bare, c.marks[:0]
+		if !t.Bare {
+			c.mirrorFeeds()
+		}
 		return at(&outcome{})
 	case doCollect:
 		return c.beginCollect(t)
@@ -53,7 +57,7 @@ func (c *crowd) begin(t task) (done func() *outcome) {
 		if t.Count > 0 {
 			return at(&outcome{})
 		}
-		return c.allOpen
+		return c.allBack
 	case doTake:
 		return at(c.takeSeen())
 	case doCheck:
@@ -75,6 +79,15 @@ func (c *crowd) allOpen() *outcome {
 	return &outcome{Count: c.open}
 }
 
+// allBack is allOpen once nobody is on the way out any more: who has said goodbye is open
+// until the server closes.
+func (c *crowd) allBack() *outcome {
+	if slices.ContainsFunc(c.feeds, func(cl *client) bool { return cl.going }) {
+		return nil
+	}
+	return c.allOpen()
+}
+
 func (c *crowd) beginOpen(t task) func() *outcome {
 	source, err := netip.ParseAddr(t.Source)
 	if err != nil {
@@ -91,7 +104,7 @@ func (c *crowd) beginOpen(t task) func() *outcome {
 	from := &unix.SockaddrInet4{Addr: source.As4()}
 	c.abreast = t.Abreast
 	if t.Path != "" {
-		c.path = t.Path
+		c.path, c.protocol = t.Path, t.Protocol
 	}
 	for n := range t.Count {
 		cl := &client{bare: t.Path == "", source: from, target: targets[n%len(targets)], host: t.Targets[n%len(targets)]}
@@ -105,6 +118,14 @@ func (c *crowd) beginOpen(t task) func() *outcome {
 		c.unborn = append(c.unborn, cl)
 	}
 	return c.allOpen
+}
+
+// mirrorFeeds has each bare socket stand where a feed stands that is about to have an update:
+// when a floor sends the same bytes later, they fit, and what they cost a client is the same.
+func (c *crowd) mirrorFeeds() {
+	for i, cl := range c.bare[:min(len(c.bare), len(c.feeds))] {
+		cl.fold = c.feeds[i].fold
+	}
 }
 
 // beginCollect is done when every connection that reads has the update, or it is clear
@@ -160,7 +181,7 @@ func (c *crowd) deafen(count int) *outcome {
 			return failed(err)
 		}
 		for range fillings {
-			if err := write(cl.fd, resume); err != nil {
+			if err := write(cl.fd, again); err != nil {
 				break // it is closed; rousing it will tell
 			}
 		}

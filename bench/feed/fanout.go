@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gorilla/websocket"
-
-	"onsale/bench"
 	"onsale/internal/contest"
 )
 
@@ -28,7 +25,8 @@ func (r *run) fanOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f := &fanOutContest{run: r, floors: floors, p99: contest.Figures{}, cost: contest.Figures{}, stalledShare: 1}
+	f := &fanOutContest{run: r, floors: floors, p99: contest.Figures{}, cost: contest.Figures{}, heard: contest.Figures{}, first: contest.Figures{},
+		stalledShare: 1}
 	figures, err := contest.Run(ctx, r.cfg.Rounds, []contest.Contestant{
 		{Name: "fanout", Work: f.feed}, {Name: "fanout_floor", Work: f.floor}, {Name: "fanout_stalled", Work: f.stalled},
 	}, func(round int, name string, figure float64) {
@@ -40,12 +38,15 @@ func (r *run) fanOut(ctx context.Context) error {
 	for name := range figures {
 		r.figure(name, figures.Median(name), "ms")
 		r.figure(name+"_p99", f.p99.Median(name), "ms")
+		r.figure(name+"_first", f.first.Median(name), "ms")
 		r.figure(name+"_cpu", f.cost.Median(name), "ms of CPU time")
+		r.figure(name+"_cpu_of_clients", f.heard.Median(name), "ms of CPU time")
 	}
 	r.figure("update", float64(len(f.frame)), "bytes")
 	r.ratio("fanout_vs_floor", figures.Ratio("fanout", "fanout_floor"))
 	r.ratio("stalled", min(1, f.stalledShare))
 	r.ratio("fanout_cpu_vs_floor", f.cost.Ratio("fanout", "fanout_floor"))
+	r.ratio("fanout_work_vs_floor", f.work().Ratio("fanout", "fanout_floor"))
 	r.ratio("stall_effect", f.p99.Ratio("fanout_stalled", "fanout"))
 	_, err = r.crowds.ask(ctx, func(int) task { return task{Do: doClose} })
 	return err
@@ -92,20 +93,30 @@ type fanOutContest struct {
 	frame  []byte          // what the last update sent to each client
 	p99    contest.Figures // ms until 99 of 100 had the update, by contestant
 	cost   contest.Figures // ms of CPU time of whoever sends it, by contestant
+	heard  contest.Figures // ms of CPU time of the crowds, by contestant
+	first  contest.Figures // ms until the first client had the update, by contestant
 	last   time.Duration   // how long the last update took
 
 	stalledShare float64 // of those who don't read the part that had stalled, in the worst round
 }
 
+// work is the CPU time of both sides together, in ms.
+func (f *fanOutContest) work() contest.Figures {
+	both := contest.Figures{}
+	for name, sent := range f.cost {
+		for round, ms := range sent {
+			both[name] = append(both[name], ms+f.heard[name][round])
+		}
+	}
+	return both
+}
+
 // cpu is the CPU time that whoever sends an update has used.
-func (f *fanOutContest) cpu(bare bool) (sum time.Duration) {
+func (f *fanOutContest) cpu(bare bool) time.Duration {
 	if !bare {
 		return f.house.fleet.cpu()
 	}
-	for _, w := range f.floors {
-		sum += bench.CPUOf(w.pid)
-	}
-	return sum
+	return f.floors.cpu()
 }
 
 // rest leaves the feed alone for as long as it takes a rest itself.
@@ -121,6 +132,9 @@ func (f *fanOutContest) feed(ctx context.Context, round int) (ms float64, err er
 
 // floor has the bare loops write what the feed wrote last.
 func (f *fanOutContest) floor(ctx context.Context, round int) (ms float64, err error) {
+	if _, err := f.floors.ask(ctx, func(int) task { return task{Do: doBeat} }); err != nil {
+		return 0, err
+	}
 	if err := f.rest(ctx); err != nil {
 		return 0, err
 	}
@@ -168,7 +182,7 @@ func (f *fanOutContest) update(ctx context.Context, name string, round int, bare
 	if _, err := f.crowds.ask(ctx, func(int) task { return task{Do: doArm, Bare: bare} }); err != nil {
 		return 0, err
 	}
-	began, used := time.Now(), f.cpu(bare)
+	began, used, hearing := time.Now(), f.cpu(bare), f.crowds.cpu()
 	if err := send(); err != nil {
 		return 0, fmt.Errorf("send an update: %w", err)
 	}
@@ -187,11 +201,13 @@ func (f *fanOutContest) update(ctx context.Context, name string, round int, bare
 		f.broken("the fan-out", "%d of %d have not had an update within %v", want-got, want, collectWithin)
 	}
 	if !bare {
-		f.frame = serverFrame(websocket.TextMessage, outcomes[0].Frame)
+		f.frame = serverFrame(f.cfg.opcode(), outcomes[0].Frame)
 	}
 	f.last = time.Duration(last - began.UnixNano())
 	if round > 0 {
 		f.p99[name] = append(f.p99[name], took.ms(99))
+		f.first[name] = append(f.first[name], took.ms(0))
+		f.heard[name] = append(f.heard[name], (f.crowds.cpu()-hearing).Seconds()*1e3)
 		beats := f.report.Ratios["idle_cpu"] // cores, that the feed takes anyway
 		if bare {
 			beats = 0

@@ -5,17 +5,10 @@
 // protocol ends at exactly the server's view (invariant 7), which is compared client by
 // client. That alone decides whether a run is good; how fast it was is in the report.
 //
-// What the feed is built for, at 150,000 connections on two processors:
-//
-//	fanout_vs_floor  until all have an update, over the bare loop: at most 1.3
-//	stall_effect     p99 until they do while 1 % don't read at all, over without: at most 1.2
-//	bytes_per_conn   resident memory of all feed processes a connection, when idle: at most 8 KiB
-//	idle_cpu         of one processor, for heartbeats alone: at most 0.15
-//	herd_effect      p99 of a hold while all reconnect at once, over without: near 1
-//	churn_memory     and churn_files, late over early, while clients come and go: 1
-//
+// What the feed is built for stands in goals.go, and the report says which of it was reached.
 // Wall time is shared with whatever else the machine does; fanout_cpu_vs_floor compares what
-// the two sides of the race have worked, and is steadier.
+// the two sides of the race have worked, and fanout_work_vs_floor that with what their clients
+// have: both are steadier.
 //
 // The bench's own processes are crowds, each some thousand clients in one epoll loop, and
 // floors, each a bare loop over as many plain sockets as a feed process has. They do one
@@ -32,6 +25,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"onsale"
 	"onsale/bench"
 )
@@ -39,6 +34,7 @@ import (
 // Config says how the feed is measured. The zero value of a field means its default.
 type Config struct {
 	Conns   int           // feeds open at once; default 2,000
+	Binary  bool          // the feeds speak onsale.v1.bin, as pages of large maps do, in place of JSON
 	Procs   int           // processes that serve them; default: as few as the limit on open files allows, two at the least
 	Rounds  int           // of the fan-out that count; default 3
 	Lasting time.Duration // how long holds are asked for, each time; default 10 s
@@ -118,6 +114,21 @@ func wrong(format string, args ...any) error {
 	return &bench.ConfigError{Text: fmt.Sprintf(format, args...)}
 }
 
+// protocol is the subprotocol that the feeds ask for, and opcode what its updates come as.
+func (c Config) protocol() string {
+	if c.Binary {
+		return onsale.FeedBinary
+	}
+	return onsale.FeedProtocol
+}
+
+func (c Config) opcode() int {
+	if c.Binary {
+		return websocket.BinaryMessage
+	}
+	return websocket.TextMessage
+}
+
 // run is one run of the scenario.
 type run struct {
 	cfg    Config
@@ -139,7 +150,7 @@ func Run(ctx context.Context, cfg Config) (report *bench.Report, err error) {
 		return nil, err
 	}
 	r := &run{cfg: cfg, report: bench.NewReport("feed", map[string]any{
-		"conns": cfg.Conns, "procs": cfg.Procs, "rounds": cfg.Rounds, "seconds": cfg.Lasting.Seconds(), "rate": cfg.Rate,
+		"conns": cfg.Conns, "protocol": cfg.protocol(), "procs": cfg.Procs, "rounds": cfg.Rounds, "seconds": cfg.Lasting.Seconds(), "rate": cfg.Rate,
 		"idle_seconds": cfg.Idle.Seconds(), "churn_seconds": cfg.Churn.Seconds(),
 	})}
 	if r.house, err = openHouse(ctx, cfg); err != nil {
@@ -150,6 +161,7 @@ func Run(ctx context.Context, cfg Config) (report *bench.Report, err error) {
 	if err := r.measure(ctx); err != nil {
 		return nil, err
 	}
+	r.judge()
 	r.report.OK = r.report.Err() == nil
 	return r.report, r.report.Err()
 }

@@ -2,79 +2,61 @@ package feed
 
 import (
 	"context"
-	"errors"
+	"math"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"onsale/bench"
 )
 
-// fleet is the feed's processes. What is said of it is the sum over all of them.
-type fleet struct{ servers []*bench.Server }
+// fleet is the feed as an operator runs it: `onsale feed --procs N`, processes behind one port,
+// among which the kernel shares out what connects. What is said of it is the sum over all of
+// them, and their supervisor.
+type fleet struct{ server *bench.Server }
 
 func startFleet(ctx context.Context, cfg Config, env []string) (*fleet, error) {
-	f := &fleet{servers: make([]*bench.Server, cfg.Procs)}
-	room := cfg.Conns/cfg.Procs + cfg.Conns/cfg.Procs/10 + 10 // a client that was cut may be back before that is known
-	errs := make([]error, cfg.Procs)
-	var all sync.WaitGroup
-	for i := range f.servers {
-		all.Go(func() {
-			f.servers[i], errs[i] = bench.StartRole(ctx, "feed "+strconv.Itoa(i+1), cfg.Status, env,
-				"feed", "--listen", anyPort, "--max-feeds", strconv.Itoa(room))
-		})
+	args := []string{"feed", "--listen", anyPort, "--max-feeds", strconv.Itoa(maxFeeds(cfg.Conns, cfg.Procs)), "--procs", strconv.Itoa(cfg.Procs)}
+	if cfg.Procs > 1 {
+		args = append(args, "--metrics-listen", anyPort)
 	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, errors.Join(err, f.stop())
+	server, err := bench.StartRole(ctx, "feed", cfg.Status, env, args...)
+	if err != nil {
+		return nil, err
 	}
-	return f, nil
+	return &fleet{server}, nil
 }
 
-// hosts are the processes' host:port.
-func (f *fleet) hosts() (hosts []string) {
-	for _, s := range f.servers {
-		hosts = append(hosts, strings.TrimPrefix(s.URL, "http://"))
+// maxFeeds is how many feeds a fleet must let in so that none of ours is sent away. Each process
+// has its share of it, and chance gives some more than theirs: five standard deviations are
+// hardly ever exceeded. A tenth is for clients that were cut, which may be back before that is known.
+func maxFeeds(conns, procs int) int {
+	share := float64(conns) / float64(procs)
+	return procs * int(math.Ceil(1.1*share+5*math.Sqrt(share)))
+}
+
+// host is the host:port of all processes.
+func (f *fleet) host() string { return strings.TrimPrefix(f.server.URL, "http://") }
+
+// each is where each process answers for itself.
+func (f *fleet) each() []string {
+	if len(f.server.Own) == 0 {
+		return []string{f.server.URL}
 	}
-	return hosts
+	return f.server.Own
 }
 
 // cpu is the CPU time that the feed has used.
-func (f *fleet) cpu() (sum time.Duration) {
-	for _, s := range f.servers {
-		sum += s.CPU()
-	}
-	return sum
-}
+func (f *fleet) cpu() time.Duration { return f.server.CPU() }
 
 // resident is the memory of all processes, in bytes. The program, which they share, is in
 // memory once and counts once.
 func (f *fleet) resident() float64 {
-	var sum, program int64
-	for _, s := range f.servers {
-		own, shared := bench.Resident(s.PID())
-		sum, program = sum+own, max(program, shared)
-	}
-	return float64(sum + program)
+	own, program := bench.Resident(f.server.PID())
+	return float64(own + program)
 }
 
 // files is how many files all processes have open.
-func (f *fleet) files() (sum float64) {
-	for _, s := range f.servers {
-		sum += float64(bench.OpenFiles(s.PID()))
-	}
-	return sum
-}
+func (f *fleet) files() float64 { return float64(bench.OpenFiles(f.server.PID())) }
 
-func (f *fleet) stop() error {
-	errs := make([]error, len(f.servers))
-	var all sync.WaitGroup
-	for i, s := range f.servers {
-		if s != nil {
-			all.Go(func() { errs[i] = s.Stop() })
-		}
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
+func (f *fleet) stop() error { return f.server.Stop() }

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,8 @@ func (f *floor) do(t task) outcome {
 		o.Address, err = f.listen()
 	case doAccept:
 		err = f.accept(t.Count)
+	case doBeat:
+		err = f.beat()
 	case doSend:
 		err = f.send(t.Bytes)
 	default:
@@ -61,6 +64,31 @@ func (f *floor) accept(count int) error {
 			return err
 		default:
 			f.sockets = append(f.sockets, fd)
+		}
+	}
+	return nil
+}
+
+// beat has every client answer a ping, as a feed's have done within the last heartbeat. A client
+// that has spoken acknowledges what comes next later and by itself, on a timer, and that is work
+// for the machine: without it a bare socket, which only ever listens, would be told more cheaply.
+func (f *floor) beat() error {
+	if err := f.send(ping); err != nil {
+		return err
+	}
+	answer := make([]byte, len(pong))
+	for _, fd := range f.sockets {
+		for have := 0; have < len(answer); {
+			n, err := unix.Read(fd, answer[have:])
+			switch {
+			case err == unix.EINTR:
+			case err != nil:
+				return err
+			case n == 0:
+				return io.ErrUnexpectedEOF
+			default:
+				have += n
+			}
 		}
 	}
 	return nil

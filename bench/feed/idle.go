@@ -33,15 +33,16 @@ func (r *run) connect(ctx context.Context) error {
 	if r.crowds, err = startTeam("crowd", size, r.cfg.Status); err != nil {
 		return err
 	}
-	began := time.Now()
+	began, used := time.Now(), r.house.fleet.cpu()
 	_, err = r.crowds.ask(ctx, func(i int) task {
-		return task{Do: doOpen, Targets: rotate(r.house.fleet.hosts(), i), Source: source(i), Count: share(r.cfg.Conns, size, i),
-			Path: "/v1/events/" + string(r.house.event.ID) + "/live", Abreast: abreastToConnect}
+		return task{Do: doOpen, Targets: []string{r.house.fleet.host()}, Source: source(i), Count: share(r.cfg.Conns, size, i),
+			Path: "/v1/events/" + string(r.house.event.ID) + "/live", Protocol: r.cfg.protocol(), Abreast: abreastToConnect}
 	})
 	if err != nil {
 		return err
 	}
 	r.figure("connect_rate", float64(r.cfg.Conns)/time.Since(began).Seconds(), "1/s")
+	r.figure("connect_cpu", float64((r.house.fleet.cpu()-used).Microseconds())/float64(r.cfg.Conns), "µs of CPU time a feed")
 	r.figure("crowds", float64(size), "processes")
 	return r.forget(ctx)
 }

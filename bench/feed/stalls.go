@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"onsale/bench"
 )
 
 const (
@@ -24,8 +22,8 @@ const (
 
 // stalls is how often a connection of the feed has stalled so far.
 func (f *fleet) stalls(ctx context.Context) (sum float64, err error) {
-	for _, s := range f.servers {
-		n, err := readMetric(ctx, s, stallsMetric)
+	for _, url := range f.each() {
+		n, err := readMetric(ctx, url, stallsMetric)
 		if err != nil {
 			return 0, err
 		}
@@ -47,8 +45,8 @@ func (f *fleet) untilStalls(ctx context.Context, want float64) (have float64, er
 	}
 }
 
-func readMetric(ctx context.Context, s *bench.Server, name string) (float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/metrics", nil)
+func readMetric(ctx context.Context, url, name string) (float64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/metrics", nil)
 	if err != nil {
 		return 0, fmt.Errorf("read the metrics: %w", err)
 	}
@@ -62,5 +60,5 @@ func readMetric(ctx context.Context, s *bench.Server, name string) (float64, err
 			return strconv.ParseFloat(value, 64)
 		}
 	}
-	return 0, fmt.Errorf("there is no metric %s at %s", name, s.URL)
+	return 0, fmt.Errorf("there is no metric %s at %s", name, url)
 }

@@ -25,21 +25,23 @@ const (
 	doCheck   = "check"   // compare every feed's view with the server's
 	doListen  = "listen"  // a floor: say where
 	doAccept  = "accept"  // a floor: take so many connections
+	doBeat    = "beat"    // a floor: ping all of them and have their answers
 	doSend    = "send"    // a floor: write these bytes to all of them
 )
 
 // task is what the bench asks of a worker.
 type task struct {
-	Do      string               `json:"do"`
-	Targets []string             `json:"targets,omitempty"` // open: host:port of the servers, taken in turn
-	Source  string               `json:"source,omitempty"`  // open: the address to connect from
-	Path    string               `json:"path,omitempty"`    // open: of the feed; "" opens bare sockets
-	Count   int                  `json:"count,omitempty"`   // open, deafen, accept: connections; churn: connections a second
-	Abreast int                  `json:"abreast,omitempty"` // open, herd: how many may be opening at once
-	Bare    bool                 `json:"bare,omitempty"`    // arm: the bare sockets, not the feeds
-	Since   int64                `json:"since,omitempty"`   // collect: when the update was sent
-	Bytes   []byte               `json:"bytes,omitempty"`   // send
-	View    *onsale.FeedSnapshot `json:"view,omitempty"`    // check
+	Do       string               `json:"do"`
+	Targets  []string             `json:"targets,omitempty"`  // open: host:port of the servers, taken in turn
+	Source   string               `json:"source,omitempty"`   // open: the address to connect from
+	Path     string               `json:"path,omitempty"`     // open: of the feed; "" opens bare sockets
+	Protocol string               `json:"protocol,omitempty"` // open: the subprotocol of the feeds
+	Count    int                  `json:"count,omitempty"`    // open, deafen, accept: connections; churn: connections a second
+	Abreast  int                  `json:"abreast,omitempty"`  // open, herd: how many may be opening at once
+	Bare     bool                 `json:"bare,omitempty"`     // arm: the bare sockets, not the feeds
+	Since    int64                `json:"since,omitempty"`    // collect: when the update was sent
+	Bytes    []byte               `json:"bytes,omitempty"`    // send
+	View     *onsale.FeedSnapshot `json:"view,omitempty"`     // check
 }
 
 // outcome is a worker's answer.

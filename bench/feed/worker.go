@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"onsale/bench"
 	"onsale/internal/leash"
 )
 
@@ -120,6 +121,14 @@ func (t team) ask(ctx context.Context, each func(i int) task) ([]outcome, error)
 	}
 	all.Wait()
 	return outcomes, errors.Join(errs...)
+}
+
+// cpu is the CPU time that the workers have used.
+func (t team) cpu() (sum time.Duration) {
+	for _, w := range t {
+		sum += bench.CPUOf(w.pid)
+	}
+	return sum
 }
 
 func (t team) stop() {

@@ -21,7 +21,9 @@ import (
 	benchengine "onsale/bench/engine"
 	"onsale/bench/faults"
 	benchfeed "onsale/bench/feed"
+	"onsale/bench/scaling"
 	benchsettle "onsale/bench/settle"
+	"onsale/bench/tiers"
 	"onsale/internal/crashpoint"
 	"onsale/internal/fleet"
 )
@@ -86,7 +88,8 @@ func command() *cli.Command {
 			orderCommand(),
 			deadLettersCommand(),
 			ticketCommand(),
-			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command()),
+			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command(),
+				tiers.Command(), scaling.Command()),
 			notifyCommand(),
 			storesCommand(),
 			paysimCommand(),

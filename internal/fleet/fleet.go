@@ -15,6 +15,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,24 +56,12 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
-	if c.StartWithin == 0 {
-		c.StartWithin = defaultStartWithin
-	}
-	if c.StopWithin == 0 {
-		c.StopWithin = defaultStopWithin
-	}
-	if c.Settled == 0 {
-		c.Settled = defaultSettled
-	}
-	if c.Failures == 0 {
-		c.Failures = defaultFailures
-	}
-	if c.Pause == 0 {
-		c.Pause = defaultPause
-	}
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
+	c.StartWithin = cmp.Or(c.StartWithin, defaultStartWithin)
+	c.StopWithin = cmp.Or(c.StopWithin, defaultStopWithin)
+	c.Settled = cmp.Or(c.Settled, defaultSettled)
+	c.Failures = cmp.Or(c.Failures, defaultFailures)
+	c.Pause = cmp.Or(c.Pause, defaultPause)
+	c.Log = cmp.Or(c.Log, slog.Default())
 }
 
 // Run starts the processes, the first one alone, since what is wrong is wrong for all;

@@ -7,11 +7,8 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
-
-	"onsale"
 )
 
 // Part is anything long-lived. Start returns once it runs, or says why it can't;
@@ -82,45 +79,4 @@ func (g *Group) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("goroutines still running: %w", ctx.Err())
 	}
-}
-
-// Chain is parts that start in order and stop in the reverse order. It is itself
-// a part.
-type Chain struct {
-	mu      sync.Mutex
-	started []Part // under mu
-	Parts   []Part // set before Start, never changed after
-}
-
-// Start starts every part in order. If one fails, those before it are stopped.
-func (c *Chain) Start(ctx context.Context) error {
-	for _, p := range c.Parts {
-		if err := p.Start(ctx); err != nil {
-			return errors.Join(err, c.Stop(context.WithoutCancel(ctx)))
-		}
-		c.mu.Lock()
-		c.started = append(c.started, p)
-		c.mu.Unlock()
-	}
-	return nil
-}
-
-// Stop stops the started parts, last first, and returns what went wrong. Each has
-// onsale.StopTimeout of its own: one that hangs takes no time from the others.
-func (c *Chain) Stop(ctx context.Context) error {
-	c.mu.Lock()
-	started := c.started
-	c.started = nil
-	c.mu.Unlock()
-	var errs []error
-	for i := len(started) - 1; i >= 0; i-- {
-		errs = append(errs, c.stop(ctx, started[i]))
-	}
-	return errors.Join(errs...)
-}
-
-func (c *Chain) stop(ctx context.Context, p Part) error {
-	ctx, cancel := context.WithTimeout(ctx, onsale.StopTimeout)
-	defer cancel()
-	return p.Stop(ctx)
 }

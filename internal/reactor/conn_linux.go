@@ -39,10 +39,8 @@ type Conn struct {
 	// Of Serve's goroutine.
 	early            []byte    // what the loop has read, before what the socket has
 	between, yielded bool      // Serve waits for a request's first byte; it was told that none came
-	kept             bool      // it was asked for by NetConn: it will not come back
+	kept             bool      // it will not come back to the loop
 	readBy, writeBy  time.Time // deadlines; zero: none
-	taken            net.Conn  // what it is after NetConn, for Go's own poller; nil: still ours
-	file             *os.File  // owns the descriptor once NetConn has tried; nil before
 }
 
 var errWouldWait = errors.New("the socket is not ready")
@@ -153,10 +151,6 @@ func (c *Conn) end() {
 	if c.reactor != nil {
 		c.reactor.forget(c)
 	}
-	if c.file != nil {
-		_ = c.file.Close()
-		return
-	}
 	_ = unix.Close(c.fd) // nothing can be done about it
 }
 
@@ -192,9 +186,6 @@ func (c *Conn) Between(requests bool) { c.between = requests }
 // Read implements net.Conn. Between two requests it returns io.EOF instead of waiting: then the
 // connection waits on the loop.
 func (c *Conn) Read(to []byte) (int, error) {
-	if c.taken != nil {
-		return c.taken.Read(to)
-	}
 	if len(c.early) > 0 {
 		n := copy(to, c.early)
 		if c.early = c.early[n:]; len(c.early) == 0 {
@@ -230,9 +221,6 @@ func (c *Conn) Read(to []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *Conn) Write(from []byte) (int, error) {
-	if c.taken != nil {
-		return c.taken.Write(from)
-	}
 	done := 0
 	for done < len(from) {
 		n, err := write(c.fd, from[done:])
@@ -270,42 +258,34 @@ func (c *Conn) wait(deadline time.Time) bool {
 // Close implements net.Conn. When Serve closes it for want of a request, it waits on the loop,
 // as soon as Serve has returned.
 func (c *Conn) Close() error {
-	switch {
-	case c.taken != nil:
-		return c.taken.Close()
-	case !c.yielded || c.kept:
+	if !c.yielded || c.kept {
 		c.end()
 	}
 	return nil
 }
 
-// NetConn gives the connection away for good, as one of Go's own: for a feed, which has it for
-// hours. When no descriptor is left for that it is c itself, which works as well.
-func (c *Conn) NetConn() net.Conn {
-	if c.kept = true; c.taken != nil {
-		return c.taken
-	}
-	if c.file == nil {
-		c.file = os.NewFile(uintptr(c.fd), "a connection")
-	}
-	taken, err := net.FileConn(c.file)
-	if err != nil {
-		return c
-	}
-	_ = unix.EpollCtl(c.reactor.epoll, unix.EPOLL_CTL_DEL, c.fd, nil)
+// Keep is to be called by Serve before it leaves the connection to somebody for good, as a feed is left:
+// it doesn't come back to the loop.
+func (c *Conn) Keep() { c.kept = true }
+
+// Detach gives the socket's descriptor away, to whom Serve has left the connection. The reactor knows nothing
+// of it any more, and the connection is nothing: whatever the loop has read must have been read from it
+// before. Errors: net.ErrClosed, if it has ended.
+func (c *Conn) Detach() (fd int, err error) {
 	c.mu.Lock()
-	c.hand, c.taken = nobody, taken
+	over := c.hand == nobody
+	c.hand = nobody
 	c.mu.Unlock()
+	if over {
+		return 0, net.ErrClosed
+	}
+	_ = unix.EpollCtl(c.reactor.epoll, unix.EPOLL_CTL_DEL, c.fd, nil) // it is there
 	c.reactor.forget(c)
-	_ = c.file.Close() // taken has a descriptor of its own
-	return taken
+	return c.fd, nil
 }
 
 // LocalAddr implements net.Conn.
 func (c *Conn) LocalAddr() net.Addr {
-	if c.taken != nil {
-		return c.taken.LocalAddr()
-	}
 	name, err := unix.Getsockname(c.fd)
 	if err != nil {
 		return &net.TCPAddr{}
@@ -323,18 +303,12 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline implements net.Conn. It counts for reads that begin after it.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	if c.taken != nil {
-		return c.taken.SetReadDeadline(t)
-	}
 	c.readBy = t
 	return nil
 }
 
 // SetWriteDeadline implements net.Conn. It counts for writes that begin after it.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	if c.taken != nil {
-		return c.taken.SetWriteDeadline(t)
-	}
 	c.writeBy = t
 	return nil
 }

@@ -43,17 +43,9 @@ type Reactor struct {
 // New returns a reactor whose loop runs until Stop. Errors: the system's, if it has no
 // descriptors left.
 func New(cfg Config) (*Reactor, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	epoll, alarm, err := newEpoll()
 	if err != nil {
-		return nil, fmt.Errorf("reactor: create an epoll: %w", err)
-	}
-	alarm, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("reactor: create an eventfd: %w", err), unix.Close(epoll))
-	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(alarm)}
-	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, alarm, &event); err != nil {
-		return nil, errors.Join(fmt.Errorf("reactor: watch an eventfd: %w", err), unix.Close(alarm), unix.Close(epoll))
+		return nil, err
 	}
 	r := &Reactor{cfg: cfg, epoll: epoll, alarm: alarm, ended: make(chan struct{}), conns: map[int]*Conn{}}
 	r.close = sync.OnceValue(func() error { return errors.Join(unix.Close(alarm), unix.Close(epoll)) })
@@ -189,10 +181,7 @@ func (r *Reactor) readAgain(c *Conn) {
 	}
 }
 
-func (r *Reactor) wake() {
-	one := [8]byte{1}
-	_, _ = unix.Write(r.alarm, one[:]) // full means that it rings already, and no loop that there is none to wake
-}
+func (r *Reactor) wake() { ring(r.alarm) }
 
 // forget removes a connection that has ended or was taken over.
 func (r *Reactor) forget(c *Conn) {

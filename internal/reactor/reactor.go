@@ -14,6 +14,8 @@
 // Serve sees a net.Conn that ends when its answer is written and no more has come: then the
 // connection waits on the loop again. A connection is in one hand at a time: the loop's,
 // Quick's or Serve's; its mutex guards the passing on.
+//
+// What is no request any more, but stays open for hours, goes over to a Watch.
 package reactor
 
 import (

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"golang.org/x/sys/unix"
 )
 
 // patience is how long a test waits for what must come.
@@ -339,10 +340,11 @@ func TestStoppingByForceSaysWhoWouldNotEnd(t *testing.T) {
 
 func TestAConnectionThatIsTakenOverIsNoLongerTheReactors(t *testing.T) {
 	t.Parallel()
-	over := make(chan net.Conn, 1)
+	over := make(chan *Conn, 1)
 	h := start(t, func(cfg *Config) {
 		server := &fasthttp.Server{KeepHijackedConns: true, Handler: func(ctx *fasthttp.RequestCtx) {
-			socket := ctx.Conn().(*Conn).NetConn()
+			socket := ctx.Conn().(*Conn)
+			socket.Keep()
 			ctx.HijackSetNoResponse(true)
 			ctx.Hijack(func(net.Conn) { over <- socket })
 		}}
@@ -350,15 +352,18 @@ func TestAConnectionThatIsTakenOverIsNoLongerTheReactors(t *testing.T) {
 	})
 	c := h.dial(t)
 	c.say(t, asking("/slow", ""))
-	socket := <-over
-	if _, ok := socket.(*net.TCPConn); !ok {
-		t.Errorf("it is a %T", socket)
-	}
+	taken := <-over
+	fd, err := taken.Detach()
+	check(t, err)
 	eventually(t, "it is told of", func() bool { return h.open.Load() == 0 })
-	_, err := io.WriteString(socket, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+	if _, err := taken.Detach(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("it is given away twice: %v", err)
+	}
+	check(t, taken.Close()) // which closes nothing
+	_, err = write(fd, []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"))
 	check(t, err)
 	c.hear(t, "hi", false)
-	check(t, socket.Close())
+	check(t, unix.Close(fd))
 }
 
 // has returns how many connections a hand has.

@@ -31,3 +31,42 @@ func (c *Conn) Reply([]byte) {}
 
 // Between is never called.
 func (c *Conn) Between(bool) {}
+
+// Keep is never called.
+func (c *Conn) Keep() {}
+
+// Detach is never called.
+func (c *Conn) Detach() (int, error) { return 0, errors.ErrUnsupported }
+
+// Watch is none.
+type Watch struct{}
+
+// NewWatch refuses with errors.ErrUnsupported.
+func NewWatch() (*Watch, error) { return nil, errors.ErrUnsupported }
+
+// Add is never called.
+func (w *Watch) Add(*Socket, bool) error { return errors.ErrUnsupported }
+
+// Close is never called.
+func (w *Watch) Close(*Socket) {}
+
+// Stop is never called.
+func (w *Watch) Stop(context.Context) error { return nil }
+
+// Socket is none.
+type Socket struct{}
+
+// NewSocket is never called.
+func NewSocket(int, Owner) *Socket { return &Socket{} }
+
+// Read is never called.
+func (s *Socket) Read([]byte) (int, bool, error) { return 0, false, errors.ErrUnsupported }
+
+// Offer is never called.
+func (s *Socket) Offer(from []byte) ([]byte, error) { return from, errors.ErrUnsupported }
+
+// Keep is never called.
+func (s *Socket) Keep(int) error { return errors.ErrUnsupported }
+
+// Shut is never called.
+func (s *Socket) Shut() {}

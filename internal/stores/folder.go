@@ -89,17 +89,35 @@ func (l *FolderLock) Unlock() error {
 	return nil
 }
 
-// makeFolder makes a folder of ours. Others may pass through it, to what they
-// own in it, if we are root; its files are 0600 and its folders 0700 or like it.
+// makeFolder makes a folder of ours, with those above it. Others may pass through it, to
+// what they own in it, if we are root, whatever the umask; its files are 0600 and its
+// folders 0700 or like it.
 func makeFolder(folder string) error {
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 {
 		mode = 0o711
 	}
-	if err := os.MkdirAll(folder, mode); err != nil {
+	if err := makeEach(folder, mode); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	return nil
+}
+
+// makeEach makes a folder and those above it that are missing, and gives each of these the mode.
+func makeEach(folder string, mode os.FileMode) error {
+	err := os.Mkdir(folder, mode)
+	if errors.Is(err, os.ErrNotExist) {
+		if err = makeEach(filepath.Dir(folder), mode); err == nil {
+			err = os.Mkdir(folder, mode)
+		}
+	}
+	switch {
+	case err == nil:
+		return os.Chmod(folder, mode) // which the umask has no say in
+	case errors.Is(err, os.ErrExist):
+		return os.MkdirAll(folder, mode) // says so if it is no folder
+	}
+	return err
 }
 
 // password returns the one that the server in folder asks for. It is made once

@@ -4,7 +4,7 @@
 --   a payment's terms never change; what is paid back of it is what its refunds say, and
 --   it is refunded when that is all of it
 --   a refund's terms never change, nor how it ended, but that what was made may fail
---   a claim never grows or moves, a section keeps its capacity, an order its payment token
+--   a claim never grows or moves, and a section keeps its capacity
 
 -- +goose Up
 
@@ -59,23 +59,6 @@ END $$;
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'no % on % does this', TG_OP, TG_TABLE_NAME USING ERRCODE = 'check_violation';
-END $$;
-
-CREATE OR REPLACE FUNCTION order_moved() RETURNS trigger LANGUAGE plpgsql SET enable_nestloop = off AS $$
-DECLARE culprit record;
-BEGIN
-    SELECT o.id, o.state AS was, n.state INTO culprit FROM was o LEFT JOIN moved n ON n.id = o.id
-    WHERE n.id IS NULL
-       OR (o.event, o.buyer, o.lines, o.amount, o.currency, o.payment_token, o.accepted_at)
-          IS DISTINCT FROM (n.event, n.buyer, n.lines, n.amount, n.currency, n.payment_token, n.accepted_at)
-       OR NOT EXISTS (SELECT FROM order_transitions t WHERE t.from_state = o.state AND t.to_state = n.state) LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'order % can not become % from %, or its terms were changed', culprit.id, culprit.state, culprit.was
-            USING ERRCODE = 'check_violation';
-    END IF;
-    INSERT INTO order_history (order_id, from_state, to_state, reason, at)
-    SELECT n.id, o.state, n.state, n.reason, n.updated_at FROM was o JOIN moved n ON n.id = o.id;
-    RETURN NULL;
 END $$;
 -- +goose StatementEnd
 
@@ -138,23 +121,6 @@ BEGIN
         UPDATE payments SET paying_back = paying_back + change
         WHERE event = NEW.event AND order_id = NEW.order_id AND reference = NEW.payment;
     END IF;
-    RETURN NULL;
-END $$;
-
-CREATE OR REPLACE FUNCTION order_moved() RETURNS trigger LANGUAGE plpgsql SET enable_nestloop = off AS $$
-DECLARE culprit record;
-BEGIN
-    SELECT o.id, o.state AS was, n.state INTO culprit FROM was o LEFT JOIN moved n ON n.id = o.id
-    WHERE n.id IS NULL
-       OR (o.event, o.buyer, o.lines, o.amount, o.currency, o.accepted_at)
-          IS DISTINCT FROM (n.event, n.buyer, n.lines, n.amount, n.currency, n.accepted_at)
-       OR NOT EXISTS (SELECT FROM order_transitions t WHERE t.from_state = o.state AND t.to_state = n.state) LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'order % can not become % from %, or its terms were changed', culprit.id, culprit.state, culprit.was
-            USING ERRCODE = 'check_violation';
-    END IF;
-    INSERT INTO order_history (order_id, from_state, to_state, reason, at)
-    SELECT n.id, o.state, n.state, n.reason, n.updated_at FROM was o JOIN moved n ON n.id = o.id;
     RETURN NULL;
 END $$;
 -- +goose StatementEnd

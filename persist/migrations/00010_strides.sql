@@ -1,6 +1,6 @@
 -- Settling an order cheaper. A stride is two moves of an order in one statement: claimed → paid → ticketed, which
 -- settlement always makes together. The row is written once, and the history has both moves all the same. Each
--- move of a stride must be one that orders may make by itself.
+-- move of a stride must be one that orders may make by itself. And an order keeps its payment token.
 
 -- +goose Up
 CREATE TABLE order_strides (
@@ -49,8 +49,8 @@ DECLARE culprit record;
 BEGIN
     SELECT o.id, o.state AS was, n.state INTO culprit FROM was o LEFT JOIN moved n ON n.id = o.id
     WHERE n.id IS NULL
-       OR (o.event, o.buyer, o.lines, o.amount, o.currency, o.payment_token, o.accepted_at)
-          IS DISTINCT FROM (n.event, n.buyer, n.lines, n.amount, n.currency, n.payment_token, n.accepted_at)
+       OR (o.event, o.buyer, o.lines, o.amount, o.currency, o.accepted_at)
+          IS DISTINCT FROM (n.event, n.buyer, n.lines, n.amount, n.currency, n.accepted_at)
        OR NOT EXISTS (SELECT FROM order_transitions t WHERE t.from_state = o.state AND t.to_state = n.state) LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'order % can not become % from %, or its terms were changed', culprit.id, culprit.state, culprit.was

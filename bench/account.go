@@ -11,13 +11,13 @@ import (
 // What the workers of a storm measure is joined exactly: counts are added, histograms are sent
 // whole and merged. Nobody averages percentiles.
 
-// tally is what a worker has measured since its last one.
-type tally struct {
+// account is what a worker has measured since its last one.
+type account struct {
 	Counts map[string]int64  `json:"counts,omitempty"` // by the field of measured; those that didn't change are left out
 	Times  map[string][]byte `json:"times,omitempty"`  // histograms, encoded; the empty ones are left out
 }
 
-// teller makes the tallies of a measured. Not safe for concurrent use.
+// teller makes the accounts of a measured. Not safe for concurrent use.
 type teller struct {
 	m    *measured
 	told map[string]int64
@@ -26,8 +26,8 @@ type teller struct {
 func newTeller(m *measured) *teller { return &teller{m: m, told: map[string]int64{}} }
 
 // next is what was measured since the call before. What it tells of a latency is taken out of it.
-func (t *teller) next() (tally, error) {
-	now := tally{Counts: map[string]int64{}, Times: map[string][]byte{}}
+func (t *teller) next() (account, error) {
+	now := account{Counts: map[string]int64{}, Times: map[string][]byte{}}
 	err := t.m.each(func(name string, count *atomic.Int64) error {
 		value := count.Load()
 		if step := value - t.told[name]; step != 0 {
@@ -46,7 +46,7 @@ func (t *teller) next() (tally, error) {
 }
 
 // add adds what another process has measured.
-func (m *measured) add(other tally) error {
+func (m *measured) add(other account) error {
 	return m.each(func(name string, count *atomic.Int64) error {
 		count.Add(other.Counts[name])
 		return nil

@@ -1,0 +1,122 @@
+package realtime
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"onsale/internal/lifecycle"
+)
+
+// A client must give a sign of life, read what it is sent, and answer a close, each within its time. A
+// timer for each of 150,000 connections would be most of what an idle one costs, so there is none: a
+// connection remembers when its client was last heard, and the heartbeat, which passes everybody
+// anyway, notes those whose time may be over before it passes again. Only they, and those who
+// drain or close, are looked at in between. So an idle gateway looks at nobody.
+//
+// What ends late ends lateEvery late at the most.
+const lateEvery = 250 * time.Millisecond
+
+// suspectsAhead is how far ahead the heartbeat looks, in heartbeats: to its next pass, which may be a bit late.
+const suspectsAhead = 1.125
+
+// lateness has the connections that may be late soon. The zero value is ready.
+type lateness struct {
+	mu  sync.Mutex
+	due map[*conn]time.Duration // under mu: by the gateway's clock
+}
+
+// note has a connection looked at then, and not at another time.
+func (l *lateness) note(c *conn, due time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.due == nil {
+		l.due = map[*conn]time.Duration{}
+	}
+	l.due[c] = due
+}
+
+func (l *lateness) forget(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if delete(l.due, c); len(l.due) == 0 {
+		l.due = nil // a map never shrinks
+	}
+}
+
+// take forgets and returns those that are due.
+func (l *lateness) take(now time.Duration) (due []*conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c, at := range l.due {
+		if at <= now {
+			due = append(due, c)
+			delete(l.due, c)
+		}
+	}
+	if len(l.due) == 0 {
+		l.due = nil
+	}
+	return due
+}
+
+// lookForLate ends what is late, until ctx ends.
+func (g *Gateway) lookForLate(ctx context.Context) {
+	lifecycle.Every(ctx, lateEvery, func(context.Context) {
+		now := g.clock()
+		for _, c := range g.lateness.take(now) {
+			c.judge(now)
+		}
+	})
+}
+
+// clock is the time since the gateway was made. It never goes back.
+func (g *Gateway) clock() time.Duration { return time.Since(g.born) }
+
+// deadline is when the client will be late if it does nothing. Called under mu.
+func (c *conn) deadline() time.Duration {
+	silent := c.heard + c.hub.gateway.cfg.peerTimeout()
+	switch {
+	case c.closing != nil:
+		return c.by
+	case c.draining:
+		return min(c.by, silent)
+	}
+	return silent
+}
+
+// await gives the client so much time to read, or to answer its close. Called under mu.
+func (c *conn) await(within time.Duration) {
+	g := c.hub.gateway
+	c.by = g.clock() + within
+	g.lateness.note(c, c.deadline())
+}
+
+// suspect has the client looked at if it may be late before the next heartbeat. Called under mu.
+func (c *conn) suspect() {
+	g := c.hub.gateway
+	ahead := time.Duration(suspectsAhead * float64(g.cfg.Heartbeat))
+	if due := c.deadline(); due < g.clock()+ahead {
+		g.lateness.note(c, due)
+	}
+}
+
+// judge ends the connection if its client is late: who hasn't read for too long is told so, in case it
+// reads on within CloseGrace, and all others are gone.
+func (c *conn) judge(now time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.hub.gateway
+	due := c.deadline()
+	switch {
+	case c.ended:
+	case now < due:
+		if c.draining || c.closing != nil {
+			g.lateness.note(c, due)
+		} // else it has been heard since, and the next heartbeat looks again
+	case c.closing == nil && c.draining && now < c.heard+g.cfg.peerTimeout():
+		c.shutLocked(tooSlow)
+	default:
+		c.cutLocked()
+	}
+}

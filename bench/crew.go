@@ -71,7 +71,7 @@ func muster(ctx context.Context, r *rush) (c *crew, err error) {
 	if err != nil {
 		return c, fmt.Errorf("listening for workers: %w", err)
 	}
-	defer listener.Close() // who is to come has come
+	defer func() { _ = listener.Close() }() // who is to come has come
 	for range cfg.Workers {
 		p, err := startWorkerProcess(listener.Addr().String(), cfg.Token)
 		if err != nil {

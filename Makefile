@@ -54,6 +54,11 @@ bench-holds: build ## holds and refusals a second over HTTP, against a no-op and
 	@deploy/install redis postgres
 	build/onsale bench holds --json build/bench/holds.json $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: build ## Onsale beside five ways in which others sell tickets, in turns; about 5 minutes; build/bench/peers.json
+	@deploy/install redis postgres
+	build/onsale bench peers --json build/bench/peers.json $(ARGS)
+
 .PHONY: bench-faults
 bench-faults: build ## a few short storms while processes are killed, paused and cut off; about 3 minutes; build/bench/faults*.json
 	@deploy/install redis postgres
@@ -76,6 +81,22 @@ bench-settle: build ## orders a second from Kafka to tickets, in batches and sin
 bench-feed: build ## 150,000 browsers on one machine: memory, fan-out, herds, churn; about 10 minutes and 6 GB; build/bench/feed.json
 	@deploy/install redis postgres
 	build/onsale bench feed --json build/bench/feed.json $(or $(ARGS),--conns 150000 --churn 5m)
+
+.PHONY: bench-tiers
+bench-tiers: build ## one storm through one process of each tier and through several, with Redis Cluster; build/bench/tiers.json
+	@deploy/install redis postgres
+	build/onsale bench tiers --json build/bench/tiers.json $(ARGS)
+
+# The short forms; a longer run's report in build/bench is as good: "onsale bench scaling" takes any.
+.PHONY: scaling
+scaling: build ## measure what bench/SCALING.md reckons with, in a short form, and write its tables anew; about 8 minutes
+	@deploy/install redis postgres
+	build/onsale bench engine --json build/bench/engine.json
+	build/onsale bench holds --rounds 3 --json build/bench/holds.json
+	build/onsale bench settle --rounds 3 --orders 20000 --json build/bench/settle.json
+	build/onsale bench feed --conns 4000 --json build/bench/feed.json
+	build/onsale bench tiers --json build/bench/tiers.json
+	build/onsale bench scaling --write bench/SCALING.md $(addprefix build/bench/,engine.json holds.json settle.json feed.json tiers.json)
 
 ##@ Prove
 

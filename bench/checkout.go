@@ -58,7 +58,7 @@ func Checkouts(ctx context.Context, cfg CheckoutsConfig) (report *CheckoutsRepor
 		cfg.Connections = defaultBuying
 	}
 	holding := HoldsConfig(cfg).withDefaults()
-	r := &holdsRun{cfg: holding, cpu: contest.Figures{}}
+	r := &holdsRun{cfg: holding, cpu: costs{}}
 	defer func() { err = errors.Join(err, r.leave()) }()
 	if err := r.prepareCrowd(ctx); err != nil {
 		return nil, fmt.Errorf("preparing: %w", err)

@@ -3,13 +3,11 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v3"
 
 	"onsale"
-	"onsale/bench/peers"
 )
 
 // Command returns the command "bench" with a subcommand for each scenario, those of other packages too. It writes to
@@ -19,7 +17,7 @@ func Command(more ...*cli.Command) *cli.Command {
 	return &cli.Command{
 		Name:     "bench",
 		Usage:    "storm a running Onsale and check that it kept its promises",
-		Commands: append([]*cli.Command{rushCommand(), stormsCommand(), workerCommand(), holdsCommand(), peerCommand(), brokerCommand(), pageCommand()}, more...),
+		Commands: append([]*cli.Command{rushCommand(), stormsCommand(), workerCommand(), holdsCommand(), peersCommand(), peerCommand(), brokerCommand(), pageCommand()}, more...),
 	}
 }
 
@@ -168,28 +166,4 @@ func Deliver(c *cli.Command, report *Report, err error) error {
 		err = errors.Join(err, WritePage(path, []*Report{report}))
 	}
 	return err
-}
-
-// peerCommand runs what Onsale is measured against, as a process of its own.
-func peerCommand() *cli.Command {
-	return &cli.Command{
-		Name: "peer", Hidden: true, Usage: "serve as something that Onsale is measured against: noop or rows",
-		Action: func(ctx context.Context, c *cli.Command) error {
-			ready := func(url string) error {
-				_, err := fmt.Fprintln(c.Root().Writer, "serving "+url)
-				return err
-			}
-			switch c.Args().First() {
-			case "noop":
-				return peers.Serve(ctx, peers.Noop, ready)
-			case "rows":
-				rows, err := peers.NewRows(ctx)
-				if err != nil {
-					return err
-				}
-				return errors.Join(peers.Serve(ctx, rows.Handle, ready), rows.Close())
-			}
-			return wrong("peer: %q is not one: say noop or rows", c.Args().First())
-		},
-	}
 }

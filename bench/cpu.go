@@ -24,10 +24,16 @@ func cpuOf(pid int) map[string]time.Duration {
 	return used
 }
 
-// CPUOf returns the CPU time that a process and its children have used; 0 where there is no /proc.
+// CPUOf returns the CPU time that a process and its children have used, those included that have
+// ended and that it has waited for; 0 where there is no /proc.
 func CPUOf(pid int) (used time.Duration) {
-	for _, of := range cpuOf(pid) {
-		used += of
+	for _, stat := range readStats() {
+		if stat.pid == pid || stat.parent == pid {
+			used += stat.used
+		}
+		if stat.pid == pid {
+			used += stat.reaped
+		}
 	}
 	return used
 }
@@ -96,6 +102,7 @@ type procStat struct {
 	pid, parent int
 	name        string
 	used        time.Duration
+	reaped      time.Duration // by children that have ended and were waited for
 }
 
 func readStats() []procStat {
@@ -116,7 +123,7 @@ func readStats() []procStat {
 	return stats
 }
 
-// parseStat reads "pid (name) state ppid … utime stime …"; the name may contain anything.
+// parseStat reads "pid (name) state ppid … utime stime cutime cstime …"; the name may contain anything.
 func parseStat(text string) (procStat, bool) {
 	head, rest, ok := strings.Cut(text, " (")
 	end := strings.LastIndexByte(rest, ')')
@@ -124,16 +131,17 @@ func parseStat(text string) (procStat, bool) {
 		return procStat{}, false
 	}
 	fields := strings.Fields(rest[end+1:])
-	const parent, user, system = 1, 11, 12 // counted from the state
-	if len(fields) <= system {
+	const parent, user, system, childrensUser, childrensSystem = 1, 11, 12, 13, 14 // counted from the state
+	if len(fields) <= childrensSystem {
 		return procStat{}, false
 	}
-	var n [4]int
-	for i, field := range []string{head, fields[parent], fields[user], fields[system]} {
+	var n [6]int
+	for i, field := range []string{head, fields[parent], fields[user], fields[system], fields[childrensUser], fields[childrensSystem]} {
 		var err error
 		if n[i], err = strconv.Atoi(field); err != nil {
 			return procStat{}, false
 		}
 	}
-	return procStat{pid: n[0], parent: n[1], name: rest[:end], used: time.Duration(n[2]+n[3]) * clockTick}, true
+	return procStat{pid: n[0], parent: n[1], name: rest[:end], used: time.Duration(n[2]+n[3]) * clockTick,
+		reaped: time.Duration(n[4]+n[5]) * clockTick}, true
 }

@@ -17,6 +17,7 @@ import (
 // The units of figures.
 const (
 	unitMs     = "ms"
+	unitMicros = "µs"
 	unitRate   = "1/s"
 	unitBytes  = "bytes"
 	unitBuyers = "buyers"

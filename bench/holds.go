@@ -40,6 +40,8 @@ const (
 	holdsBuyers = 20_000
 	// holdsSeconds is longer than a round and its audit: no hold ends meanwhile.
 	holdsSeconds = 600
+	// rowsCapacity is more than row locks give in one run.
+	rowsCapacity = 300_000
 )
 
 func (c HoldsConfig) withDefaults() HoldsConfig {
@@ -81,7 +83,7 @@ type holdsRun struct {
 	tokens             []string
 	soldOut            onsale.EventID
 	events             []onsale.EventID // of the rounds, audited at the end
-	cpu                contest.Figures  // µs of CPU time an answer, by contestant and program
+	cpu                costs            // of the rounds that count, by contestant
 }
 
 // Holds measures how many holds and refusals a second an Onsale of its own answers over
@@ -92,7 +94,7 @@ func Holds(ctx context.Context, cfg HoldsConfig) (report *Report, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	r := &holdsRun{cfg: cfg, cpu: contest.Figures{}}
+	r := &holdsRun{cfg: cfg, cpu: costs{}}
 	defer func() { err = errors.Join(err, r.leave()) }()
 	if err := r.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("preparing: %w", err)
@@ -117,12 +119,7 @@ func Holds(ctx context.Context, cfg HoldsConfig) (report *Report, err error) {
 func (r *holdsRun) report(f contest.Figures, verdict Verdict) *Report {
 	report := NewReport("holds", map[string]any{"rounds": r.cfg.Rounds, "seconds": r.cfg.Lasting.Seconds(), "connections": r.cfg.Connections, "buyers": holdsBuyers})
 	report.Contest(f, "1/s")
-	for name := range r.cpu {
-		if used := r.cpu.Median(name); used >= 1 { // what is less is what the rest of the machine did
-			report.Figures[name] = Figure{Value: used, Unit: "µs"}
-			report.Sample(name, r.cpu[name])
-		}
-	}
+	r.cpu.report(report, "")
 	report.Versus("http_vs_noop", f, "holds", "noop")
 	report.Versus("soldout_vs_noop", f, "refusals", "noop")
 	report.Versus("vs_rows", f, "holds", "rows")
@@ -160,6 +157,9 @@ func (r *holdsRun) prepare(ctx context.Context) (err error) {
 	if r.soldOut, err = r.createEvent("soldout", onsale.MaxPerBuyer); err != nil {
 		return err
 	}
+	if err := r.openRows(); err != nil {
+		return err
+	}
 	var hoarder struct {
 		Token string `json:"token"`
 	}
@@ -168,6 +168,16 @@ func (r *holdsRun) prepare(ctx context.Context) (err error) {
 	}
 	return r.api.send(request{method: "POST", path: "/v1/events/" + string(r.soldOut) + "/holds", token: hoarder.Token,
 		body: map[string]any{"lines": []map[string]any{{"section": "floor", "quantity": onsale.MaxPerBuyer}}}}, nil)
+}
+
+// openRows puts the event of the same name on sale at the row locks, for all rounds.
+func (r *holdsRun) openRows() error {
+	api, err := newAPI(r.rows.URL, &r.m)
+	if err != nil {
+		return err
+	}
+	defer api.close()
+	return peerBook{api}.open(r.soldOut, rowsCapacity)
 }
 
 // signIn gets every buyer a token.
@@ -195,8 +205,13 @@ func (r *holdsRun) signIn(ctx context.Context) error {
 }
 
 func (r *holdsRun) createEvent(name string, capacity int64) (onsale.EventID, error) {
+	id := onsale.EventID("holds-" + name)
+	return id, r.create(id, capacity)
+}
+
+func (r *holdsRun) create(id onsale.EventID, capacity int64) error {
 	event := &onsale.Event{
-		ID: onsale.EventID("holds-" + name), Name: "Holds", StartsAt: time.Now().UTC().AddDate(0, 1, 0).Truncate(time.Hour),
+		ID: id, Name: "Holds", StartsAt: time.Now().UTC().AddDate(0, 1, 0).Truncate(time.Hour),
 		Currency: "EUR", HoldSeconds: holdsSeconds, MaxPerBuyer: onsale.MaxPerBuyer, HoldsPerMinute: 10 * onsale.MaxPerBuyer,
 		Sections: []onsale.Section{{ID: "floor", Name: "Floor", Kind: onsale.General, Price: 4_900, Capacity: capacity}},
 	}
@@ -206,11 +221,11 @@ func (r *holdsRun) createEvent(name string, capacity int64) (onsale.EventID, err
 	} {
 		step.token = r.onsale.AdminToken
 		if err := r.api.send(step, nil); err != nil {
-			return "", err
+			return err
 		}
 	}
 	r.events = append(r.events, event.ID)
-	return event.ID, nil
+	return nil
 }
 
 // wireState is what a wire has asked for in a round.
@@ -228,9 +243,11 @@ func (r *holdsRun) ask(ctx context.Context, name string, to *load, event onsale.
 	states := make([]wireState, len(to.wires))
 	path := "/v1/events/" + string(event) + "/holds"
 	marker := []byte(mark)
-	began := cpuOf(to.server.process.Pid)
+	began := takeSnapshot(to.server)
 	defer func() {
-		r.noteCPU(name, round, began, cpuOf(to.server.process.Pid), figure*r.cfg.Lasting.Seconds())
+		if round > 0 {
+			r.cpu.note(name+"_", began, takeSnapshot(to.server), int64(figure*r.cfg.Lasting.Seconds()))
+		}
 	}()
 	return to.drive(ctx, r.cfg.Lasting, func(wire int, buffer []byte) ([]byte, error) {
 		s := &states[wire]
@@ -269,35 +286,23 @@ func (r *holdsRun) askRows(ctx context.Context, round int) (float64, error) {
 	return r.ask(ctx, "rows", r.lines, r.soldOut, round, 201, "")
 }
 
-// noteCPU notes what an answer to a contestant has cost the server, and what it has cost
-// the Redis that serves it.
-func (r *holdsRun) noteCPU(name string, round int, began, ended map[string]time.Duration, answers float64) {
-	if round == 0 || answers == 0 {
-		return
-	}
-	for program, used := range ended {
-		what := name + "_cpu"
-		if strings.HasPrefix(program, "redis") {
-			what = name + "_redis_cpu"
-		} else if strings.HasPrefix(program, "postgres") {
-			what = name + "_postgres_cpu"
-		}
-		r.cpu[what] = append(r.cpu[what], 1e6*(used-began[program]).Seconds()/answers)
-	}
-}
-
 // audit has every event audited.
 func (r *holdsRun) audit(ctx context.Context) (Verdict, error) {
 	verdict := Verdict{Violations: []onsale.Violation{}}
 	for _, event := range r.events {
-		var audit onsale.AuditReport
-		if err := r.api.send(request{method: "GET", path: "/v1/admin/events/" + string(event) + "/audit", token: r.onsale.AdminToken,
-			wait: defaultResultTimeout}, &audit); err != nil {
+		audit, err := r.auditEvent(event)
+		if err != nil {
 			return verdict, err
 		}
 		verdict.Violations = append(verdict.Violations, audit.Violations...)
 	}
 	return verdict, ctx.Err()
+}
+
+func (r *holdsRun) auditEvent(event onsale.EventID) (audit onsale.AuditReport, err error) {
+	err = r.api.send(request{method: "GET", path: "/v1/admin/events/" + string(event) + "/audit", token: r.onsale.AdminToken,
+		wait: defaultResultTimeout}, &audit)
+	return audit, err
 }
 
 // leave ends everything that prepare has started.

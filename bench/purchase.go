@@ -22,7 +22,7 @@ func (b *buyer) hold(ctx context.Context, lines []onsale.Line) (*onsale.Hold, er
 	}
 	asked := time.Now()
 	b.inDoubt = false
-	if b.losesRequests {
+	if b.losesRequests && b.keys == 1 {
 		b.loseRequest(ctx, r)
 	}
 	var again chan clicked

@@ -2,11 +2,12 @@
 // and finds out whether it kept its promises. It is a black box, which speaks HTTP and
 // WebSocket like a stranger and believes nothing that it wasn't told.
 //
-// A rush goes through these files in order: stage.go sees to the event, schedule.go says
+// A rush goes through these files in order: stage.go sees to the event, profile.go says
 // when each buyer arrives and temper.go what they are like; buyer.go and purchase.go are
-// a buyer's life, who looks at a watch.go, chooses (choose.go) and asks the api.go. What
-// they are told stands in ledger.go, how long it took in measure.go. At the end truth.go
-// and feeds.go hold the ledger against what is true, and figures.go makes the report.go. What
+// a buyer's life, and bot.go a bot's, who looks at a watch.go, chooses (choose.go) and asks the api.go. What
+// they are told stands in ledger.go and takings.go, how long it took in measure.go; what can't be is
+// seen at once (sight.go, expiry.go). At the end truth.go and feeds.go hold the ledger against what is
+// true, witness.go says what is known of each culprit, and figures.go makes the report.go. What
 // comes after a sale, refunds and late payments, is in aftermath.go. How it all went, moment by moment,
 // is in recording.go.
 //

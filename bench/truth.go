@@ -82,8 +82,9 @@ func (r *rush) judge(ctx context.Context) (*onsale.AuditReport, error) {
 
 // knowsAllTakings reports whether nobody but the bench can have taken any of the stock, and
 // the stock is the one that it was: what was laid anew is laid with care, and may refuse for a while.
+// When it was taken and free again must be by this machine's clock.
 func (r *rush) knowsAllTakings() bool {
-	return (r.ours || r.cfg.Create != nil) && !r.cfg.Forgetful && r.leftover.Epoch == r.epoch
+	return (r.ours || r.cfg.Create != nil) && !r.cfg.Forgetful && !r.cfg.Remote && r.leftover.Epoch == r.epoch
 }
 
 // audit is the server's own, when the event is at rest.

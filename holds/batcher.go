@@ -90,6 +90,7 @@ type batcher struct {
 	saw    func(sighting)                        // told what each reply says of the stock
 
 	epoch atomic.Uint64          // what this process believes; Redis corrects it
+	heard atomic.Bool            // that Redis has said so; else Postgres has, which may be ahead of it for good; see learn
 	known atomic.Pointer[script] // script, as Redis knew it last
 
 	mu     sync.Mutex
@@ -240,6 +241,7 @@ func (b *batcher) callIn(epoch uint64, batch []*operation) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read apply's replies: %w", err)
 	}
+	b.heard.Store(true)
 	b.saw(seen)
 	if len(batch) == 0 {
 		return nil, nil
@@ -285,7 +287,9 @@ func passes(message string) bool {
 }
 
 // learn takes over the epoch that Redis says it is in, unless it is an older one: then
-// Redis has gone back in time, and mirrors will see to it. Who is refused because of the run
+// Redis has gone back in time, and mirrors will see to it. Only of what it has heard of Redis
+// can a process say that: Postgres's epoch is raised before the stock is laid in it, and never is laid by who finds that
+// another process has meanwhile laid it whole, in the epoch before. Who is refused because of the run
 // asks anew which one it is: a server that is made the master begins one, and forgets no
 // script. It returns err.
 func (b *batcher) learn(err error) error {
@@ -295,6 +299,9 @@ func (b *batcher) learn(err error) error {
 	}
 	switch s.word {
 	case "epoch":
+		if b.heard.CompareAndSwap(false, true) {
+			b.epoch.Store(uint64(s.epoch))
+		}
 		b.raise(s.epoch)
 	case "recovering":
 		b.known.Store(nil)
@@ -305,7 +312,11 @@ func (b *batcher) learn(err error) error {
 func (b *batcher) raise(epoch onsale.Epoch) {
 	for {
 		known := b.epoch.Load()
-		if uint64(epoch) <= known || b.epoch.CompareAndSwap(known, uint64(epoch)) {
+		if uint64(epoch) <= known {
+			return
+		}
+		if b.epoch.CompareAndSwap(known, uint64(epoch)) {
+			b.heard.Store(true)
 			return
 		}
 	}

@@ -25,7 +25,7 @@ var (
 // ping is what a floor says beside updates, ready to be written.
 var ping = serverFrame(websocket.PingMessage, nil)
 
-// again asks from nowhere, ready to be written: it is answered with a snapshot.
+// again is what a client says who is nowhere: it is answered with a snapshot.
 var again = requestFrame(onsale.FeedRequest{Type: onsale.FrameResume})
 
 // requestFrame is a client's request as it is sent.

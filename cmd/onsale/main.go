@@ -22,8 +22,10 @@ import (
 	benchengine "onsale/bench/engine"
 	"onsale/bench/faults"
 	benchfeed "onsale/bench/feed"
+	"onsale/bench/scaling"
 	benchsettle "onsale/bench/settle"
 	"onsale/bench/suite"
+	"onsale/bench/tiers"
 	"onsale/internal/crashpoint"
 	"onsale/internal/fleet"
 )
@@ -88,7 +90,8 @@ func command() *cli.Command {
 			orderCommand(),
 			deadLettersCommand(),
 			ticketCommand(),
-			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command(), compare.Command(), suite.Command()),
+			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command(),
+				tiers.Command(), scaling.Command(), compare.Command(), suite.Command()),
 			notifyCommand(),
 			storesCommand(),
 			paysimCommand(),

@@ -96,6 +96,11 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"an order without an id":     {[]string{"order", "show"}, "--help"},
 		"an order that is none":      {[]string{"order", "refund", "nonsense"}, "no order's id"},
 		"a bench of nobody":          {[]string{"bench", "rush", "--users", "-1"}, "users"},
+		"a peer of nobody":           {[]string{"bench", "peers", "--peer", "rows,ebay"}, "ebay"},
+		"a peer twice":               {[]string{"bench", "peers", "--peer", "rows,rows"}, "rows"},
+		"someone else's system":      {[]string{"bench", "peers", "--target", "http://192.0.2.1:80"}, "--yes-i-own-this"},
+		"a system behind TLS":        {[]string{"bench", "peers", "--target", "https://127.0.0.1:1"}, "http://"},
+		"an adapter of nothing":      {[]string{"bench", "peers", "--adapter", "soap"}, "--adapter"},
 		"a settlement of nothing":    {[]string{"bench", "settle", "--orders", "-1"}, "orders"},
 		"faults of no broker":        {[]string{"bench", "faults", "--kafka", "rabbit"}, "--kafka"},
 	} {

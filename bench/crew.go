@@ -71,7 +71,7 @@ func muster(ctx context.Context, r *rush) (c *crew, err error) {
 	if err != nil {
 		return c, fmt.Errorf("listening for workers: %w", err)
 	}
-	defer listener.Close() // who is to come has come
+	defer func() { _ = listener.Close() }() // who is to come has come
 	for range cfg.Workers {
 		p, err := startWorkerProcess(listener.Addr().String(), cfg.Token)
 		if err != nil {
@@ -107,9 +107,9 @@ func startWorkerProcess(address, token string) (*workerProcess, error) {
 		return nil, fmt.Errorf("find the onsale binary: %w", err)
 	}
 	command := exec.Command(self, "bench", "worker", "--join", address)
-	// A worker has one processor: more would only take it from the server. Its token is not for a command line,
-	// which all may read.
-	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", workerTokenVar+"="+token)
+	// A worker has one processor, and collects garbage seldom: more would only be taken from the server. Its
+	// token is not for a command line, which all may read.
+	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=400", workerTokenVar+"="+token)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Stderr = os.Stderr
 	p := &workerProcess{command: command}
@@ -142,8 +142,8 @@ func (c *crew) listen(h *hand, r *rush) {
 	for {
 		var t tidings
 		err := errors.Join(h.conn.SetReadDeadline(time.Now().Add(wordPatience)), h.in.Decode(&t))
-		if err == nil && t.Tally != nil {
-			err = r.m.add(*t.Tally)
+		if err == nil && t.Account != nil {
+			err = r.m.add(*t.Account)
 		}
 		if err != nil {
 			c.stop(fmt.Errorf("%w: %w", errNoWorker, err))

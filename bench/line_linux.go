@@ -212,13 +212,19 @@ func (ln *line) greet() {
 	if w.token == "" {
 		return
 	}
-	text, err := json.Marshal(onsale.FeedRequest{Type: onsale.FrameAuth, Token: w.token})
+	ln.request(onsale.FeedRequest{Type: onsale.FrameAuth, Token: w.token})
+}
+
+// request sends a request on the feed, or ends the connection and returns false.
+func (ln *line) request(r onsale.FeedRequest) bool {
+	text, err := json.Marshal(r)
 	if err == nil {
 		err = writeFew(ln.fd, wsframe.Client(websocket.TextMessage, text))
 	}
 	if err != nil {
-		ln.lost(fmt.Errorf("sending %q on the feed: %w", onsale.FrameAuth, err))
+		ln.lost(fmt.Errorf("sending %q on the feed: %w", r.Type, err))
 	}
+	return err == nil
 }
 
 // retryAfter is what a 503 asks for, or a second.
@@ -262,8 +268,10 @@ func (ln *line) text(payload []byte) {
 	}
 	if resume {
 		w.m.resumes.Add(1)
-		if err := writeFew(ln.fd, wsframe.Resume); err != nil {
-			ln.lost(fmt.Errorf("sending %q on the feed: %w", onsale.FrameResume, err))
+		w.mu.Lock()
+		request := w.fold.Resume()
+		w.mu.Unlock()
+		if !ln.request(request) {
 			return
 		}
 	}

@@ -66,7 +66,7 @@ func TestTimelineAddsUpToTheFigures(t *testing.T) {
 func TestTimelineOfAStormIsThatOfAllItsWorkers(t *testing.T) {
 	f := newFake(t, breakage{})
 	f.taken = 4
-	report, err, ends := storm(t, quick(f, 60), 3)
+	report, ends, err := storm(t, quick(f, 60), 3)
 	if err := errors.Join(append(ends, err)...); err != nil {
 		t.Fatal(err)
 	}

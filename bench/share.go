@@ -64,10 +64,10 @@ type casting struct {
 
 // tidings are what a worker says.
 type tidings struct {
-	Token    string   `json:"token,omitempty"` // the first ones: who may join
-	Room     int      `json:"room,omitempty"`  // the first ones: how many feeds it may open
-	Cores    int      `json:"cores,omitempty"` // the first ones
-	Tally    *tally   `json:"tally,omitempty"` // what was measured since the last one
+	Token    string   `json:"token,omitempty"`   // the first ones: who may join
+	Room     int      `json:"room,omitempty"`    // the first ones: how many feeds it may open
+	Cores    int      `json:"cores,omitempty"`   // the first ones
+	Account  *account `json:"account,omitempty"` // what was measured since the last one
 	Troubles []string `json:"troubles,omitempty"`
 
 	Done    string        `json:"done,omitempty"` // the duty that is done, or failed

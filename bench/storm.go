@@ -16,7 +16,7 @@ import (
 //   - the same seed makes the same crowd, whatever the number of workers (share.go);
 //   - everybody is signed in and watches before the doors open, at one moment for all, by
 //     clocks that were compared before (crew.go);
-//   - what was measured is joined exactly (tally.go), and so are the ledgers (bequest.go), which are
+//   - what was measured is joined exactly (account.go), and so are the ledgers (bequest.go), which are
 //     judged as one; each worker holds its own feeds against what the server shows;
 //   - a worker that dies, at any moment, fails the run, and says so: there is no report of a part of
 //     the crowd. A coordinator that dies takes its workers with it: they notice that the connection

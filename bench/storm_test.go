@@ -41,7 +41,7 @@ func join(ctx context.Context, address string) error {
 }
 
 // storm makes a storm with so many workers, and returns what they ended with too.
-func storm(t *testing.T, cfg RushConfig, workers int) (report *Report, err error, ends []error) {
+func storm(t *testing.T, cfg RushConfig, workers int) (report *Report, ends []error, err error) {
 	cfg = stormy(t, cfg, workers)
 	ended := make(chan error, workers)
 	for range workers {
@@ -51,7 +51,7 @@ func storm(t *testing.T, cfg RushConfig, workers int) (report *Report, err error
 	for range workers {
 		ends = append(ends, <-ended)
 	}
-	return report, err, ends
+	return report, ends, err
 }
 
 func TestAStormDealsItsBuyersOutAndJoinsWhatTheyWereTold(t *testing.T) {
@@ -63,7 +63,7 @@ func TestAStormDealsItsBuyersOutAndJoinsWhatTheyWereTold(t *testing.T) {
 			opened.Store(true)
 		}
 	}
-	report, err, ends := storm(t, cfg, 3)
+	report, ends, err := storm(t, cfg, 3)
 	if err := errors.Join(append(ends, err)...); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestAStormFindsBrokenPromisesThatNoWorkerCanSeeAlone(t *testing.T) {
 			if test.breaks.sellsSeatsTwice {
 				cfg.Create = house(60, time.Minute)
 			}
-			report, err, _ := storm(t, cfg, 2)
+			report, _, err := storm(t, cfg, 2)
 			var broken *onsale.AuditError
 			if !errors.As(err, &broken) || report == nil || report.OK {
 				t.Fatalf("not found out: %v, %+v", err, report)

@@ -80,5 +80,4 @@ func frameHead(opcode, size int, mask byte) []byte {
 var (
 	Pong    = Client(websocket.PongMessage, nil)
 	Goodbye = Client(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""))
-	Resume  = Client(websocket.TextMessage, []byte(`{"type":"resume"}`))
 )

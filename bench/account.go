@@ -13,14 +13,14 @@ import (
 // What the workers of a storm measure is joined exactly: counts are added, histograms are sent
 // whole and merged. Nobody averages percentiles.
 
-// tally is what a worker has measured since its last one.
-type tally struct {
+// account is what a worker has measured since its last one.
+type account struct {
 	Counts map[string]int64  `json:"counts,omitempty"` // by the field of measured; those that didn't change are left out
 	Times  map[string][]byte `json:"times,omitempty"`  // histograms, encoded; the empty ones are left out
 	Codes  map[string]int64  `json:"codes,omitempty"`  // requests by the code of their refusal
 }
 
-// teller makes the tallies of a measured. Not safe for concurrent use.
+// teller makes the accounts of a measured. Not safe for concurrent use.
 type teller struct {
 	m     *measured
 	told  map[string]int64
@@ -30,8 +30,8 @@ type teller struct {
 func newTeller(m *measured) *teller { return &teller{m: m, told: map[string]int64{}} }
 
 // next is what was measured since the call before. What it tells of a latency is taken out of it.
-func (t *teller) next() (tally, error) {
-	now := tally{Counts: map[string]int64{}, Times: map[string][]byte{}, Codes: map[string]int64{}}
+func (t *teller) next() (account, error) {
+	now := account{Counts: map[string]int64{}, Times: map[string][]byte{}, Codes: map[string]int64{}}
 	codes := t.m.codes.all()
 	for code, n := range codes {
 		if step := n - t.codes[code]; step != 0 {
@@ -57,7 +57,7 @@ func (t *teller) next() (tally, error) {
 }
 
 // add adds what another process has measured.
-func (m *measured) add(other tally) error {
+func (m *measured) add(other account) error {
 	for code, n := range other.Codes {
 		m.codes.add(code, n)
 	}

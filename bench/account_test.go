@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestTalliesAreJoinedExactly has what was measured split among many tellings of several workers: it
+// TestAccountsAreJoinedExactly has what was measured split among many tellings of several workers: it
 // ends as if one had measured it all.
-func TestTalliesAreJoinedExactly(t *testing.T) {
+func TestAccountsAreJoinedExactly(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	var whole, joined measured

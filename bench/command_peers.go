@@ -27,6 +27,7 @@ func peersCommand() *cli.Command {
 			&cli.DurationFlag{Name: "lasting", Value: defaultLasting, Usage: "the `TIME` that each works in a round, once for holds and once for refusals"},
 			&cli.IntFlag{Name: "connections", Value: defaultConnections, Usage: "`CONNECTIONS` of the crowd to each"},
 			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
+			&cli.StringFlag{Name: "html", Usage: "write a page with charts of it to this `FILE`"},
 		},
 		Action: runPeers,
 	}

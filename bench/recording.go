@@ -156,8 +156,11 @@ func (r *rush) mark(phase Phase) {
 	r.m.line.Mark(timeline.Mark{At: time.Now(), Kind: "phase", Text: string(phase)})
 }
 
-// timelines is how the rush went; none if nothing was recorded.
+// timelines ends the recording and returns how the rush went; none if nothing was recorded.
 func (r *rush) timelines() []*timeline.Timeline {
+	if r.recorded != nil {
+		r.recorded()
+	}
 	r.mu.Lock()
 	opened := r.opened
 	r.mu.Unlock()

@@ -51,6 +51,7 @@ type rush struct {
 	vigil     *vigil               // what the observer shows of holds that were let go; set by prepare
 	epoch     onsale.Epoch         // of the stock when the rush began; set by prepare
 	usage     *usage               // of the processes; set by record
+	recorded  func()               // ends the recording, to the last moment; may be called again
 	shards    []*timeline.Shard    // what the workers have recorded; set when the last buyer has left
 	crew      *crew                // who have the buyers, where that is other processes; nil where it is this one
 	storming  stormed              // of the crew; set when the last buyer has left
@@ -91,13 +92,13 @@ func Rush(ctx context.Context, cfg RushConfig) (*Report, error) {
 		return nil, err
 	}
 	defer r.api.close()
-	stopRecording := r.record()
+	r.recorded = r.record()
 	r.enter(PhasePreparing)
 	stopTelling := r.tellOften()
 
 	report, err := r.run(ctx)
 	stopTelling()
-	stopRecording()
+	r.recorded()
 	err = errors.Join(err, r.leave(ctx))
 	r.enter(PhaseDone)
 	return report, err

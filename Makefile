@@ -29,10 +29,15 @@ build: ## build build/onsale: one static binary
 	@mkdir -p build
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o build/onsale ./cmd/onsale
 
-.PHONY: bench-rush
-bench-rush: build ## a storm of 2,000 buyers; the report is build/bench/rush.json (ARGS="--target URL …" for a running Onsale)
+.PHONY: bench
+bench: build ## a short form of every bench, in under 5 minutes; build/bench/all.json, and all.html to look at (ARGS="--only engine,rush")
 	@deploy/install redis postgres
-	build/onsale bench rush --users 2000 --over 5s --json build/bench/rush.json $(or $(ARGS),--embedded)
+	build/onsale bench all --json build/bench/all.json --html build/bench/all.html $(ARGS)
+
+.PHONY: bench-rush
+bench-rush: build ## a storm of 2,000 buyers; build/bench/rush.json, and rush.html to look at (ARGS="--target URL …" for a running Onsale)
+	@deploy/install redis postgres
+	build/onsale bench rush --users 2000 --over 5s --json build/bench/rush.json --html build/bench/rush.html $(or $(ARGS),--embedded)
 
 .PHONY: bench-150k
 bench-150k: build ## two storms of 150,000 users who watch before the doors open, ramp and spike; under 10 minutes and 12 GB; build/bench/150k.json

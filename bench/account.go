@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"onsale/bench/timeline"
 )
 
 // What the workers of a storm measure is joined exactly: counts are added, histograms are sent
@@ -15,19 +17,28 @@ import (
 type account struct {
 	Counts map[string]int64  `json:"counts,omitempty"` // by the field of measured; those that didn't change are left out
 	Times  map[string][]byte `json:"times,omitempty"`  // histograms, encoded; the empty ones are left out
+	Codes  map[string]int64  `json:"codes,omitempty"`  // requests by the code of their refusal
 }
 
 // teller makes the accounts of a measured. Not safe for concurrent use.
 type teller struct {
-	m    *measured
-	told map[string]int64
+	m     *measured
+	told  map[string]int64
+	codes map[string]int64 // that were told
 }
 
 func newTeller(m *measured) *teller { return &teller{m: m, told: map[string]int64{}} }
 
 // next is what was measured since the call before. What it tells of a latency is taken out of it.
 func (t *teller) next() (account, error) {
-	now := account{Counts: map[string]int64{}, Times: map[string][]byte{}}
+	now := account{Counts: map[string]int64{}, Times: map[string][]byte{}, Codes: map[string]int64{}}
+	codes := t.m.codes.all()
+	for code, n := range codes {
+		if step := n - t.codes[code]; step != 0 {
+			now.Codes[code] = step
+		}
+	}
+	t.codes = codes
 	err := t.m.each(func(name string, count *atomic.Int64) error {
 		value := count.Load()
 		if step := value - t.told[name]; step != 0 {
@@ -47,6 +58,9 @@ func (t *teller) next() (account, error) {
 
 // add adds what another process has measured.
 func (m *measured) add(other account) error {
+	for code, n := range other.Codes {
+		m.codes.add(code, n)
+	}
 	return m.each(func(name string, count *atomic.Int64) error {
 		count.Add(other.Counts[name])
 		return nil
@@ -68,6 +82,7 @@ func (m *measured) each(counted func(string, *atomic.Int64) error, timed func(st
 			err = counted(name, field)
 		case *latency:
 			err = timed(name, field)
+		case *codeCounts, **timeline.Recorder: // joined by themselves: see Codes, and recording.go
 		default:
 			err = fmt.Errorf("%T can't be joined", field)
 		}

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -76,14 +75,7 @@ func (a *api) close() { a.client.CloseIdleConnections() }
 func (a *api) send(r request, into any) error {
 	a.m.requests.Add(1)
 	err := a.exchange(r, into)
-	var refusal *onsale.Error
-	switch {
-	case err == nil:
-	case !errors.As(err, &refusal) || refusal.Code == onsale.CodeInternal:
-		a.m.errors.Add(1)
-	case isBusy(refusal):
-		a.m.busy.Add(1)
-	}
+	a.m.noteAnswer(err)
 	return err
 }
 

@@ -28,8 +28,7 @@ const defaultBuying = 256
 
 // CheckoutsReport is what Checkouts found.
 type CheckoutsReport struct {
-	Figures    map[string]Figure
-	Ratio      float64 // of the median check-out over the median hold, in the same crowd
+	Rounds     contest.Figures // in ms, the percentiles of each round
 	Violations []onsale.Violation
 }
 
@@ -82,11 +81,7 @@ func Checkouts(ctx context.Context, cfg CheckoutsConfig) (report *CheckoutsRepor
 	if err != nil {
 		return nil, fmt.Errorf("checking the outcome: %w", err)
 	}
-	report = &CheckoutsReport{Figures: map[string]Figure{}, Ratio: figures.Ratio("checkout_p50", "hold_p50"), Violations: verdict.Violations}
-	for name := range figures {
-		report.Figures[name] = Figure{Value: figures.Median(name), Unit: unitMs}
-	}
-	return report, nil
+	return &CheckoutsReport{Rounds: figures, Violations: verdict.Violations}, nil
 }
 
 // prepareCrowd is prepare for who needs no one to be compared with.

@@ -17,7 +17,7 @@ func Command(more ...*cli.Command) *cli.Command {
 	return &cli.Command{
 		Name:     "bench",
 		Usage:    "storm a running Onsale and check that it kept its promises",
-		Commands: append([]*cli.Command{rushCommand(), stormsCommand(), workerCommand(), holdsCommand(), peersCommand(), peerCommand(), brokerCommand()}, more...),
+		Commands: append([]*cli.Command{rushCommand(), stormsCommand(), workerCommand(), holdsCommand(), peersCommand(), peerCommand(), brokerCommand(), pageCommand()}, more...),
 	}
 }
 
@@ -40,6 +40,7 @@ func rushCommand() *cli.Command {
 			&cli.StringFlag{Name: "event", Usage: "storm this open event, by its `ID` (default: one made for the rush)"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "`NUMBER` that decides who does what and when"},
 			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
+			&cli.StringFlag{Name: "html", Usage: "write a page with charts of it to this `FILE`"},
 			&cli.BoolFlag{Name: "embedded", Usage: "storm an Onsale of its own, started for the rush, instead of a target"},
 			&cli.BoolFlag{Name: "yes-i-own-this", Usage: "the target may be another machine, because it is mine"},
 			&cli.IntFlag{Name: "tickets", Usage: "`ADMISSIONS` of the event made for the rush (default: 1.5 for each buyer)"},
@@ -128,6 +129,7 @@ func holdsCommand() *cli.Command {
 			&cli.DurationFlag{Name: "lasting", Value: defaultLasting, Usage: "the `TIME` that each works in a round"},
 			&cli.IntFlag{Name: "connections", Value: defaultConnections, Usage: "`CONNECTIONS` of the crowd"},
 			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
+			&cli.StringFlag{Name: "html", Usage: "write a page with charts of it to this `FILE`"},
 		},
 		Action: runHolds,
 	}
@@ -159,6 +161,9 @@ func Deliver(c *cli.Command, report *Report, err error) error {
 	err = errors.Join(err, report.Table(c.Root().Writer))
 	if path := c.String("json"); path != "" {
 		err = errors.Join(err, report.Write(path))
+	}
+	if path := c.String("html"); path != "" {
+		err = errors.Join(err, WritePage(path, []*Report{report}))
 	}
 	return err
 }

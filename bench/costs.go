@@ -72,11 +72,12 @@ func (c costs) ratio(name string, over costs) float64 {
 	return contest.Figures{"this": c[name], "that": over[name]}.Ratio("this", "that")
 }
 
-// report adds the medians to a report's figures, under names that begin with a prefix.
-func (c costs) report(to map[string]Figure, prefix string) {
-	for name := range c {
+// report adds the medians to a report's figures, with their rounds, under names that begin with a prefix.
+func (c costs) report(to *Report, prefix string) {
+	for name, rounds := range c {
 		if used := contest.Figures(c).Median(name); used >= 1 { // what is less is what the rest of the machine did
-			to[prefix+name] = Figure{Value: used, Unit: unitMicros}
+			to.Figures[prefix+name] = Figure{Value: used, Unit: unitMicros}
+			to.Sample(prefix+name, rounds)
 		}
 	}
 }

@@ -50,17 +50,24 @@ func Resident(pid int) (own, shared int64) {
 		if stat.pid != pid && stat.parent != pid {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(stat.pid), "statm"))
-		fields := strings.Fields(string(text))
-		if err != nil || len(fields) < 3 { // it has ended
-			continue
-		}
-		all, _ := strconv.ParseInt(fields[1], 10, 64) // the kernel writes numbers
-		files, _ := strconv.ParseInt(fields[2], 10, 64)
-		own += (all - files) * int64(os.Getpagesize())
-		shared = max(shared, files*int64(os.Getpagesize()))
+		mine, files := residentOf(stat.pid)
+		own += mine
+		shared = max(shared, files)
 	}
 	return own, shared
+}
+
+// residentOf is the memory, in bytes, that one process has resident: what is its own, and
+// what it has of files and shares. 0 if it has ended.
+func residentOf(pid int) (own, shared int64) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "statm"))
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) < 3 {
+		return 0, 0
+	}
+	all, _ := strconv.ParseInt(fields[1], 10, 64) // the kernel writes numbers
+	files, _ := strconv.ParseInt(fields[2], 10, 64)
+	return (all - files) * int64(os.Getpagesize()), files * int64(os.Getpagesize())
 }
 
 // OpenFiles is how many files a process and its children have open; 0 where there is no /proc.

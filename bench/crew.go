@@ -155,6 +155,9 @@ func (c *crew) listen(h *hand, r *rush) {
 		if t.Done != "" {
 			h.done <- t
 		}
+		if t.Done == dutyLeave { // its connection's end says nothing of the others, who may still be leaving
+			return
+		}
 	}
 }
 

@@ -85,9 +85,17 @@ func (r *rush) report(audit *onsale.AuditReport) *Report {
 		Void:    r.void(),
 		Notes:   notes,
 	}
+	report.Timelines = r.timelines()
+	for _, aim := range rushAims {
+		report.AimFor(aim.Name, aim.Most)
+	}
 	report.OK = report.Err() == nil
 	return report
 }
+
+// rushAims are what a rush is hoped to keep to: milliseconds, and the part of all requests.
+var rushAims = []Aim{{Name: "hold_p50", Most: 50}, {Name: "hold_p99", Most: 200}, {Name: "checkout_p50", Most: 50},
+	{Name: "checkout_p99", Most: 200}, {Name: "error_rate", Most: 0.0001}}
 
 // void says why the rush proves nothing, "" if it proves something: promises that nobody
 // could ask for are easily kept.
@@ -181,6 +189,7 @@ func (r *rush) ratios() map[string]float64 {
 		"sold_of_capacity": ratio(m.admitted.Load(), r.layout.Event.Capacity()),
 		"refused_of_holds": ratio(m.refused.Load(), m.refused.Load()+m.held.Load()-m.botHeld.Load()), // of honest buyers'
 		"errors":           ratio(m.errors.Load(), m.requests.Load()),
+		"error_rate":       float64(m.errors.Load()) / float64(max(1, m.requests.Load())), // too small to be rounded
 		"settled":          ratio(m.sold.Load()+m.declined.Load()+m.rejected.Load()+m.refunded.Load(), accepted),
 		"settled_by_feed":  ratio(m.settle.quantiles().Count-m.polled.Load()-m.overdue.Load(), accepted),
 		"feeds_checked":    ratio(m.feedsChecked.Load(), m.feedsToCheck.Load()),

@@ -118,13 +118,11 @@ func Holds(ctx context.Context, cfg HoldsConfig) (report *Report, err error) {
 
 func (r *holdsRun) report(f contest.Figures, verdict Verdict) *Report {
 	report := NewReport("holds", map[string]any{"rounds": r.cfg.Rounds, "seconds": r.cfg.Lasting.Seconds(), "connections": r.cfg.Connections, "buyers": holdsBuyers})
-	for name := range f {
-		report.Figures[name] = Figure{Value: f.Median(name), Unit: "1/s"}
-	}
-	r.cpu.report(report.Figures, "")
-	report.Ratios = map[string]float64{
-		"http_vs_noop": f.Ratio("holds", "noop"), "soldout_vs_noop": f.Ratio("refusals", "noop"), "vs_rows": f.Ratio("holds", "rows"),
-	}
+	report.Contest(f, "1/s")
+	r.cpu.report(report, "")
+	report.Versus("http_vs_noop", f, "holds", "noop")
+	report.Versus("soldout_vs_noop", f, "refusals", "noop")
+	report.Versus("vs_rows", f, "holds", "rows")
 	report.Audit = verdict
 	report.OK = report.Err() == nil
 	return report

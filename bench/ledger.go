@@ -68,6 +68,13 @@ func (l *ledger) accuse(v onsale.Violation) {
 	l.addViolation(v)
 }
 
+// broken is how many violations were found so far.
+func (l *ledger) broken() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.violations) + l.unlisted
+}
+
 func (l *ledger) addViolation(v onsale.Violation) { // with mu
 	if len(l.violations) == maxViolations {
 		l.unlisted++

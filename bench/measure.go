@@ -8,6 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"onsale"
+	"onsale/bench/timeline"
 )
 
 // The range of a latency, in microseconds, and its precision. A longer one counts as the longest.
@@ -23,12 +24,15 @@ const (
 type latency struct {
 	mu   sync.Mutex
 	hist *hdrhistogram.Histogram // under mu; nil until the first is recorded
+
+	line *timeline.Durations // by the moment; nil if nobody wants to know; set before anything is recorded
 }
 
 // since records the time from due until now.
 func (l *latency) since(due time.Time) { l.record(time.Since(due)) }
 
 func (l *latency) record(d time.Duration) {
+	l.line.Took(time.Now(), d, 1)
 	us := min(max(d.Microseconds(), shortestLatency), longestLatency)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -39,21 +43,21 @@ func (l *latency) record(d time.Duration) {
 	_ = l.hist.RecordValue(us)
 }
 
-// quantiles is what a report tells of a latency.
-type quantiles struct {
+// Quantiles is what a report tells of a latency.
+type Quantiles struct {
 	Count              int64
 	P50, P95, P99, Max time.Duration
 }
 
-func (l *latency) quantiles() quantiles {
+func (l *latency) quantiles() Quantiles {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.hist == nil {
-		return quantiles{}
+		return Quantiles{}
 	}
 	v := l.hist.ValueAtPercentilesSlice([]float64{50, 95, 99})
 	us := func(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
-	return quantiles{Count: l.hist.TotalCount(), P50: us(v[0]), P95: us(v[1]), P99: us(v[2]), Max: us(l.hist.Max())}
+	return Quantiles{Count: l.hist.TotalCount(), P50: us(v[0]), P95: us(v[1]), P99: us(v[2]), Max: us(l.hist.Max())}
 }
 
 // measured is everything that is counted and timed while a rush runs. All of it may
@@ -73,10 +77,12 @@ type measured struct {
 	botCheckout latency // as checkout, of bots
 	expiryLag   latency // the deadline of a hold that was let go → a feed that shows its seats as available
 
-	requests atomic.Int64 // HTTP requests sent, repeats included
-	busy     atomic.Int64 // 429 and 503 among the answers
-	silent   atomic.Int64 // requests and feeds that were never answered, however often they were repeated
-	errors   atomic.Int64 // requests without an answer, and answers that no buyer should ever see
+	requests atomic.Int64       // HTTP requests sent, repeats included
+	busy     atomic.Int64       // 429 and 503 among the answers
+	silent   atomic.Int64       // requests and feeds that were never answered, however often they were repeated
+	errors   atomic.Int64       // requests without an answer, and answers that no buyer should ever see
+	codes    codeCounts         // requests by the code of their refusal
+	line     *timeline.Recorder // all of it by the moment; nil if nobody wants to know
 
 	arrived  atomic.Int64 // buyers
 	active   atomic.Int64 // buyers who have arrived and not left

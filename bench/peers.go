@@ -209,8 +209,8 @@ func (r *peersRun) refusals(ctx context.Context, s *seller, round int) (float64,
 
 // note adds a round to what is reported of a seller.
 func (s *seller) note(kind string, waits *latency, began snapshot, got answered) {
-	s.cpu.note(kind, began, takeSnapshot(s.server), got.answers())
-	s.tally.add(got.tally)
+	s.cpu.note(kind, began, takeSnapshot(s.server), got.count())
+	s.answers.add(got.answers)
 	for _, wait := range got.waits {
 		waits.record(wait)
 	}

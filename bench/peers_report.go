@@ -65,10 +65,10 @@ func (s *seller) figures(to *Report, f contest.Figures) {
 			to.Figures[s.name+"_"+kind+"_p50"], to.Figures[s.name+"_"+kind+"_p99"] = inMs(q.P50), inMs(q.P99)
 		}
 	}
-	s.cpu.report(to.Figures, s.name+"_")
+	s.cpu.report(to, s.name+"_")
 	if s.name != sellerNoop {
 		set("refusals", f.Median(refusalsOf(s.name)), unitRate)
-		set("busy", float64(s.tally.busy), unitTimes)
+		set("busy", float64(s.answers.busy), unitTimes)
 	}
 	if s.name != sellerOnsale {
 		to.Ratios["onsale_vs_"+s.name] = f.Ratio(sellerOnsale, s.name)

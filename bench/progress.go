@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
+
+	"onsale"
 )
 
 // Phase is what a rush is doing.
@@ -36,9 +37,18 @@ type Progress struct {
 	Declined  int64         // orders
 	Refused   int64         // holds and checkouts refused
 	Errors    int64         // requests without an answer, or with one that no buyer should see
+	Broken    int           // promises found broken so far
+	Requests  int64         // sent
 	Feeds     int64         // feeds open
 	Available int64         // admissions, as the bench's own feed shows them
-	HoldP99   time.Duration // so far
+
+	Stock     onsale.Counts    // as the bench's own feed shows it
+	Hold      Quantiles        // so far
+	Checkout  Quantiles        // so far
+	Staleness Quantiles        // of feeds, so far
+	Late      Quantiles        // how far the bench itself was behind its schedule, so far
+	Codes     map[string]int64 // requests that were refused, by the code, or got no answer
+	Usage     map[string]Usage // of each kind of process, in the last second
 }
 
 // progressEvery is how often the caller of Rush is told, besides when a phase begins.
@@ -47,6 +57,7 @@ const progressEvery = 200 * time.Millisecond
 // enter begins a phase and tells the caller.
 func (r *rush) enter(phase Phase) {
 	r.phase.Store(phase)
+	r.mark(phase)
 	r.tell()
 }
 
@@ -84,54 +95,35 @@ func (r *rush) progress() Progress {
 	p := Progress{
 		Phase: r.phase.Load().(Phase), Users: r.cfg.Users,
 		Arrived: m.arrived.Load(), Active: m.active.Load(), Held: m.held.Load(), Accepted: m.accepted.Load(), Sold: m.sold.Load(),
-		Declined: m.declined.Load(), Refused: m.refused.Load(), Errors: m.errors.Load(), Feeds: m.feeds.Load(),
-		HoldP99: m.hold.quantiles().P99,
+		Declined: m.declined.Load(), Refused: m.refused.Load(), Errors: m.errors.Load(), Broken: r.ledger.broken(), Requests: m.requests.Load(),
+		Feeds: m.feeds.Load(), Hold: m.hold.quantiles(), Checkout: m.checkout.quantiles(), Staleness: m.staleness.quantiles(),
+		Late: m.late.quantiles(), Codes: m.codes.all(), Usage: r.usage.latest(),
 	}
+	p.Stock, _ = r.stock()
+	p.Available = p.Stock.Available
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p.Elapsed = time.Since(r.opened)
-	if len(r.watches) > 0 { // the first is the bench's own
-		if view := r.watches[0].view(); view != nil {
-			for _, s := range view.Sections {
-				p.Available += s.Available
-			}
-		}
-	}
 	return p
 }
 
 // String is one line for people.
 func (p Progress) String() string {
 	return fmt.Sprintf("%-9s %5.1fs  arrived %d/%d  active %d  held %d  sold %d  declined %d  refused %d  errors %d  left %d  hold p99 %s",
-		p.Phase, p.Elapsed.Seconds(), p.Arrived, p.Users, p.Active, p.Held, p.Sold, p.Declined, p.Refused, p.Errors, p.Available, millis(p.HoldP99))
+		p.Phase, p.Elapsed.Seconds(), p.Arrived, p.Users, p.Active, p.Held, p.Sold, p.Declined, p.Refused, p.Errors, p.Available, millis(p.Hold.P99))
 }
 
 // plainEvery is how often progress is written where lines can't be overwritten.
 const plainEvery = 2 * time.Second
 
-// NewProgressWriter returns a function for RushConfig.Progress that writes to w: one
-// line that changes in place if w is a terminal, a line every two seconds and one a
-// phase otherwise.
+// NewProgressWriter returns a function for RushConfig.Progress that writes to w: a picture
+// that changes in place if w is a terminal, a line every two seconds and one a phase
+// otherwise.
 func NewProgressWriter(w io.Writer) func(Progress) {
 	if isTerminal(w) {
-		return liveLine(w)
+		return newScreen(w).show
 	}
 	return plainLines(w)
-}
-
-func liveLine(w io.Writer) func(Progress) {
-	width := 0
-	return func(p Progress) {
-		line := p.String()
-		end := ""
-		if p.Phase == PhaseDone {
-			end = "\n"
-		}
-		// A shorter line must cover the longer one before it. What can't be written to a
-		// terminal is no reason to end a rush.
-		_, _ = fmt.Fprint(w, "\r", line, strings.Repeat(" ", max(0, width-len(line))), end)
-		width = len(line)
-	}
 }
 
 func plainLines(w io.Writer) func(Progress) {
@@ -141,7 +133,7 @@ func plainLines(w io.Writer) func(Progress) {
 			return
 		}
 		last = p
-		_, _ = fmt.Fprintln(w, p) // as above
+		_, _ = fmt.Fprintln(w, p) // what can't be written to a person is no reason to end a rush
 	}
 }
 

@@ -1,14 +1,12 @@
 package bench
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"onsale"
+	"onsale/bench/timeline"
+	"onsale/internal/contest"
 )
 
 // Report is the outcome of a scenario. Its JSON form is the same for every scenario and
@@ -22,6 +20,14 @@ type Report struct {
 	Audit    Verdict            `json:"audit"`
 	OK       bool               `json:"ok"`             // promises were put to the test, and none was broken
 	Void     string             `json:"void,omitempty"` // why nothing was put to the test; "" if it was
+
+	// Aims are bounds that figures or ratios were hoped to keep. One that is missed is no broken promise.
+	Aims []Aim `json:"aims,omitempty"`
+	// Samples are what each round found, by the figure or ratio that is their median: what tells a
+	// difference from noise. None for what was measured once.
+	Samples map[string][]float64 `json:"samples,omitempty"`
+	// Timelines are how it went, moment by moment: of a rush, or of some runs with faults.
+	Timelines []*timeline.Timeline `json:"timelines,omitempty"`
 
 	// Summary, if there is one, is for the person who looks on, in place of all figures. It
 	// isn't in the JSON.
@@ -73,46 +79,45 @@ func (r *Report) Err() error {
 	return nil
 }
 
-// Write writes the report as indented JSON. It makes the folders that are missing, and
-// replaces what is there at once: nobody ever reads half a report.
-func (r *Report) Write(path string) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("writing the report: %w", err)
-		}
-	}()
-	body, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	draft, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { // gone already if all went well
-		if rmErr := os.Remove(draft.Name()); rmErr != nil && !errors.Is(rmErr, fs.ErrNotExist) {
-			err = errors.Join(err, rmErr)
-		}
-	}()
-	_, err = draft.Write(append(body, '\n'))
-	if err = errors.Join(err, draft.Chmod(0o644), draft.Close()); err != nil {
-		return err
-	}
-	return os.Rename(draft.Name(), path)
+// Aim is a bound that a figure or a ratio was hoped to keep.
+type Aim struct {
+	Name  string  `json:"name"`  // of the figure, else of the ratio
+	Most  float64 `json:"most"`  // in its unit
+	Value float64 `json:"value"` // what it was
+	Met   bool    `json:"met"`
 }
 
-// ReadReport reads a report that Write wrote.
-func ReadReport(path string) (*Report, error) {
-	body, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the report: %w", err)
+// AimFor holds a figure, or else a ratio, to a bound. One that the report doesn't have is not met.
+func (r *Report) AimFor(name string, most float64) {
+	figure, ok := r.Figures[name]
+	value := figure.Value
+	if !ok {
+		value, ok = r.Ratios[name]
 	}
-	r := new(Report)
-	if err := json.Unmarshal(body, r); err != nil {
-		return nil, fmt.Errorf("reading the report %s: %w", path, err)
+	r.Aims = append(r.Aims, Aim{Name: name, Most: most, Value: value, Met: ok && value <= most})
+}
+
+// Sample keeps what each round of a contest found of a figure.
+func (r *Report) Sample(name string, rounds []float64) {
+	if len(rounds) == 0 {
+		return
 	}
-	return r, nil
+	if r.Samples == nil {
+		r.Samples = map[string][]float64{}
+	}
+	r.Samples[name] = rounds
+}
+
+// Contest makes a figure of each contestant's median, with a sample for each round.
+func (r *Report) Contest(f contest.Figures, unit string) {
+	for name, rounds := range f {
+		r.Figures[name] = Figure{Value: f.Median(name), Unit: unit}
+		r.Sample(name, rounds)
+	}
+}
+
+// Versus makes a ratio of one contestant's figures over another's, round by round.
+func (r *Report) Versus(ratio string, f contest.Figures, name, over string) {
+	r.Ratios[ratio] = f.Ratio(name, over)
+	r.Sample(ratio, f.Ratios(name, over))
 }

@@ -38,7 +38,7 @@ func TestReportHasTheFormThatEveryScenarioShares(t *testing.T) {
 	if err := json.Unmarshal(body, &form); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"audit", "figures", "machine", "ok", "params", "ratios", "scenario"}
+	want := []string{"aims", "audit", "figures", "machine", "ok", "params", "ratios", "scenario", "timelines"}
 	if got := slices.Sorted(maps.Keys(form)); !slices.Equal(got, want) {
 		t.Errorf("fields %v, want %v", got, want)
 	}
@@ -198,17 +198,5 @@ func TestProgressIsALineAPhaseAndOneEveryTwoSecondsWhereNothingCanBeOverwritten(
 	write(Progress{Phase: PhaseSettling, Elapsed: 5200 * time.Millisecond})
 	if lines := strings.Count(out.String(), "\n"); lines != 4 || strings.Contains(out.String(), "\r") {
 		t.Errorf("%d lines:\n%q", lines, &out)
-	}
-}
-
-func TestLiveLineCoversTheOneBeforeIt(t *testing.T) {
-	var out bytes.Buffer
-	write := liveLine(&out)
-	long, short := Progress{Phase: PhaseStorm, Held: 123_456}, Progress{Phase: PhaseDone}
-	write(long)
-	write(short)
-	parts := strings.Split(out.String(), "\r")
-	if len(parts) != 3 || len(strings.TrimSuffix(parts[2], "\n")) < len(parts[1]) || !strings.HasSuffix(parts[2], "\n") {
-		t.Errorf("%q", &out)
 	}
 }

@@ -8,7 +8,8 @@
 // they are told stands in ledger.go and takings.go, how long it took in measure.go; what can't be is
 // seen at once (sight.go, expiry.go). At the end truth.go and feeds.go hold the ledger against what is
 // true, witness.go says what is known of each culprit, and figures.go makes the report.go. What
-// comes after a sale, refunds and late payments, is in aftermath.go.
+// comes after a sale, refunds and late payments, is in aftermath.go. How it all went, moment by moment,
+// is in recording.go.
 //
 // A crowd of more than one process's files and processors is a storm, and dealt out to workers:
 // storm.go, whose helpers are the crew.go, the worker.go and its loop_linux.go of feeds.
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"onsale"
+	"onsale/bench/timeline"
 	"onsale/internal/lifecycle"
 )
 
@@ -48,6 +50,8 @@ type rush struct {
 	sight     *sight               // what all feeds show; set by prepare
 	vigil     *vigil               // what the observer shows of holds that were let go; set by prepare
 	epoch     onsale.Epoch         // of the stock when the rush began; set by prepare
+	usage     *usage               // of the processes; set by record
+	shards    []*timeline.Shard    // what the workers have recorded; set when the last buyer has left
 	crew      *crew                // who have the buyers, where that is other processes; nil where it is this one
 	storming  stormed              // of the crew; set when the last buyer has left
 
@@ -87,11 +91,13 @@ func Rush(ctx context.Context, cfg RushConfig) (*Report, error) {
 		return nil, err
 	}
 	defer r.api.close()
+	stopRecording := r.record()
 	r.enter(PhasePreparing)
 	stopTelling := r.tellOften()
 
 	report, err := r.run(ctx)
 	stopTelling()
+	stopRecording()
 	err = errors.Join(err, r.leave(ctx))
 	r.enter(PhaseDone)
 	return report, err

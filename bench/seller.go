@@ -31,7 +31,7 @@ type seller struct {
 	cpu      costs
 	holds    latency // of the rounds that count
 	refusals latency // likewise
-	tally    tally   // likewise
+	answers  answers // likewise
 }
 
 // book puts a seller's events on sale, and counts what it has sold of them.
@@ -44,23 +44,23 @@ type book interface {
 type sale struct {
 	event    onsale.EventID
 	capacity int64
-	told     tally
+	told     answers
 	given    []uint64 // hashes of what those were given who hold
 }
 
-// tally counts answers by what they say.
-type tally struct {
+// answers counts them by what they say.
+type answers struct {
 	held, refused int64
 	busy          int64 // asked to ask again
 }
 
-func (t *tally) add(other tally) {
+func (t *answers) add(other answers) {
 	t.held += other.held
 	t.refused += other.refused
 	t.busy += other.busy
 }
 
-func (t tally) answers() int64 { return t.held + t.refused + t.busy }
+func (t answers) count() int64 { return t.held + t.refused + t.busy }
 
 // asking is what a crowd asks for.
 type asking struct {
@@ -72,14 +72,14 @@ type asking struct {
 
 // answered is what came of it.
 type answered struct {
-	tally
+	answers
 	took  time.Duration
 	waits []time.Duration // of each answer, as long as its wire waited
 }
 
 // askingWire is one wire's part of an asking.
 type askingWire struct {
-	tally
+	answers
 	asked int
 	done  bool
 	key   []byte
@@ -138,11 +138,11 @@ func (s *seller) ask(ctx context.Context, a asking) (answered, error) {
 	})
 	all := answered{took: time.Since(began)}
 	for i := range wires {
-		all.add(wires[i].tally)
+		all.add(wires[i].answers)
 		all.waits = append(all.waits, wires[i].waits...)
 		a.of.given = append(a.of.given, wires[i].given...)
 	}
-	a.of.told.add(all.tally)
+	a.of.told.add(all.answers)
 	return all, err
 }
 

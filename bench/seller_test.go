@@ -127,8 +127,8 @@ func TestASellerThatBreaksItsPromiseIsFoundOut(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := s.ask(t.Context(), asking{of: of, part: "all", lasting: time.Minute, untilRefused: true})
-			if err != nil || got.refused != 4 || got.busy != 0 || int64(len(got.waits)) != got.answers() {
-				t.Fatalf("the crowd is told %+v, %v", got.tally, err)
+			if err != nil || got.refused != 4 || got.busy != 0 || int64(len(got.waits)) != got.count() {
+				t.Fatalf("the crowd is told %+v, %v", got.answers, err)
 			}
 			found, err := s.check(of)
 			if err != nil || len(found) != len(c.want) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"onsale"
+	"onsale/bench/timeline"
 )
 
 // What a storm and its workers say to each other, over one TCP connection each: JSON, one duty at
@@ -57,6 +58,7 @@ type casting struct {
 	Config RushConfig    `json:"config"`
 	Event  *onsale.Event `json:"event"`
 	Share  share         `json:"share"`
+	Ahead  time.Duration `json:"ahead"`  // that the storm's clock is ahead of the worker's
 	Source string        `json:"source"` // the address that feeds on the same machine are opened from
 }
 
@@ -74,4 +76,6 @@ type tidings struct {
 	Stormed time.Duration `json:"stormed,omitzero"` // storm: how long until the last one had left
 	CPU     time.Duration `json:"cpu,omitzero"`     // storm: what the worker used meanwhile
 	Ledger  *bequest      `json:"ledger,omitempty"` // hand
+
+	Line *timeline.Shard `json:"line,omitempty"` // hand: how it went, by the storm's clock
 }

@@ -100,7 +100,7 @@ func (r *rush) stormBy(ctx context.Context) (err error) {
 	}
 	r.enter(PhaseOpening)
 	cast := func(i int) duty {
-		return duty{Do: dutyOpen, Open: &casting{Config: r.cfg, Event: r.layout.Event, Source: sourceOf(i),
+		return duty{Do: dutyOpen, Open: &casting{Config: r.cfg, Event: r.layout.Event, Source: sourceOf(i), Ahead: -r.crew.hands[i].offset,
 			Share: share{First: i, Step: len(r.crew.hands)}}}
 	}
 	if _, err := r.crew.ask(ctx, cast); err != nil {
@@ -112,6 +112,7 @@ func (r *rush) stormBy(ctx context.Context) (err error) {
 	ledgers, err := r.crew.ask(ctx, func(int) duty { return duty{Do: dutyHand} })
 	for i, t := range ledgers {
 		r.ledger.inherit(t.Ledger, r.crew.hands[i].offset)
+		r.shards = append(r.shards, t.Line)
 	}
 	return err
 }

@@ -2,11 +2,8 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -45,6 +42,7 @@ func stormsCommand() *cli.Command {
 			&cli.FloatFlag{Name: "bots", Value: defaultBots, Usage: "`PERCENT` of the buyers that are bots"},
 			&cli.StringFlag{Name: "only", Usage: "`NAME` of one of them: ramp or spike (default: both)"},
 			&cli.StringFlag{Name: "json", Usage: "write the reports to this `FILE`"},
+			&cli.StringFlag{Name: "html", Usage: "write a page with charts of them to this `FILE`"},
 		},
 		Action: runStorms,
 	}
@@ -91,19 +89,10 @@ func runStorms(ctx context.Context, c *cli.Command) (err error) {
 		return wrong("only: %q is neither ramp nor spike", only)
 	}
 	if path := c.String("json"); path != "" {
-		errs = append(errs, writeReports(path, reports))
+		errs = append(errs, WriteReports(path, reports))
+	}
+	if path := c.String("html"); path != "" {
+		errs = append(errs, WritePage(path, reports))
 	}
 	return errors.Join(errs...)
-}
-
-// writeReports writes a list of reports as indented JSON.
-func writeReports(path string, reports []*Report) error {
-	body, err := json.MarshalIndent(reports, "", "  ")
-	if err == nil {
-		err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, append(body, '\n'), 0o644))
-	}
-	if err != nil {
-		return fmt.Errorf("writing the reports: %w", err)
-	}
-	return nil
 }

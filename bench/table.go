@@ -57,7 +57,7 @@ func (r *Report) Table(w io.Writer) error {
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "  error: %s\n", note)
 	}
-	r.verdict(&b)
+	r.verdict(&b, w)
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
@@ -69,7 +69,7 @@ func (r *Report) plainTable(w io.Writer) error {
 	if r.Summary != "" {
 		var b strings.Builder
 		b.WriteString(r.Summary + "\n")
-		r.verdict(&b)
+		r.verdict(&b, w)
 		if _, err := io.WriteString(w, b.String()); err != nil {
 			return fmt.Errorf("writing the summary: %w", err)
 		}
@@ -87,7 +87,7 @@ func (r *Report) plainTable(w io.Writer) error {
 	for _, note := range r.Notes {
 		fmt.Fprintln(&b, note)
 	}
-	r.verdict(&b)
+	r.verdict(&b, w)
 	_, err := t.Write([]byte("\n" + b.String()))
 	if err = errors.Join(err, t.Flush()); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
@@ -95,8 +95,18 @@ func (r *Report) plainTable(w io.Writer) error {
 	return nil
 }
 
-// verdict writes what was not checked, and what came of what was.
-func (r *Report) verdict(b *strings.Builder) {
+// verdict writes what was not checked, and what came of what was; on a terminal in red if
+// all is not well.
+func (r *Report) verdict(b *strings.Builder, to io.Writer) {
+	alarm := func(text string) string { return text }
+	if isTerminal(to) {
+		alarm = newScreen(to).alarm
+	}
+	for _, a := range r.Aims {
+		if !a.Met {
+			fmt.Fprintf(b, "an aim is not met: %s is %s, and %s is the most\n", a.Name, short(a.Value), short(a.Most))
+		}
+	}
 	kept := "every promise was kept"
 	if r.Figures["expiry_unchecked"].Value > 0 {
 		fmt.Fprintf(b, "not checked: %s holds that were let go, whose deadline was too far away to wait for\n", r.count("expiry_unchecked"))
@@ -107,10 +117,10 @@ func (r *Report) verdict(b *strings.Builder) {
 		fmt.Fprintln(b, kept)
 		return
 	case errors.Is(r.Err(), ErrVoid):
-		fmt.Fprintf(b, "VOID: %s\n", r.Void)
+		fmt.Fprintln(b, alarm("VOID: "+r.Void))
 		return
 	}
-	fmt.Fprintf(b, "BROKEN promises: %d\n", len(r.Audit.Violations))
+	fmt.Fprintln(b, alarm(fmt.Sprintf("BROKEN promises: %d", len(r.Audit.Violations))))
 	for _, v := range r.Audit.Violations {
 		fmt.Fprintf(b, "  invariant %d: %s %s\n", v.Invariant, v.Subject, v.Detail)
 		for _, line := range v.History {
@@ -128,8 +138,11 @@ func short(v float64) string {
 }
 
 // count is a figure as a whole number in groups of three.
-func (r *Report) count(name string) string {
-	digits := strconv.FormatInt(int64(r.Figures[name].Value), 10)
+func (r *Report) count(name string) string { return grouped(int64(r.Figures[name].Value)) }
+
+// grouped is a number of at least 0 in groups of three digits.
+func grouped(n int64) string {
+	digits := strconv.FormatInt(n, 10)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "," + digits[i:]
 	}

@@ -27,7 +27,8 @@ const (
 
 // worker is a process that has a share of a storm's buyers, and their feeds on one loop.
 type worker struct {
-	rush *rush // set by open, under mu; else of the goroutine that does the duties
+	rush     *rush  // set by open, under mu; else of the goroutine that does the duties
+	recorded func() // ends the recording of how it goes; nil before open; of the same goroutine
 
 	mu     sync.Mutex // held while something is said
 	out    *json.Encoder
@@ -140,6 +141,8 @@ func (w *worker) do(ctx context.Context, d duty, done *tidings) (err error) {
 		err = ctx.Err()
 	case dutyHand:
 		done.Ledger, err = w.rush.ledger.bequeath()
+		w.recorded() // to the last moment
+		done.Line = w.rush.m.line.Shard()
 	case dutyFeeds:
 		if err = w.rush.checkFeeds(ctx); err == nil {
 			done.Ledger, err = w.rush.ledger.bequeath()
@@ -167,6 +170,7 @@ func (w *worker) open(ctx context.Context, c *casting) (err error) {
 		return err
 	}
 	r.phase.Store(PhaseOpening)
+	w.recorded = r.recordCrowd(c.Ahead)
 	w.mu.Lock()
 	w.rush, w.teller = r, newTeller(&r.m)
 	w.mu.Unlock()
@@ -263,6 +267,7 @@ func (w *worker) close(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), onsale.StopTimeout)
 	defer cancel()
+	w.recorded()
 	w.rush.api.close()
 	return w.rush.loop.close(ctx)
 }

@@ -108,18 +108,19 @@ func (r *run) audit(ctx context.Context) ([]onsale.Violation, error) {
 }
 
 func (r *run) conclude(f contest.Figures) (*bench.Report, error) {
-	for name := range f {
-		r.report.Figures[name] = bench.Figure{Value: f.Median(name), Unit: "1/s of one core"}
-	}
+	r.report.Contest(f, "1/s of one core")
 	edges := contest.Figures(r.edges)
 	for _, name := range []string{"empty", "full"} {
 		r.report.Figures["pair_when_"+name] = bench.Figure{Value: edges.Median(name) * 1e6, Unit: "µs"}
+		micros := make([]float64, len(edges[name]))
+		for i, seconds := range edges[name] {
+			micros[i] = seconds * 1e6
+		}
+		r.report.Sample("pair_when_"+name, micros)
 	}
-	r.report.Ratios = map[string]float64{
-		"batched_vs_single":       f.Ratio("general_batched", "general_single"),
-		"batched_vs_single_seats": f.Ratio("pairs_batched", "pairs_single"),
-		"full_vs_empty":           edges.Ratio("full", "empty"),
-	}
+	r.report.Versus("batched_vs_single", f, "general_batched", "general_single")
+	r.report.Versus("batched_vs_single_seats", f, "pairs_batched", "pairs_single")
+	r.report.Versus("full_vs_empty", edges, "full", "empty")
 	r.report.OK = r.report.Err() == nil
 	return r.report, r.report.Err()
 }
@@ -163,6 +164,7 @@ func Command() *cli.Command {
 			&cli.IntFlag{Name: "rounds", Value: defaultRounds, Usage: "`ROUNDS` that count"},
 			&cli.IntFlag{Name: "batch", Value: defaultBatch, Usage: "`HOLDS` in one call"},
 			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
+			&cli.StringFlag{Name: "html", Usage: "write a page with charts of it to this `FILE`"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := bench.FlagsOnly(c); err != nil {

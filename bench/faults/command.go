@@ -28,6 +28,7 @@ func Command() *cli.Command {
 			&cli.StringFlag{Name: "kafka-script", Value: "deploy/kafka/run", Usage: "the `FILE` that starts Apache Kafka"},
 			&cli.StringFlag{Name: "data", Usage: "make the house's folder in this `FOLDER` (default: the system's for temporary files)"},
 			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
+			&cli.StringFlag{Name: "html", Usage: "write a page with charts of it to this `FILE`"},
 		},
 		Action: runFaults,
 	}

@@ -160,6 +160,7 @@ func (h *house) run(ctx context.Context, cfg Config, seed uint64) (*outcome, err
 		return nil, fmt.Errorf("the run with seed %d: %w", seed, err)
 	}
 	o.storm = report
+	o.markFaults()
 	return o, nil
 }
 

@@ -39,6 +39,7 @@ type tally struct {
 	fired map[card]int // but the crashes
 	hit   map[crashpoint.Point]int
 	sum   *bench.Report
+	wells []bool // of the timelines that are kept: whether all was well
 }
 
 func newTally(cfg Config) *tally {
@@ -60,6 +61,7 @@ func (t *tally) add(o *outcome, folder string) {
 		r.Kept = folder
 	}
 	t.runs = append(t.runs, r)
+	t.keepTimelines(o)
 	audit, found := &t.sum.Audit, o.storm.Audit
 	audit.Oversold += found.Oversold
 	audit.LostOrders += found.LostOrders

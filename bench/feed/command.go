@@ -27,6 +27,7 @@ func Command() *cli.Command {
 			&cli.DurationFlag{Name: "idle", Value: defaultIdle, Usage: "the `TIME` that nothing happens while CPU time is counted; a heartbeat takes 30s"},
 			&cli.DurationFlag{Name: "churn", Usage: "the `TIME` that clients come and go, such as 5m (default: they don't)"},
 			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
+			&cli.StringFlag{Name: "html", Usage: "write a page with charts of it to this `FILE`"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := bench.FlagsOnly(c); err != nil {

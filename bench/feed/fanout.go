@@ -40,10 +40,17 @@ func (r *run) fanOut(ctx context.Context) error {
 		r.figure(name+"_p99", f.p99.Median(name), "ms")
 		r.figure(name+"_first", f.first.Median(name), "ms")
 		r.figure(name+"_cpu", f.cost.Median(name), "ms of CPU time")
+		r.report.Sample(name, figures[name])
+		r.report.Sample(name+"_p99", f.p99[name])
+		r.report.Sample(name+"_cpu", f.cost[name])
 		r.figure(name+"_cpu_of_clients", f.heard.Median(name), "ms of CPU time")
 	}
 	r.figure("update", float64(len(f.frame)), "bytes")
 	r.ratio("fanout_vs_floor", figures.Ratio("fanout", "fanout_floor"))
+	for ratio, rounds := range map[string][]float64{"fanout_vs_floor": figures.Ratios("fanout", "fanout_floor"),
+		"fanout_cpu_vs_floor": f.cost.Ratios("fanout", "fanout_floor"), "stall_effect": f.p99.Ratios("fanout_stalled", "fanout")} {
+		r.report.Sample(ratio, rounds)
+	}
 	r.ratio("stalled", min(1, f.stalledShare))
 	r.ratio("fanout_cpu_vs_floor", f.cost.Ratio("fanout", "fanout_floor"))
 	r.ratio("fanout_work_vs_floor", f.work().Ratio("fanout", "fanout_floor"))

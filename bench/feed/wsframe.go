@@ -18,16 +18,15 @@ var (
 	serverFrame = wsframe.Server
 	clientFrame = wsframe.Client
 	errFrame    = wsframe.ErrFrame
+
+	pong, goodbye = wsframe.Pong, wsframe.Goodbye
 )
 
 // ping is what a floor says beside updates, ready to be written.
 var ping = serverFrame(websocket.PingMessage, nil)
 
-// What a client says, ready to be written.
-var (
-	pong, goodbye = wsframe.Pong, wsframe.Goodbye
-	again         = requestFrame(onsale.FeedRequest{Type: onsale.FrameResume}) // from nowhere: it is answered with a snapshot
-)
+// again is what a client says who is nowhere: it is answered with a snapshot.
+var again = requestFrame(onsale.FeedRequest{Type: onsale.FrameResume})
 
 // requestFrame is a client's request as it is sent.
 func requestFrame(r onsale.FeedRequest) []byte {

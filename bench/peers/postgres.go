@@ -12,9 +12,6 @@ import (
 	"onsale/internal/stores"
 )
 
-// postgresConnections is how many a pool has: more only wait for each other.
-const postgresConnections = 24
-
 // postgres is a private Postgres with its durable defaults, and a pool whose statements are
 // prepared once a connection, which is what pgx does by itself.
 type postgres struct {
@@ -23,8 +20,8 @@ type postgres struct {
 	pool   *pgxpool.Pool
 }
 
-// startPostgres starts one in a folder of its own, with a schema.
-func startPostgres(ctx context.Context, schema string) (p *postgres, err error) {
+// startPostgres starts one in a folder of its own, with a schema and a pool of so many connections.
+func startPostgres(ctx context.Context, schema string, connections int32) (p *postgres, err error) {
 	p = &postgres{}
 	defer func() {
 		if err != nil {
@@ -42,7 +39,7 @@ func startPostgres(ctx context.Context, schema string) (p *postgres, err error) 
 	if err != nil {
 		return p, err
 	}
-	config.MaxConns = postgresConnections
+	config.MaxConns = connections
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return p, err
 	}

@@ -29,13 +29,16 @@ const (
 	rowsHold     = "INSERT INTO holds (event, buyer, key, seat, expires_at) VALUES ($1, $2, $3, $4, now() + interval '2 minutes')"
 )
 
+// rowsConnections is how many the pool has: more only wait for each other.
+const rowsConnections = 24
+
 // rows sells seats as large shops do: a row for each in Postgres, of which a request
 // locks one that nobody else has locked, in a transaction that goes through the rules
 // statement by statement.
 type rows struct{ *postgres }
 
 func openRows(ctx context.Context) (Peer, error) {
-	p, err := startPostgres(ctx, rowsSchema)
+	p, err := startPostgres(ctx, rowsSchema, rowsConnections)
 	if err != nil {
 		return nil, err
 	}

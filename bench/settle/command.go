@@ -21,6 +21,7 @@ func Command() *cli.Command {
 			&cli.IntFlag{Name: "orders", Value: defaultOrders, Usage: "`ORDERS` of a round"},
 			&cli.IntFlag{Name: "backlog", Value: defaultBacklog, Usage: "`PURCHASES` of the large backlog"},
 			&cli.StringFlag{Name: "json", Usage: "write the report to this `FILE`"},
+			&cli.StringFlag{Name: "html", Usage: "write a page with charts of it to this `FILE`"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := bench.FlagsOnly(c); err != nil {

@@ -87,10 +87,8 @@ func Run(ctx context.Context, cfg Config) (report *bench.Report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, figure := range answers.Figures {
-		r.report.Figures[name] = figure
-	}
-	r.report.Ratios["checkout_vs_hold"] = answers.Ratio
+	r.report.Contest(answers.Rounds, "ms")
+	r.report.Versus("checkout_vs_hold", answers.Rounds, "checkout_p50", "hold_p50")
 	r.report.Audit.Violations = append(r.report.Audit.Violations, answers.Violations...)
 	r.report.OK = r.report.Err() == nil
 	return r.report, r.report.Err()
@@ -111,13 +109,9 @@ func (r *run) measurePipeline(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for name := range figures {
-		r.report.Figures[name] = bench.Figure{Value: figures.Median(name), Unit: "1/s"}
-	}
-	for name := range r.cpu {
-		r.report.Figures[name] = bench.Figure{Value: r.cpu.Median(name), Unit: "µs an order"}
-	}
-	r.report.Ratios["batched_vs_single"] = figures.Ratio("orders_batched", "orders_single")
+	r.report.Contest(figures, "1/s")
+	r.report.Contest(r.cpu, "µs an order")
+	r.report.Versus("batched_vs_single", figures, "orders_batched", "orders_single")
 	if err := r.pace(ctx, figures.Median("orders_batched")/2); err != nil {
 		return err
 	}

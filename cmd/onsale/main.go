@@ -18,11 +18,13 @@ import (
 
 	"onsale"
 	"onsale/bench"
+	"onsale/bench/compare"
 	benchengine "onsale/bench/engine"
 	"onsale/bench/faults"
 	benchfeed "onsale/bench/feed"
 	"onsale/bench/scaling"
 	benchsettle "onsale/bench/settle"
+	"onsale/bench/suite"
 	"onsale/bench/tiers"
 	"onsale/internal/crashpoint"
 	"onsale/internal/fleet"
@@ -89,7 +91,7 @@ func command() *cli.Command {
 			deadLettersCommand(),
 			ticketCommand(),
 			bench.Command(benchengine.Command(), benchsettle.Command(), benchfeed.Command(), benchfeed.WorkerCommand(), faults.Command(),
-				tiers.Command(), scaling.Command()),
+				tiers.Command(), scaling.Command(), compare.Command(), suite.Command()),
 			notifyCommand(),
 			storesCommand(),
 			paysimCommand(),

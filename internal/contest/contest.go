@@ -53,14 +53,17 @@ func Run(ctx context.Context, rounds int, contestants []Contestant, tell func(ro
 func (f Figures) Median(name string) float64 { return median(f[name]) }
 
 // Ratio is the median, over the rounds, of one contestant's figure over another's.
-func (f Figures) Ratio(name, over string) float64 {
+func (f Figures) Ratio(name, over string) float64 { return median(f.Ratios(name, over)) }
+
+// Ratios are one contestant's figure over another's in each round; those over nothing are left out.
+func (f Figures) Ratios(name, over string) []float64 {
 	ratios := make([]float64, 0, len(f[name]))
 	for i, figure := range f[name] {
 		if i < len(f[over]) && f[over][i] > 0 {
 			ratios = append(ratios, figure/f[over][i])
 		}
 	}
-	return median(ratios)
+	return ratios
 }
 
 func median(values []float64) float64 {

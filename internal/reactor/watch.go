@@ -11,17 +11,17 @@ package reactor
 // loop ends it: whoever else wants that shuts it down, of which the loop is told in turn. So nobody can write
 // to a descriptor that is someone else's by now, if the owner only keeps its writers out when it closes.
 
-// What a socket's owner is told.
+// Ready is what a socket's owner is told.
 type Ready uint8
 
 const (
-	// Readable: there may be something to read. There may be more than the buffer takes.
+	// Readable means that there may be something to read. There may be more than the buffer takes.
 	Readable Ready = 1 << iota
-	// Writable: it may take more again.
+	// Writable means that it may take more again.
 	Writable
-	// Ending: its peer will send no more, after what can be read. Readable is told with it.
+	// Ending means that its peer will send no more, after what can be read. Readable is told with it.
 	Ending
-	// Ended: both sides are shut, or it is broken. Nothing can be read or written that anyone waits for.
+	// Ended means that both sides are shut, or it is broken. Nothing can be read or written that anyone waits for.
 	Ended
 )
 

@@ -40,9 +40,9 @@ bench-rush: build ## a storm of 2,000 buyers; build/bench/rush.json, and rush.ht
 	build/onsale bench rush --users 2000 --over 5s --json build/bench/rush.json --html build/bench/rush.html $(or $(ARGS),--embedded)
 
 .PHONY: bench-150k
-bench-150k: build ## two storms of 150,000 users who watch before the doors open, ramp and spike; under 10 minutes and 12 GB; build/bench/150k.json
+bench-150k: build ## two storms of 150,000 users who watch before the doors open, ramp and spike; under 10 minutes and 12 GB; build/bench/150k.json, and 150k.html to look at
 	@deploy/install redis postgres
-	build/onsale bench storms --json build/bench/150k.json $(ARGS)
+	build/onsale bench storms --json build/bench/150k.json --html build/bench/150k.html $(ARGS)
 
 .PHONY: bench-engine
 bench-engine: build ## what a hold costs Redis alone, batched and single; the report is build/bench/engine.json

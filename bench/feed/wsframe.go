@@ -18,26 +18,16 @@ var (
 	serverFrame = wsframe.Server
 	clientFrame = wsframe.Client
 	errFrame    = wsframe.ErrFrame
-<<<<<<< HEAD
-=======
-
-	pong, goodbye = wsframe.Pong, wsframe.Goodbye
->>>>>>> storm
 )
 
 // ping is what a floor says beside updates, ready to be written.
 var ping = serverFrame(websocket.PingMessage, nil)
 
-<<<<<<< HEAD
 // What a client says, ready to be written.
 var (
 	pong, goodbye = wsframe.Pong, wsframe.Goodbye
 	again         = requestFrame(onsale.FeedRequest{Type: onsale.FrameResume}) // from nowhere: it is answered with a snapshot
 )
-=======
-// again is what a client says who is nowhere: it is answered with a snapshot.
-var again = requestFrame(onsale.FeedRequest{Type: onsale.FrameResume})
->>>>>>> storm
 
 // requestFrame is a client's request as it is sent.
 func requestFrame(r onsale.FeedRequest) []byte {

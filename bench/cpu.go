@@ -12,18 +12,6 @@ import (
 // that Go runs on. Source: man 5 proc, _SC_CLK_TCK.
 const clockTick = 10 * time.Millisecond
 
-// cpuOf returns the CPU time that a process and its children have used, by the name of
-// their programs. It is empty where there is no /proc.
-func cpuOf(pid int) map[string]time.Duration {
-	used := map[string]time.Duration{}
-	for _, stat := range readStats() {
-		if stat.pid == pid || stat.parent == pid {
-			used[stat.name] += stat.used
-		}
-	}
-	return used
-}
-
 // CPUOf returns the CPU time that a process and its children have used, those included that have
 // ended and that it has waited for; 0 where there is no /proc.
 func CPUOf(pid int) (used time.Duration) {

@@ -7,12 +7,18 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// watchBuffer is what the loop's owners read into, all of them into the same.
-const watchBuffer = 16 << 10
+const (
+	// watchBuffer is what the loop's owners read into, all of them into the same.
+	watchBuffer = 16 << 10
+	// gathering is how long a loop that slept lets more come: the answers to pings come one by one, and to
+	// be woken costs more than to read them.
+	gathering = 10 * time.Millisecond
+)
 
 // Watch has sockets on its loop. Safe for concurrent use.
 type Watch struct {
@@ -110,7 +116,7 @@ func (w *Watch) run() {
 	for !w.stopping.Load() {
 		n := poll(w.epoll, events)
 		if n == 0 && len(again) == 0 {
-			n, _ = unix.EpollWait(w.epoll, events, -1) // an interruption is a wake
+			n = w.sleep(events)
 		}
 		turns = w.due(events[:max(n, 0)], append(turns[:0], again...))
 		again = again[:0]
@@ -122,6 +128,16 @@ func (w *Watch) run() {
 		clear(turns) // who has ended is forgotten
 		runtime.Gosched()
 	}
+}
+
+// sleep waits until something comes, and for what comes soon after it.
+func (w *Watch) sleep(events []unix.EpollEvent) int {
+	n, _ := unix.EpollWait(w.epoll, events, -1) // an interruption is a wake
+	if n = max(n, 0); n == len(events) {
+		return n
+	}
+	time.Sleep(gathering)
+	return n + max(0, poll(w.epoll, events[n:]))
 }
 
 // has reports whether the socket is still open: it may have ended since it was due. Only the loop ends

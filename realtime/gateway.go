@@ -31,7 +31,7 @@ import (
 const (
 	defaultMaxConns     = 100_000
 	defaultTick         = 50 * time.Millisecond
-	defaultHeartbeat    = 20 * time.Second
+	defaultHeartbeat    = 30 * time.Second
 	defaultWriteTimeout = 10 * time.Second
 	defaultCloseGrace   = 5 * time.Second
 	defaultLinger       = 30 * time.Second
@@ -64,8 +64,8 @@ type Config struct {
 
 	// Tick is the shortest time between two deltas of an event; default 50 ms.
 	Tick time.Duration
-	// Heartbeat is how often a client is pinged; default 20 s. One that has said
-	// nothing for 2¼ heartbeats is gone: 45 s.
+	// Heartbeat is how often a client is pinged; default 30 s. One that has said
+	// nothing for 1½ heartbeats is gone: 45 s.
 	Heartbeat time.Duration
 	// WriteTimeout is how long a client may leave one frame unread before it is
 	// closed as too slow; default 10 s.
@@ -129,10 +129,10 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// peerTimeout is how long a client may be silent: two heartbeats and the time
-// that the second one's answer may take, less what it takes to see that it is late.
+// peerTimeout is how long a client may be silent: a heartbeat and the time that its
+// answer may take, less what it takes to see that it is late.
 func (c *Config) peerTimeout() time.Duration {
-	return c.Heartbeat*2 + c.Heartbeat/4 - min(lateEvery, c.Heartbeat/8)
+	return c.Heartbeat + c.Heartbeat/2 - min(lateEvery, c.Heartbeat/8)
 }
 
 // Gateway serves the feeds of a process. It is a lifecycle.Part.

@@ -31,7 +31,7 @@ func TestHeartbeatsAreSpreadOverTheInterval(t *testing.T) {
 
 func TestDeadPeersAreGoneWithin45SecondsByDefault(t *testing.T) {
 	cfg := Config{}.WithDefaults()
-	if got := cfg.peerTimeout() + lateEvery; got > 45*time.Second || got <= 2*cfg.Heartbeat+lateEvery {
+	if got := cfg.peerTimeout() + lateEvery; got > 45*time.Second || got < cfg.Heartbeat*4/3 { // who is asked has time to answer
 		t.Errorf("a silent peer is gone after %v, and is pinged every %v", got, cfg.Heartbeat)
 	}
 }

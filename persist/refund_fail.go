@@ -36,25 +36,26 @@ const (
 func (s *Store) LookAtRefund(ctx context.Context, id onsale.RefundID) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	if _, err := s.pool.Exec(ctx, `UPDATE refunds SET next_at = clock_timestamp() WHERE id = $1 AND state = 'made' AND told_at IS NOT NULL`, string(id)); err != nil {
-		return failed("have refund "+string(id)+" looked at", err)
-	}
-	var open bool
+	var open bool // asked first: what is told from here on is looked at; asked after, what was told in between would be missed
 	if err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM refunds WHERE id = $1 AND told_at IS NULL)`, string(id)).Scan(&open); err != nil {
 		return failed("have refund "+string(id)+" looked at", err)
 	}
 	if open {
 		return onsale.Busy(onsale.CodeUnavailable, "the refund is being worked on just now: say so again", hintAgain, nil)
 	}
+	if _, err := s.pool.Exec(ctx, `UPDATE refunds SET next_at = clock_timestamp() WHERE id = $1 AND state = 'made' AND told_at IS NOT NULL`, string(id)); err != nil {
+		return failed("have refund "+string(id)+" looked at", err)
+	}
 	return nil
 }
 
-// RefundStands notes that a refund that was made has not failed yet.
+// RefundStands notes that a refund that was made had not failed when it was looked at. If someone
+// has hinted at it since, it is due still: the provider may have been asked too early.
 func (s *Store) RefundStands(ctx context.Context, id onsale.RefundID) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	if _, err := s.pool.Exec(ctx, `UPDATE refunds SET next_at = CASE WHEN clock_timestamp() - ended_at >= $3 THEN 'infinity'
-		ELSE clock_timestamp() + greatest(clock_timestamp() - ended_at, $2) END WHERE id = $1 AND state = 'made' AND told_at IS NOT NULL`,
+		ELSE clock_timestamp() + greatest(clock_timestamp() - ended_at, $2) END WHERE id = $1 AND state = 'made' AND told_at IS NOT NULL AND next_at > clock_timestamp()`,
 		string(id), firstLook, lastLook); err != nil {
 		return failed("note that refund "+string(id)+" stands", err)
 	}

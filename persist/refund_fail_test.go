@@ -1,6 +1,7 @@
 package persist
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -167,6 +168,9 @@ func TestRefundThatWasMadeIsLookedAtForAMonth(t *testing.T) {
 	}
 	if n := taken(); n != 1 {
 		t.Errorf("at a hint it is taken %d times", n)
+	}
+	if err := errors.Join(b.LookAtRefund(t.Context(), asked.ID), b.RefundStands(t.Context(), asked.ID)); err != nil || taken() != 1 {
+		t.Errorf("a hint while it is looked at is forgotten: %v", err)
 	}
 	if err := b.PutRefundBack(t.Context(), asked.ID, 0); err != nil || taken() != 1 {
 		t.Errorf("put back it isn't taken; %v", err)

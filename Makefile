@@ -11,10 +11,10 @@ ARGS    ?=
 VERSION ?= $(or $(if $(wildcard .git),$(shell git describe --tags --always --dirty 2>/dev/null)),source)
 
 # Two test binaries at a time: each starts servers of its own. The time-out is for one package.
-TEST_FLAGS  ?= -race -p 2 -timeout 10m
+TEST_FLAGS  ?= -race -p 2 -timeout 15m
 # What speaks Kafka, one package after the other: they share one broker.
 KAFKA_PACKAGES := ./internal/kafka/... ./persist/... ./checkout/... ./engine ./cmd/...
-KAFKA_FLAGS ?= -race -p 1 -count 1 -timeout 10m
+KAFKA_FLAGS ?= -race -p 1 -count 1 -timeout 15m
 
 ##@ Use
 

@@ -13,14 +13,11 @@ import (
 	"github.com/gorilla/websocket"
 
 	"onsale"
+	"onsale/bench/rawfeed"
 	"onsale/internal/feedclient"
 )
 
-const (
-	handshakeTimeout = 15 * time.Second
-	// maxFrameBytes is more than a snapshot of the largest event takes.
-	maxFrameBytes = 1 << 20
-)
+const handshakeTimeout = 15 * time.Second
 
 // dialer opens the feeds of one event. What all of them share is here: clients that
 // are in step receive the same bytes, which are parsed and folded once.
@@ -66,6 +63,6 @@ func (d *dialer) dial(ctx context.Context, from onsale.FeedRequest) (*websocket.
 	if conn.Subprotocol() != onsale.FeedProtocol {
 		return nil, errors.Join(fmt.Errorf("the feed speaks %q, not %q", conn.Subprotocol(), onsale.FeedProtocol), conn.Close())
 	}
-	conn.SetReadLimit(maxFrameBytes)
+	conn.SetReadLimit(rawfeed.MaxFrameBytes)
 	return conn, nil
 }

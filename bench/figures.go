@@ -86,16 +86,9 @@ func (r *rush) report(audit *onsale.AuditReport) *Report {
 		Notes:   notes,
 	}
 	report.Timelines = r.timelines()
-	for _, aim := range rushAims {
-		report.AimFor(aim.Name, aim.Most)
-	}
 	report.OK = report.Err() == nil
 	return report
 }
-
-// rushAims are what a rush is hoped to keep to: milliseconds, and the part of all requests.
-var rushAims = []Aim{{Name: "hold_p50", Most: 50}, {Name: "hold_p99", Most: 200}, {Name: "checkout_p50", Most: 50},
-	{Name: "checkout_p99", Most: 200}, {Name: "error_rate", Most: 0.0001}}
 
 // void says why the rush proves nothing, "" if it proves something: promises that nobody
 // could ask for are easily kept.

@@ -2,17 +2,15 @@ package bench
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/gorilla/websocket"
 	"golang.org/x/sys/unix"
 
 	"onsale"
-	"onsale/bench/wsframe"
+	"onsale/bench/rawfeed"
 )
 
 // line is the connection of one watch in a loop, whose goroutine alone touches it. It does what
@@ -43,15 +41,10 @@ const (
 	lineLive
 )
 
-// upgradeKey is any 16 bytes in base 64: nothing here checks the answer to it.
-const upgradeKey = "b25zYWxlIGlzIHNvbGQuLg=="
-
-var goodbyeFrame = wsframe.Goodbye
-
 // farewell implements connection: the server, told goodbye, closes.
 func (ln *line) farewell() {
 	ln.loop.ask(func() {
-		if ln.state == lineLive && writeFew(ln.fd, goodbyeFrame) != nil {
+		if ln.state == lineLive && rawfeed.Write(ln.fd, rawfeed.Goodbye) != nil {
 			ln.lost(errors.New("closed by its buyer"))
 		}
 	})
@@ -61,8 +54,7 @@ func (ln *line) farewell() {
 func (ln *line) cut() {
 	ln.loop.ask(func() {
 		if ln.state == lineLive {
-			// It can't fail on an open socket; if it did, the server would be told of the end.
-			_ = unix.SetsockoptLinger(ln.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+			rawfeed.Abandon(ln.fd)
 			ln.lost(errors.New("cut by its buyer"))
 		}
 	})
@@ -72,7 +64,7 @@ func (ln *line) cut() {
 func (ln *line) leave() {
 	ln.left = true
 	if ln.state == lineLive {
-		_ = writeFew(ln.fd, goodbyeFrame) // it is gone all the same
+		_ = rawfeed.Write(ln.fd, rawfeed.Goodbye) // it is gone all the same
 	}
 	ln.end()
 }
@@ -84,76 +76,28 @@ func (ln *line) connect() {
 	if ln.due.IsZero() {
 		ln.due = l.now
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		ln.lost(fmt.Errorf("making a socket: %w", err))
-		return
-	}
-	ln.fd = fd
-	if l.source != nil {
-		// Ports are few: one is chosen only when both ends are known, so that others may have the same.
-		err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1), unix.Bind(fd, l.source))
-	}
-	if err == nil {
-		if err = unix.Connect(fd, l.targets[int(ln.slot)%len(l.targets)]); errors.Is(err, unix.EINPROGRESS) {
-			err = nil
-		}
-	}
-	if err == nil {
-		err = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: ln.slot})
-	}
-	if err != nil {
-		ln.lost(fmt.Errorf("connecting: %w", err))
+	var err error
+	if ln.fd, err = rawfeed.Dial(l.epoll, ln.slot, l.source, l.targets[int(ln.slot)%len(l.targets)]); err != nil {
+		ln.lost(err)
 	}
 }
 
 func (ln *line) connected() {
-	failure, err := unix.GetsockoptInt(ln.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err == nil && failure != 0 {
-		err = unix.Errno(failure)
-	}
-	if err == nil {
-		err = unix.EpollCtl(ln.loop.epoll, unix.EPOLL_CTL_MOD, ln.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: ln.slot})
-	}
-	if err == nil {
-		ln.state = lineUpgrading
-		err = writeFew(ln.fd, ln.upgrade())
-	}
-	if err != nil {
-		ln.lost(fmt.Errorf("connecting: %w", err))
-	}
-}
-
-// upgrade is the request that opens the feed.
-func (ln *line) upgrade() []byte {
-	path := ln.loop.path
+	l, path := ln.loop, ln.loop.path
 	if ln.from.Epoch != 0 {
 		path += fmt.Sprintf("?epoch=%d&seq=%d", ln.from.Epoch, ln.from.Seq)
 	}
-	return []byte("GET " + path + " HTTP/1.1\r\nHost: " + ln.loop.hosts[int(ln.slot)%len(ln.loop.hosts)] + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: " + onsale.FeedProtocol + "\r\nSec-WebSocket-Key: " + upgradeKey + "\r\n\r\n")
-}
-
-// writeFew writes a few bytes, which a socket that is alive takes at once.
-func writeFew(fd int, p []byte) error {
-	n, err := unix.Write(fd, p)
-	if err == nil && n < len(p) {
-		err = unix.EAGAIN
+	ln.state = lineUpgrading
+	if err := rawfeed.Dialed(l.epoll, ln.fd, ln.slot, rawfeed.Upgrade(l.hosts[int(ln.slot)%len(l.hosts)], path, onsale.FeedProtocol)); err != nil {
+		ln.lost(err)
 	}
-	return err
 }
 
 // read takes what has come.
 func (ln *line) read() {
-	n, err := unix.Read(ln.fd, ln.loop.buffer)
-	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-		return
-	case err != nil:
+	n, err := rawfeed.Read(ln.fd, ln.loop.buffer)
+	if err != nil {
 		ln.lost(fmt.Errorf("reading the feed: %w", err))
-		return
-	case n == 0:
-		ln.lost(errors.New("reading the feed: the server has closed it"))
 		return
 	}
 	ln.heard = ln.loop.now
@@ -166,7 +110,7 @@ func (ln *line) read() {
 		data = ln.upgraded(data)
 	}
 	for ln.state == lineLive {
-		opcode, payload, more, ok, err := wsframe.Cut(data)
+		opcode, payload, more, ok, err := rawfeed.Cut(data)
 		if err != nil {
 			ln.lost(ln.watch.broken(err))
 			return
@@ -184,20 +128,20 @@ func (ln *line) read() {
 
 // upgraded reads the answer to the upgrade and returns what comes after it.
 func (ln *line) upgraded(data []byte) []byte {
-	head, rest, ok := bytes.Cut(data, []byte("\r\n\r\n"))
-	switch {
-	case !ok && len(data) < readBytes:
+	answer, rest, after, err := rawfeed.ReadAnswer(data)
+	switch answer {
+	case rawfeed.Unfinished:
 		return data
-	case bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")):
+	case rawfeed.Upgraded:
 		ln.greet()
 		return rest
-	case bytes.HasPrefix(head, []byte("HTTP/1.1 503 ")):
+	case rawfeed.Busy:
 		ln.watch.m.busy.Add(1)
 		ln.end()
-		ln.loop.again(ln, retryAfter(head))
+		ln.loop.again(ln, after)
 		return nil
 	}
-	ln.lost(fmt.Errorf("opening the feed: the upgrade was answered %.100q", head))
+	ln.lost(fmt.Errorf("opening the feed: %w", err))
 	return nil
 }
 
@@ -217,32 +161,18 @@ func (ln *line) greet() {
 
 // request sends a request on the feed, or ends the connection and returns false.
 func (ln *line) request(r onsale.FeedRequest) bool {
-	text, err := json.Marshal(r)
-	if err == nil {
-		err = writeFew(ln.fd, wsframe.Client(websocket.TextMessage, text))
-	}
+	err := rawfeed.Write(ln.fd, rawfeed.Request(r))
 	if err != nil {
 		ln.lost(fmt.Errorf("sending %q on the feed: %w", r.Type, err))
 	}
 	return err == nil
 }
 
-// retryAfter is what a 503 asks for, or a second.
-func retryAfter(head []byte) time.Duration {
-	if _, value, ok := bytes.Cut(head, []byte("\r\nRetry-After: ")); ok {
-		text, _, _ := bytes.Cut(value, []byte("\r\n"))
-		if seconds, err := strconv.Atoi(string(text)); err == nil && seconds > 0 {
-			return time.Duration(seconds) * time.Second
-		}
-	}
-	return time.Second
-}
-
 // take handles one frame.
 func (ln *line) take(opcode int, payload []byte) {
 	switch opcode {
 	case websocket.PingMessage:
-		if err := writeFew(ln.fd, wsframe.Client(websocket.PongMessage, payload)); err != nil {
+		if err := rawfeed.Write(ln.fd, rawfeed.Client(websocket.PongMessage, payload)); err != nil {
 			ln.lost(fmt.Errorf("answering a ping: %w", err))
 		}
 	case websocket.CloseMessage:

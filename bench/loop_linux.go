@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"onsale/bench/rawfeed"
 	"onsale/internal/feedclient"
 )
 
@@ -254,7 +255,7 @@ func (l *loop) hasEnded() bool {
 	}
 	for _, ln := range l.lines {
 		if ln.state == lineLive {
-			_ = writeFew(ln.fd, goodbyeFrame) // it is gone all the same
+			_ = rawfeed.Write(ln.fd, rawfeed.Goodbye) // it is gone all the same
 		}
 		ln.end()
 	}

@@ -38,7 +38,7 @@ func TestReportHasTheFormThatEveryScenarioShares(t *testing.T) {
 	if err := json.Unmarshal(body, &form); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"aims", "audit", "figures", "machine", "ok", "params", "ratios", "scenario", "timelines"}
+	want := []string{"audit", "figures", "machine", "ok", "params", "ratios", "scenario", "timelines"}
 	if got := slices.Sorted(maps.Keys(form)); !slices.Equal(got, want) {
 		t.Errorf("fields %v, want %v", got, want)
 	}

@@ -9,16 +9,16 @@ type lane int
 
 const (
 	laneHolds      lane = iota // hold, general, block, and what brings stock for them: spare, lend, borrow
-	laneOwners                 // release, pin, extend, look: what its buyer does
-	laneSettlement             // accept, confirm, free, refund: nobody waits
+	laneOwners                 // release, pin, accept, extend, look: what its buyer does, who is told 202 and then looks
+	laneSettlement             // confirm, free, refund: nobody waits
 	laneCount
 )
 
 // laneOf is each operation's.
 var laneOf = map[string]lane{
 	"hold": laneHolds, "general": laneHolds, "block": laneHolds, "spare": laneHolds, "lend": laneHolds, "borrow": laneHolds,
-	"release": laneOwners, "pin": laneOwners, "extend": laneOwners, "look": laneOwners,
-	"accept": laneSettlement, "confirm": laneSettlement, "free": laneSettlement, "refund": laneSettlement,
+	"release": laneOwners, "pin": laneOwners, "accept": laneOwners, "extend": laneOwners, "look": laneOwners,
+	"confirm": laneSettlement, "free": laneSettlement, "refund": laneSettlement,
 }
 
 // maxQueued is how many operations of one kind and event may wait for a call. The next

@@ -2,6 +2,7 @@ package holds
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,6 +65,24 @@ func TestLanesKeepTheOrderOfEachKind(t *testing.T) {
 				t.Fatalf("lane %d: not in order at %d", l, i)
 			}
 		}
+	}
+}
+
+// Who was told 202 and looks at once finds the purchase accepted, however much settlement waits.
+func TestALookComesAfterTheAcceptanceBeforeIt(t *testing.T) {
+	t.Parallel()
+	var q lanes
+	q.add(opsOf("confirm", 500))
+	q.add(opsOf("accept", 1))
+	q.add(opsOf("look", 1))
+	var order []string
+	for _, op := range q.take(maxBatch) {
+		if op.name != "confirm" {
+			order = append(order, op.name)
+		}
+	}
+	if !slices.Equal(order, []string{"accept", "look"}) {
+		t.Errorf("the first call has %q", order)
 	}
 }
 

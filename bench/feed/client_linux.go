@@ -2,14 +2,13 @@ package feed
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/gorilla/websocket"
 	"golang.org/x/sys/unix"
 
+	"onsale/bench/rawfeed"
 	"onsale/internal/feedclient"
 )
 
@@ -50,8 +49,6 @@ const (
 	// failure, so often at the most: to 8 s.
 	reopenPause     = 500 * time.Millisecond
 	reopenDoublings = 4
-	// upgradeKey is any 16 bytes in base 64: nothing here checks the answer to it.
-	upgradeKey = "b25zYWxlIGlzIHNvbGQuLg=="
 )
 
 func (c *crowd) client(slot int32) *client {
@@ -82,43 +79,20 @@ func (c *crowd) serve(e unix.EpollEvent) {
 func (c *crowd) connect(cl *client) {
 	c.opening++
 	cl.state = connecting
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		cl.fd = -1
-		c.lost(cl, fmt.Errorf("make a socket: %w", err))
-		return
-	}
-	cl.fd = fd
-	// Ports are few: one is chosen only when both ends are known, so that others may have the same.
-	err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1), unix.Bind(fd, cl.source))
-	if err == nil {
-		if err = unix.Connect(fd, cl.target); errors.Is(err, unix.EINPROGRESS) {
-			err = nil
-		}
-	}
-	if err == nil {
-		err = unix.EpollCtl(c.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: cl.slot})
-	}
-	if err != nil {
-		c.lost(cl, fmt.Errorf("connect: %w", err))
+	var err error
+	if cl.fd, err = rawfeed.Dial(c.epoll, cl.slot, cl.source, cl.target); err != nil {
+		c.lost(cl, err)
 	}
 }
 
 func (c *crowd) connected(cl *client) {
-	failure, err := unix.GetsockoptInt(cl.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err == nil && failure != 0 {
-		err = unix.Errno(failure)
+	var greeting []byte
+	if !cl.bare {
+		cl.state, greeting = upgrading, rawfeed.Upgrade(cl.host, c.path, c.protocol)
 	}
-	if err == nil {
-		err = unix.EpollCtl(c.epoll, unix.EPOLL_CTL_MOD, cl.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: cl.slot})
-	}
-	if err == nil && !cl.bare {
-		cl.state = upgrading
-		err = write(cl.fd, c.upgrade(cl.host))
-	}
-	switch {
+	switch err := rawfeed.Dialed(c.epoll, cl.fd, cl.slot, greeting); {
 	case err != nil:
-		c.lost(cl, fmt.Errorf("connect: %w", err))
+		c.lost(cl, err)
 	case cl.bare:
 		cl.state = live
 		c.opening--
@@ -126,31 +100,11 @@ func (c *crowd) connected(cl *client) {
 	}
 }
 
-func (c *crowd) upgrade(host string) []byte {
-	return []byte("GET " + c.path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: " + c.protocol + "\r\nSec-WebSocket-Key: " + upgradeKey + "\r\n\r\n")
-}
-
-// write writes a few bytes, which a socket that is alive takes at once.
-func write(fd int, p []byte) error {
-	n, err := unix.Write(fd, p)
-	if err == nil && n < len(p) {
-		err = unix.EAGAIN
-	}
-	return err
-}
-
 // read takes what has come.
 func (c *crowd) read(cl *client) {
-	n, err := unix.Read(cl.fd, c.buffer)
-	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
-		return
-	case err != nil:
+	n, err := rawfeed.Read(cl.fd, c.buffer)
+	if err != nil {
 		c.lost(cl, fmt.Errorf("read: %w", err))
-		return
-	case n == 0:
-		c.lost(cl, errors.New("the server has closed the connection"))
 		return
 	}
 	data := c.buffer[:n]
@@ -164,7 +118,7 @@ func (c *crowd) read(cl *client) {
 		}
 	}
 	for cl.state == greeted || cl.state == live {
-		opcode, payload, more, ok, err := cutFrame(data)
+		opcode, payload, more, ok, err := rawfeed.Cut(data)
 		if err != nil {
 			c.breaks("a feed: %v", err)
 			c.lost(cl, err)
@@ -183,39 +137,28 @@ func (c *crowd) read(cl *client) {
 
 // upgraded reads the answer to the upgrade and returns what comes after it.
 func (c *crowd) upgraded(cl *client, data []byte) []byte {
-	head, rest, ok := bytes.Cut(data, []byte("\r\n\r\n"))
-	switch {
-	case !ok && len(data) < bufferBytes:
+	answer, rest, after, err := rawfeed.ReadAnswer(data)
+	switch answer {
+	case rawfeed.Unfinished:
 		return data
-	case bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")):
+	case rawfeed.Upgraded:
 		cl.state = greeted
 		return rest
-	case bytes.HasPrefix(head, []byte("HTTP/1.1 503 ")):
+	case rawfeed.Busy:
 		c.refused++
 		c.end(cl)
-		c.again(cl, retryAfter(head))
+		c.again(cl, after)
 		return nil
 	}
-	c.lost(cl, fmt.Errorf("the upgrade was answered %.100q", head))
+	c.lost(cl, err)
 	return nil
-}
-
-// retryAfter is what a 503 asks for, or a second.
-func retryAfter(head []byte) time.Duration {
-	if _, value, ok := bytes.Cut(head, []byte("\r\nRetry-After: ")); ok {
-		text, _, _ := bytes.Cut(value, []byte("\r\n"))
-		if seconds, err := strconv.Atoi(string(text)); err == nil && seconds > 0 {
-			return time.Duration(seconds) * time.Second
-		}
-	}
-	return time.Second
 }
 
 // take handles one frame.
 func (c *crowd) take(cl *client, opcode int, payload []byte) {
 	switch {
 	case opcode == websocket.PingMessage:
-		if err := write(cl.fd, pong); err != nil {
+		if err := rawfeed.Write(cl.fd, rawfeed.Pong); err != nil {
 			c.lost(cl, fmt.Errorf("answer a ping: %w", err))
 		}
 	case opcode == websocket.CloseMessage:
@@ -246,7 +189,7 @@ func (c *crowd) follow(cl *client, frame *feedclient.Frame, payload []byte, err 
 		c.mark(cl)
 	case gap:
 		c.gaps++
-		if err := write(cl.fd, requestFrame(cl.fold.Resume())); err != nil {
+		if err := rawfeed.Write(cl.fd, rawfeed.Request(cl.fold.Resume())); err != nil {
 			c.lost(cl, fmt.Errorf("resume: %w", err))
 		}
 	case frame.Snapshot != nil:
@@ -314,8 +257,7 @@ func (c *crowd) end(cl *client) {
 // for its last packets.
 func (c *crowd) cut(cl *client) {
 	if cl.state != closed {
-		// It can't fail on an open socket; if it did, the server would be told of the end, and churn less hard.
-		_ = unix.SetsockoptLinger(cl.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		rawfeed.Abandon(cl.fd)
 		c.end(cl)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onsale"
+	"onsale/bench/rawfeed"
 	"onsale/internal/feedclient"
 )
 
@@ -19,6 +20,9 @@ import (
 // fillings is how many snapshots a feed that stops reading has asked for: more than its
 // buffers take, and fewer than the server lets a client ask for in a second.
 const fillings = 18
+
+// again asks to go on from nowhere: it is answered with a snapshot.
+var again = rawfeed.Request(onsale.FeedRequest{Type: onsale.FrameResume})
 
 // begin begins a task and returns what asks whether it is done.
 func (c *crowd) begin(t task) (done func() *outcome) {
@@ -181,7 +185,7 @@ func (c *crowd) deafen(count int) *outcome {
 			return failed(err)
 		}
 		for range fillings {
-			if err := write(cl.fd, again); err != nil {
+			if err := rawfeed.Write(cl.fd, again); err != nil {
 				break // it is closed; rousing it will tell
 			}
 		}
@@ -209,7 +213,7 @@ func (c *crowd) churnOne() {
 		if cl.state != live || cl.deaf || cl.going {
 			continue
 		}
-		if c.churnNext%2 == 0 && write(cl.fd, goodbye) == nil {
+		if c.churnNext%2 == 0 && rawfeed.Write(cl.fd, rawfeed.Goodbye) == nil {
 			cl.going = true // the server closes, and lost opens it again
 			return
 		}

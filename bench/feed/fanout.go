@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"onsale/bench/rawfeed"
 	"onsale/internal/contest"
 )
 
@@ -208,7 +209,7 @@ func (f *fanOutContest) update(ctx context.Context, name string, round int, bare
 		f.broken("the fan-out", "%d of %d have not had an update within %v", want-got, want, collectWithin)
 	}
 	if !bare {
-		f.frame = serverFrame(f.cfg.opcode(), outcomes[0].Frame)
+		f.frame = rawfeed.Server(f.cfg.opcode(), outcomes[0].Frame)
 	}
 	f.last = time.Duration(last - began.UnixNano())
 	if round > 0 {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
 	"onsale/bench"
@@ -16,54 +15,6 @@ import (
 func TestMain(m *testing.M) {
 	// fasthttp's clock for the Date header runs for as long as the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
-}
-
-func TestAFrameIsCutWhereverTheStreamIsCut(t *testing.T) {
-	t.Parallel()
-	for _, size := range []int{0, 1, 125, 126, 65_535, 65_536, maxFrameBytes} {
-		payload := bytes.Repeat([]byte{'x'}, size)
-		wire := append(serverFrame(websocket.TextMessage, payload), 0x89, 0)
-		for _, have := range []int{0, 1, 2, 3, 9, size / 2, len(wire) - 3} {
-			if have > len(wire)-3 {
-				continue
-			}
-			if _, _, rest, ok, err := cutFrame(wire[:have]); ok || err != nil || len(rest) != have {
-				t.Fatalf("%d of %d bytes: cut %v, %v", have, size, ok, err)
-			}
-		}
-		opcode, got, rest, ok, err := cutFrame(wire)
-		if !ok || err != nil || opcode != websocket.TextMessage || !bytes.Equal(got, payload) || len(rest) != 2 {
-			t.Fatalf("%d bytes: opcode %d, %d bytes, %d left, %v, %v", size, opcode, len(got), len(rest), ok, err)
-		}
-		if opcode, _, rest, ok, err = cutFrame(rest); !ok || err != nil || opcode != websocket.PingMessage || len(rest) != 0 {
-			t.Fatalf("the next one: opcode %d, %d left, %v, %v", opcode, len(rest), ok, err)
-		}
-	}
-}
-
-func TestWhatNoServerMaySendIsNoFrame(t *testing.T) {
-	t.Parallel()
-	for name, wire := range map[string][]byte{
-		"masked":     clientFrame(websocket.TextMessage, []byte("x")),
-		"fragmented": {0x01, 0},
-		"reserved":   {0xC1, 0},
-		"too long":   serverFrame(websocket.TextMessage, make([]byte, maxFrameBytes+1)),
-	} {
-		if _, _, _, ok, err := cutFrame(wire); ok || !errors.Is(err, errFrame) {
-			t.Errorf("%s: %v, %v", name, ok, err)
-		}
-	}
-}
-
-func FuzzFrames(f *testing.F) {
-	f.Add(serverFrame(websocket.TextMessage, []byte("hello")))
-	f.Add([]byte{0x81, 127, 255, 255, 255, 255, 255, 255, 255, 255})
-	f.Fuzz(func(t *testing.T, wire []byte) {
-		opcode, payload, rest, ok, err := cutFrame(wire)
-		if ok && (err != nil || len(payload)+len(rest) >= len(wire) || opcode > 15) {
-			t.Errorf("%d and %d of %d bytes, opcode %d, %v", len(payload), len(rest), len(wire), opcode, err)
-		}
-	})
 }
 
 func TestATrendIsThatOfTheLaterHalf(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"onsale/bench/rawfeed"
 )
 
 // floor is what the feed's fan-out is measured against: a process with a list of sockets
@@ -73,10 +75,10 @@ func (f *floor) accept(count int) error {
 // that has spoken acknowledges what comes next later and by itself, on a timer, and that is work
 // for the machine: without it a bare socket, which only ever listens, would be told more cheaply.
 func (f *floor) beat() error {
-	if err := f.send(ping); err != nil {
+	if err := f.send(rawfeed.Ping); err != nil {
 		return err
 	}
-	answer := make([]byte, len(pong))
+	answer := make([]byte, len(rawfeed.Pong))
 	for _, fd := range f.sockets {
 		for have := 0; have < len(answer); {
 			n, err := unix.Read(fd, answer[have:])

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"onsale"
+	"onsale/bench/rawfeed"
 	"onsale/internal/feedclient"
 )
 
@@ -52,7 +53,7 @@ func TestAFloorTellsAsManyAsTheFeed(t *testing.T) {
 			t.Fatal(o.Error)
 		}
 		ask(task{Do: doArm, Bare: true})
-		if o := f.do(task{Do: doSend, Bytes: serverFrame(websocket.TextMessage, told.Frame)}); o.Error != "" {
+		if o := f.do(task{Do: doSend, Bytes: rawfeed.Server(websocket.TextMessage, told.Frame)}); o.Error != "" {
 			t.Fatal(o.Error)
 		}
 		if o := ask(task{Do: doCollect}); o.Count != members {

@@ -104,9 +104,10 @@ function drawMarks(svg, line, xOf) {
       continue;
     }
     shape("line", { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM, class: "phase" }, svg);
-    if (x > free) {
-      shape("text", { x: x + 2, y: TOP - 4, class: "phase-name" }, svg, mark.text);
-      free = x + 6 * mark.text.length;
+    const wide = 6 * mark.text.length, left = Math.min(x + 2, WIDTH - wide);
+    if (left > free) {
+      shape("text", { x: left, y: TOP - 4, class: "phase-name" }, svg, mark.text);
+      free = left + wide;
     }
   }
 }

@@ -35,7 +35,7 @@ const (
 
 	// singly is how many of a round's orders the pipeline with batches of one is given: one in so many.
 	singly = 60
-	// pacing is how long orders come at half of what the pipeline can do, to see how long each takes.
+	// pacing is how long orders come in a round at half of what the pipeline can do, to see how long each takes.
 	pacing = 5 * time.Second
 )
 
@@ -69,6 +69,7 @@ type run struct {
 	report *bench.Report
 	events []onsale.EventID // to be audited
 	cpu    contest.Figures  // µs of CPU time an order, by part
+	paced  contest.Figures  // ms from accepting an order to its tickets, at half of the speed
 }
 
 // Run measures settlement on stores of its own, and answers over HTTP on an Onsale of its own.
@@ -79,7 +80,7 @@ func Run(ctx context.Context, cfg Config) (report *bench.Report, err error) {
 		return nil, err
 	}
 	lifecycle.RoomyHeap() // as in the process that settles
-	r := &run{cfg: cfg, cpu: contest.Figures{}, report: bench.NewReport("settle", map[string]any{"rounds": cfg.Rounds, "orders": cfg.Orders, "backlog": cfg.Backlog})}
+	r := &run{cfg: cfg, cpu: contest.Figures{}, paced: contest.Figures{}, report: bench.NewReport("settle", map[string]any{"rounds": cfg.Rounds, "orders": cfg.Orders, "backlog": cfg.Backlog})}
 	if err := r.measurePipeline(ctx); err != nil {
 		return nil, err
 	}
@@ -112,9 +113,14 @@ func (r *run) measurePipeline(ctx context.Context) (err error) {
 	r.report.Contest(figures, "1/s")
 	r.report.Contest(r.cpu, "µs an order")
 	r.report.Versus("batched_vs_single", figures, "orders_batched", "orders_single")
-	if err := r.pace(ctx, figures.Median("orders_batched")/2); err != nil {
-		return err
+	rate := figures.Median("orders_batched") / 2
+	r.report.Figures["settled_rate"] = bench.Figure{Value: rate, Unit: "1/s"}
+	for round := range r.cfg.Rounds {
+		if err := r.pace(ctx, round+1, rate); err != nil {
+			return err
+		}
 	}
+	r.report.Contest(r.paced, "ms")
 	if err := r.watchMemory(ctx); err != nil {
 		return err
 	}
@@ -159,8 +165,8 @@ func (r *run) round(orders, batch int) func(context.Context, int) (float64, erro
 	}
 }
 
-// pace accepts purchases at a rate, and reports how long each takes until it has its tickets.
-func (r *run) pace(ctx context.Context, rate float64) (err error) {
+// pace accepts purchases at a rate for one round, and notes how long they take until they have their tickets.
+func (r *run) pace(ctx context.Context, round int, rate float64) (err error) {
 	orders := int(rate * pacing.Seconds())
 	line, err := r.openLine(ctx, orders, whole)
 	if err != nil {
@@ -177,9 +183,10 @@ func (r *run) pace(ctx context.Context, rate float64) (err error) {
 		return err
 	}
 	took := line.durations()
-	r.report.Figures["settled_p50"] = bench.Figure{Value: bench.Percentile(took, 50), Unit: "ms"}
-	r.report.Figures["settled_p99"] = bench.Figure{Value: bench.Percentile(took, 99), Unit: "ms"}
-	r.report.Figures["settled_rate"] = bench.Figure{Value: rate, Unit: "1/s"}
+	p50, p99 := bench.Percentile(took, 50), bench.Percentile(took, 99)
+	r.paced["settled_p50"] = append(r.paced["settled_p50"], p50)
+	r.paced["settled_p99"] = append(r.paced["settled_p99"], p99)
+	fmt.Fprintf(r.cfg.Status, "round %d: at %.0f orders/s from accepted to ticketed in %.0f ms, the slowest hundredth in %.0f ms\n", round, rate, p50, p99)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"onsale"
+	"onsale/bench/rawfeed"
 	"onsale/internal/feedclient"
 )
 
@@ -19,8 +20,6 @@ const (
 	connectWithin = 30 * time.Second
 	// meetWithin is how long the feeds may take to show what the server shows.
 	meetWithin = 30 * time.Second
-	// maxFrameBytes is more than a snapshot takes.
-	maxFrameBytes = 1 << 20
 )
 
 // watcher is one browser's feed of the striped event.
@@ -48,7 +47,7 @@ func (s *storm) connect(ctx context.Context, n int) error {
 		if err != nil {
 			return fmt.Errorf("open feed %d: %w", i, err)
 		}
-		conn.SetReadLimit(maxFrameBytes)
+		conn.SetReadLimit(rawfeed.MaxFrameBytes)
 		w := &watcher{feed: feed, parser: parser, conn: conn, ready: make(chan struct{})}
 		s.watchers = append(s.watchers, w)
 		s.watching.Go(context.Background(), w.run)

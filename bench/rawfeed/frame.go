@@ -1,13 +1,18 @@
-// Package wsframe is the little of RFC 6455 that a client needs which is a few words of memory,
-// not a library's connection: very many browsers are made of it.
-package wsframe
+// Package rawfeed is what a feed's client needs which is a few words of memory, not a goroutine
+// with a library's connection: frames, the upgrade, and a socket in an epoll of its owner's. Very
+// many browsers are made of it. Nothing here waits.
+package rawfeed
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/gorilla/websocket"
+
+	"onsale"
 )
 
 const (
@@ -76,8 +81,18 @@ func frameHead(opcode, size int, mask byte) []byte {
 	}
 }
 
-// What a client says, ready to be written.
+// What a client says, ready to be written, and what a server does.
 var (
+	Ping    = Server(websocket.PingMessage, nil)
 	Pong    = Client(websocket.PongMessage, nil)
 	Goodbye = Client(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""))
 )
+
+// Request is a client's request of the protocol as it is sent.
+func Request(r onsale.FeedRequest) []byte {
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(fmt.Sprintf("encode a request: %v", err)) // all of its fields can be encoded
+	}
+	return Client(websocket.TextMessage, text)
+}

@@ -62,6 +62,7 @@ type conn struct {
 	closed   bool          // under mu: closing is written or on its way
 	draining bool          // under mu: the line alone writes
 	ended    bool          // under mu: the reader has left; nothing may be begun
+	noted    bool          // under mu: lateness has it
 }
 
 // newConn returns a connection that is owed its hello, whoever writes first. Its line is yet to be set.
@@ -123,7 +124,11 @@ func (c *conn) receive(kind int, data []byte) error {
 func (c *conn) lives() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.heard = c.hub.gateway.clock()
+	g := c.hub.gateway
+	c.heard = g.clock()
+	if c.closing == nil && !c.draining {
+		g.lateness.forget(c)
+	}
 }
 
 // asked is lives, for a frame that wants an answer. It returns an error if the

@@ -173,10 +173,11 @@ func New(cfg Config) (*Gateway, error) {
 		gate:     gate{max: cfg.MaxConns, maxPerNetwork: cfg.MaxConnsPerIP},
 		born:     time.Now(),
 		upgrades: newUpgrades(cfg.UpgradeShare),
+		lateness: lateness{some: make(chan struct{}, 1)},
 		hubs:     map[onsale.EventID]*hub{},
 	}
 	g.meters = newMeters(cfg.Metrics, g.gate.open)
-	g.vigil.gateway = g
+	g.vigil.gateway, g.vigil.some = g, make(chan struct{}, 1)
 	return g, nil
 }
 

@@ -128,10 +128,13 @@ func (h *hub) Delta(delta *onsale.Delta) {
 	}
 }
 
-func (h *hub) wake() {
+func (h *hub) wake() { offer(h.changed) }
+
+// offer puts a token into a channel that has room for one, unless one is there already.
+func offer(to chan<- struct{}) {
 	select {
-	case h.changed <- struct{}{}:
-	default: // a token is there already
+	case to <- struct{}{}:
+	default:
 	}
 }
 

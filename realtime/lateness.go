@@ -11,8 +11,8 @@ import (
 // A client must give a sign of life, read what it is sent, and answer a close, each within its time. A
 // timer for each of 150,000 connections would be most of what an idle one costs, so there is none: a
 // connection remembers when its client was last heard, and the heartbeat, which passes everybody
-// anyway, notes those whose time may be over before it passes again. Only they, and those who
-// drain or close, are looked at in between. So an idle gateway looks at nobody.
+// anyway, notes those whose time may be over before it passes again. Only they, until they are heard, and those
+// who drain or close, are looked at in between. So an idle gateway looks at nobody.
 //
 // What ends late ends lateEvery late at the most.
 const lateEvery = 250 * time.Millisecond
@@ -20,23 +20,32 @@ const lateEvery = 250 * time.Millisecond
 // suspectsAhead is how far ahead the heartbeat looks, in heartbeats: to its next pass, which may be a bit late.
 const suspectsAhead = 1.125
 
-// lateness has the connections that may be late soon. The zero value is ready.
+// lateness has the connections that may be late soon.
 type lateness struct {
+	some chan struct{} // holds a token when there are such and there were none
+
 	mu  sync.Mutex
 	due map[*conn]time.Duration // under mu: by the gateway's clock
 }
 
-// note has a connection looked at then, and not at another time.
+// note has a connection looked at then, and not at another time. Called under its mu.
 func (l *lateness) note(c *conn, due time.Duration) {
+	c.noted = true
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.due == nil {
 		l.due = map[*conn]time.Duration{}
+		offer(l.some)
 	}
 	l.due[c] = due
 }
 
+// forget has a connection not looked at any more. Called under its mu.
 func (l *lateness) forget(c *conn) {
+	if !c.noted {
+		return
+	}
+	c.noted = false
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if delete(l.due, c); len(l.due) == 0 {
@@ -44,8 +53,8 @@ func (l *lateness) forget(c *conn) {
 	}
 }
 
-// take forgets and returns those that are due.
-func (l *lateness) take(now time.Duration) (due []*conn) {
+// take forgets and returns those that are due, and says whether there are more.
+func (l *lateness) take(now time.Duration) (due []*conn, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c, at := range l.due {
@@ -57,16 +66,18 @@ func (l *lateness) take(now time.Duration) (due []*conn) {
 	if len(l.due) == 0 {
 		l.due = nil
 	}
-	return due
+	return due, l.due != nil
 }
 
 // lookForLate ends what is late, until ctx ends.
 func (g *Gateway) lookForLate(ctx context.Context) {
-	lifecycle.Every(ctx, lateEvery, func(context.Context) {
+	lifecycle.EveryWhile(ctx, g.lateness.some, lateEvery, func(context.Context) bool {
 		now := g.clock()
-		for _, c := range g.lateness.take(now) {
+		due, more := g.lateness.take(now)
+		for _, c := range due {
 			c.judge(now)
 		}
+		return more
 	})
 }
 
@@ -107,6 +118,7 @@ func (c *conn) judge(now time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g := c.hub.gateway
+	c.noted = false // unless it was noted anew meanwhile: then it is looked at once more than it needs
 	due := c.deadline()
 	switch {
 	case c.ended:

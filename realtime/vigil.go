@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"onsale"
+	"onsale/internal/lifecycle"
 )
 
 // Who knows that a buyer's hold is about to end? The front that granted it, but the
@@ -48,6 +49,7 @@ type HoldReader interface {
 // paid for, isn't the buyer's, or when no connection of the buyer's is left.
 type vigil struct {
 	gateway *Gateway
+	some    chan struct{} // holds a token when there are holds and there were none
 
 	mu      sync.Mutex
 	buyers  map[onsale.BuyerID]map[onsale.HoldID]*followed // under mu
@@ -89,7 +91,9 @@ func (v *vigil) follow(buyer onsale.BuyerID, hold onsale.HoldID) {
 		v.buyers[buyer] = map[onsale.HoldID]*followed{}
 	}
 	v.buyers[buyer][hold] = &followed{buyer: buyer, hold: hold, event: event}
-	v.holding++
+	if v.holding++; v.holding == 1 {
+		offer(v.some)
+	}
 }
 
 // rouse has all holds of an event looked at: it has a new epoch, in which what was
@@ -108,20 +112,16 @@ func (v *vigil) rouse(event onsale.EventID) {
 
 // run looks at what is due until ctx ends.
 func (v *vigil) run(ctx context.Context) {
-	ticker := time.NewTicker(vigilEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	lifecycle.EveryWhile(ctx, v.some, vigilEvery, func(ctx context.Context) bool {
 		var looks sync.WaitGroup
 		for _, f := range v.take(time.Now()) {
 			looks.Go(func() { v.look(ctx, f) }) // together, so that the desk makes one call of them
 		}
 		looks.Wait()
-	}
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return v.holding > 0
+	})
 }
 
 // take returns some of the holds that are due. Each is looked at again later, unless the look says otherwise.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -84,9 +86,17 @@ func (s *settings) runFleet(ctx context.Context, role string) (err error) {
 }
 
 // join makes the settings those of this process's place in its fleet: the limits become
-// its share of them. Without a fleet it does nothing.
+// its share of them, and so do the processors. Without a fleet it does nothing.
+//
+// A process that thinks it has them all wakes several threads for what one does, and an idle one
+// costs half as much again.
 func (s *settings) join() (err error) {
+	s.processors = float64(runtime.GOMAXPROCS(0))
 	s.place, err = fleet.Join()
+	if s.place != nil {
+		s.processors /= float64(s.place.Processes)
+		runtime.GOMAXPROCS(int(math.Ceil(s.processors)))
+	}
 	return err
 }
 

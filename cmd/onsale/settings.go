@@ -53,6 +53,7 @@ type settings struct {
 	procs         int
 	metricsListen string
 	place         *fleet.Place // in a fleet of --procs; nil without one
+	processors    float64      // that are this process's part; set by join
 	logLevel      string
 
 	paymentProvider string // providerSimulator, which "" is too, or providerStripe

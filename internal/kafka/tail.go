@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -41,7 +40,6 @@ func NewTail(cfg TailConfig) *Tail {
 func (t *Tail) Start(ctx context.Context) error {
 	cl, err := t.cfg.Broker.client(
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()), // what is gone before it is read is no news any more
-		kgo.FetchMaxWait(500*time.Millisecond),
 	)
 	if err != nil {
 		return fmt.Errorf("start tail of %s: %w", t.cfg.Topic, err)

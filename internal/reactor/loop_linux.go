@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -25,13 +24,12 @@ const (
 // Reactor has the connections. Safe for concurrent use.
 type Reactor struct {
 	cfg   Config
-	epoll int // the kernel's list of sockets
-	alarm int // an eventfd: wakes the loop
+	epoll *epoll
 
 	stopping atomic.Bool
 	sleeping atomic.Bool   // the loop is about to wait, or waits
 	ended    chan struct{} // closed when the loop has ended
-	close    func() error  // the two descriptors; once
+	close    func() error  // the epoll's; once
 	served   sync.WaitGroup
 	request  Request // the loop's: what it offers Quick
 
@@ -43,12 +41,12 @@ type Reactor struct {
 // New returns a reactor whose loop runs until Stop. Errors: the system's, if it has no
 // descriptors left.
 func New(cfg Config) (*Reactor, error) {
-	epoll, alarm, err := newEpoll()
+	epoll, err := newEpoll()
 	if err != nil {
 		return nil, err
 	}
-	r := &Reactor{cfg: cfg, epoll: epoll, alarm: alarm, ended: make(chan struct{}), conns: map[int]*Conn{}}
-	r.close = sync.OnceValue(func() error { return errors.Join(unix.Close(alarm), unix.Close(epoll)) })
+	r := &Reactor{cfg: cfg, epoll: epoll, ended: make(chan struct{}), conns: map[int]*Conn{}}
+	r.close = sync.OnceValue(epoll.close)
 	go r.run() // Stop waits for ended
 	return r, nil
 }
@@ -72,8 +70,7 @@ func (r *Reactor) Take(c net.Conn) {
 		own.end()
 		return
 	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(own.fd)}
-	if err := unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, own.fd, &event); err != nil {
+	if r.epoll.add(own.fd, 0) != nil {
 		own.end()
 	}
 }
@@ -127,14 +124,14 @@ func (r *Reactor) run() {
 
 // ready waits until there is something to do and returns the connections that it is about.
 func (r *Reactor) ready(events []unix.EpollEvent, to []*Conn) []*Conn {
-	n := poll(r.epoll, events)
+	n := poll(r.epoll.fd, events)
 	if n == 0 {
 		r.sleeping.Store(true)
 		r.mu.Lock()
 		none := len(r.again) == 0
 		r.mu.Unlock()
 		if none {
-			n, _ = unix.EpollWait(r.epoll, events, int(sweepEvery.Milliseconds())) // an interruption is a wake
+			n = r.epoll.sleep(events, sweepEvery)
 		}
 		r.sleeping.Store(false)
 	}
@@ -142,7 +139,7 @@ func (r *Reactor) ready(events []unix.EpollEvent, to []*Conn) []*Conn {
 	defer r.mu.Unlock()
 	to = append(to, r.again...)
 	r.again = r.again[:0]
-	for i := range max(n, 0) {
+	for i := range n {
 		e := &events[i]
 		c := r.conns[int(e.Fd)]
 		if c != nil && c.has(e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0) {
@@ -181,7 +178,7 @@ func (r *Reactor) readAgain(c *Conn) {
 	}
 }
 
-func (r *Reactor) wake() { ring(r.alarm) }
+func (r *Reactor) wake() { r.epoll.ring() }
 
 // forget removes a connection that has ended or was taken over.
 func (r *Reactor) forget(c *Conn) {

@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -22,12 +21,11 @@ const (
 
 // Watch has sockets on its loop. Safe for concurrent use.
 type Watch struct {
-	epoll int // the kernel's list of sockets
-	alarm int // an eventfd: wakes the loop
+	epoll *epoll
 
 	stopping atomic.Bool
 	ended    chan struct{} // closed when the loop has ended
-	close    func() error  // the two descriptors; once
+	close    func() error  // the epoll's; once
 
 	mu      sync.Mutex
 	sockets []*Socket // under mu: by descriptor; nil where there is none
@@ -44,12 +42,12 @@ type turn struct {
 // NewWatch returns a watch whose loop runs until Stop. Errors: the system's, if it has no
 // descriptors left; errors.ErrUnsupported where there is no epoll.
 func NewWatch() (*Watch, error) {
-	epoll, alarm, err := newEpoll()
+	epoll, err := newEpoll()
 	if err != nil {
 		return nil, err
 	}
-	w := &Watch{epoll: epoll, alarm: alarm, ended: make(chan struct{})}
-	w.close = sync.OnceValue(func() error { return errors.Join(unix.Close(alarm), unix.Close(epoll)) })
+	w := &Watch{epoll: epoll, ended: make(chan struct{})}
+	w.close = sync.OnceValue(epoll.close)
 	go w.run() // Stop waits for ended
 	return w, nil
 }
@@ -66,8 +64,7 @@ func (w *Watch) Add(s *Socket, early bool) error {
 	s.number = w.added
 	w.sockets[s.fd] = s
 	w.mu.Unlock()
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(s.fd), Pad: int32(s.number)}
-	if err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, s.fd, &event); err != nil {
+	if err := w.epoll.add(s.fd, s.number); err != nil {
 		return fmt.Errorf("reactor: watch a socket: %w", err)
 	}
 	if early {
@@ -106,7 +103,7 @@ func (w *Watch) Stop(ctx context.Context) error {
 	}
 }
 
-func (w *Watch) wake() { ring(w.alarm) }
+func (w *Watch) wake() { w.epoll.ring() }
 
 // run is the loop.
 func (w *Watch) run() {
@@ -114,11 +111,11 @@ func (w *Watch) run() {
 	events, buffer := make([]unix.EpollEvent, eventsMost), make([]byte, watchBuffer)
 	var turns, again []turn
 	for !w.stopping.Load() {
-		n := poll(w.epoll, events)
+		n := poll(w.epoll.fd, events)
 		if n == 0 && len(again) == 0 {
 			n = w.sleep(events)
 		}
-		turns = w.due(events[:max(n, 0)], append(turns[:0], again...))
+		turns = w.due(events[:n], append(turns[:0], again...))
 		again = again[:0]
 		for _, t := range turns {
 			if w.has(t.socket) && t.socket.owner.Ready(t.what, buffer) {
@@ -132,12 +129,12 @@ func (w *Watch) run() {
 
 // sleep waits until something comes, and for what comes soon after it.
 func (w *Watch) sleep(events []unix.EpollEvent) int {
-	n, _ := unix.EpollWait(w.epoll, events, -1) // an interruption is a wake
-	if n = max(n, 0); n == len(events) {
+	n := w.epoll.sleep(events, 0)
+	if n == len(events) {
 		return n
 	}
 	time.Sleep(gathering)
-	return n + max(0, poll(w.epoll, events[n:]))
+	return n + poll(w.epoll.fd, events[n:])
 }
 
 // has reports whether the socket is still open: it may have ended since it was due. Only the loop ends

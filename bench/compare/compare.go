@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"onsale/bench"
+	"onsale/internal/contest"
 )
 
 // significant is below which p a difference counts as one.
@@ -144,7 +145,7 @@ func (g *group) samples(name string) (values []float64) {
 }
 
 func newRow(scenario, name, unit string, x, y []float64) Row {
-	r := Row{Scenario: scenario, Name: name, Unit: unit, Better: direction(name, unit), Before: median(x), After: median(y),
+	r := Row{Scenario: scenario, Name: name, Unit: unit, Better: direction(name, unit), Before: contest.Median(x), After: contest.Median(y),
 		Rounds: len(x), OfRounds: len(y), P: MannWhitney(x, y), Tested: leastP(len(x), len(y)) < significant}
 	switch {
 	case r.Before != 0:
@@ -155,13 +156,4 @@ func newRow(scenario, name, unit string, x, y []float64) Row {
 	r.Changed = r.Percent != 0 && (!r.Tested || r.P < significant)
 	r.Improved = r.Changed && (r.Percent > 0) == (r.Better == Higher) && r.Better != Neither
 	return r
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	mid := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[mid]
-	}
-	return (sorted[mid-1] + sorted[mid]) / 2
 }

@@ -14,12 +14,13 @@ import (
 
 	"onsale"
 	"onsale/bench"
+	"onsale/internal/contest"
 )
 
 // rounds is a report of holds with the samples of its rounds.
 func rounds(params map[string]any, rates ...float64) *bench.Report {
 	r := bench.NewReport("holds", params)
-	r.Figures["holds"] = bench.Figure{Value: median(rates), Unit: "1/s"}
+	r.Figures["holds"] = bench.Figure{Value: contest.Median(rates), Unit: "1/s"}
 	r.Figures["buyers"] = bench.Figure{Value: rates[0], Unit: "buyers"} // says nothing
 	r.Sample("holds", rates)
 	r.OK = true

@@ -1,34 +1,22 @@
 package bench
 
 import (
-	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
-	"strconv"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"onsale"
 )
 
-// The bounds of the HTTP client that all buyers share. A buyer who finds every
-// connection busy waits for one, and the wait counts as the server's latency.
-const (
-	maxHTTPConns   = 512
-	dialTimeout    = 5 * time.Second
-	requestTimeout = 15 * time.Second
-	idleTimeout    = 5 * time.Second
-	maxAnswerBytes = 4 << 20
-)
-
-// api speaks Onsale's HTTP interface, as openapi.yaml has it, over a pool of connections.
+// api speaks Onsale's HTTP interface, as openapi.yaml has it, over connections that all share.
 type api struct {
-	client *fasthttp.HostClient
-	base   string // scheme://host:port
-	m      *measured
+	conns *conns
+	host  string // as requests name it
+	m     *measured
 }
 
 // request is one HTTP request before it is sent.
@@ -46,28 +34,15 @@ func newAPI(target string, m *measured) (*api, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the target's URL: %w", err)
 	}
-	dialer := net.Dialer{Timeout: dialTimeout}
-	return &api{
-		base: u.Scheme + "://" + u.Host,
-		m:    m,
-		client: &fasthttp.HostClient{
-			Addr:                      withPort(u),
-			IsTLS:                     u.Scheme == "https",
-			Name:                      "onsale-bench",
-			MaxConns:                  maxHTTPConns,
-			MaxConnWaitTimeout:        requestTimeout,
-			MaxIdleConnDuration:       idleTimeout,
-			MaxResponseBodySize:       maxAnswerBytes,
-			MaxIdemponentCallAttempts: 1, // repeats are the buyers' own decision, and counted
-			DialTimeout: func(addr string, _ time.Duration) (net.Conn, error) {
-				return dialer.DialContext(context.Background(), "tcp", addr)
-			},
-		},
-	}, nil
+	var secure *tls.Config
+	if u.Scheme == "https" {
+		secure = &tls.Config{ServerName: u.Hostname()}
+	}
+	return &api{conns: newConns(withPort(u), secure), host: u.Host, m: m}, nil
 }
 
 // close closes the connections that are in nobody's hands.
-func (a *api) close() { a.client.CloseIdleConnections() }
+func (a *api) close() { a.conns.close() }
 
 // send sends a request once and decodes a 2xx answer into the given value. A refusal
 // comes back as an *onsale.Error, with its RetryAfter. Any other error means that
@@ -80,59 +55,69 @@ func (a *api) send(r request, into any) error {
 }
 
 func (a *api) exchange(r request, into any) error {
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(req)
-	defer fasthttp.ReleaseResponse(resp)
-	if err := a.write(r, req); err != nil {
+	body, err := r.json()
+	if err != nil {
 		return err
 	}
-	if err := a.client.DoTimeout(req, resp, requestTimeout+r.wait); err != nil {
+	w, err := a.conns.take(time.Now().Add(requestTimeout + r.wait))
+	if err != nil {
 		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
-	if status := resp.StatusCode(); status < 200 || status > 299 {
-		return fmt.Errorf("%s %s: %w", r.method, r.path, refusal(status, resp))
+	w.out = appendAsk(w.out[:0], r.method, a.host, r.path, r.token, r.key, body)
+	got, err := w.ask(w.out)
+	if err != nil {
+		a.conns.drop(w)
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
-	if into == nil {
-		return nil
+	err = got.read(into)
+	if got.last() {
+		a.conns.drop(w)
+	} else {
+		a.conns.put(w)
 	}
-	if err := json.Unmarshal(resp.Body(), into); err != nil {
-		return fmt.Errorf("%s %s: the answer can't be read: %w", r.method, r.path, err)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
 	return nil
 }
 
-// write fills in what is to be sent.
-func (a *api) write(r request, req *fasthttp.Request) error {
-	req.SetRequestURI(a.base + r.path)
-	req.Header.SetMethod(r.method)
-	if r.token != "" {
-		req.Header.Set("Authorization", "Bearer "+r.token)
+// json is the request's body.
+func (r *request) json() ([]byte, error) {
+	if r.body == nil {
+		return nil, nil
 	}
-	if r.key != "" {
-		req.Header.Set("Idempotency-Key", r.key)
+	body, err := json.Marshal(r.body)
+	if err != nil {
+		return nil, fmt.Errorf("writing the body of %s %s: %w", r.method, r.path, err)
 	}
-	if r.body != nil {
-		body, err := json.Marshal(r.body)
-		if err != nil {
-			return fmt.Errorf("writing the body of %s %s: %w", r.method, r.path, err)
-		}
-		req.Header.SetContentType("application/json")
-		req.SetBody(body)
+	return body, nil
+}
+
+// read decodes a 2xx answer into the given value, if any, and a refusal into its error.
+func (a *answer) read(into any) error {
+	switch {
+	case a.status < 200 || a.status > 299:
+		return a.refusal()
+	case into == nil:
+		return nil
+	}
+	if err := json.Unmarshal(a.body, into); err != nil {
+		return fmt.Errorf("the answer can't be read: %w", err)
 	}
 	return nil
 }
 
 // refusal reads a problem+json answer. What isn't one is a defect of the server, and
 // not an *onsale.Error.
-func refusal(status int, resp *fasthttp.Response) error {
+func (a *answer) refusal() error {
 	problem := new(onsale.Error)
-	if err := json.Unmarshal(resp.Body(), problem); err != nil || problem.Code == "" {
-		return fmt.Errorf("status %d without a problem: %.100q", status, resp.Body())
+	if err := json.Unmarshal(a.body, problem); err != nil || problem.Code == "" {
+		return fmt.Errorf("status %d without a problem: %.100q", a.status, a.body)
 	}
-	if status == fasthttp.StatusTooManyRequests || status == fasthttp.StatusServiceUnavailable {
-		after, err := strconv.Atoi(string(resp.Header.Peek("Retry-After")))
-		if err != nil || after < 0 {
-			return fmt.Errorf("status %d (%s) without a Retry-After in seconds", status, problem.Code)
+	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
+		after := a.number(retryAfter)
+		if after < 0 {
+			return fmt.Errorf("status %d (%s) without a Retry-After in seconds", a.status, problem.Code)
 		}
 		problem.RetryAfter = time.Duration(after) * time.Second
 	}

@@ -23,7 +23,7 @@ func (b *buyer) hold(ctx context.Context, lines []onsale.Line) (*onsale.Hold, er
 	asked := time.Now()
 	b.inDoubt = false
 	if b.losesRequests && b.keys == 1 {
-		b.loseRequest(ctx, r)
+		b.loseRequest(r)
 	}
 	var again chan clicked
 	if b.doubleClicks {
@@ -164,7 +164,7 @@ func (b *buyer) buy(ctx context.Context, hold *onsale.Hold) {
 	asked := time.Now()
 	b.inDoubt = false
 	if b.losesRequests {
-		b.loseRequest(ctx, r)
+		b.loseRequest(r)
 	}
 	b.rush.ledger.pinned(hold.ID)
 	err := b.insist(ctx, r, b.timing(&b.rush.m.checkout, &b.rush.m.botCheckout), order)

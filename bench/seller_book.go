@@ -72,8 +72,8 @@ func (s *seller) examine(event onsale.EventID) error {
 		return fmt.Errorf("examining %s: %w", s.name, err)
 	}
 	ask := func(key string) (status int, said string, err error) {
-		status, body, err := wire.ask(appendRequest(nil, path, s.tokens[0], key, oneOfTheFloor))
-		return status, string(body), err
+		got, err := wire.ask(appendRequest(nil, path, s.tokens[0], key, oneOfTheFloor))
+		return got.status, string(got.body), err
 	}
 	_, first, err := ask("examined-0")
 	for n := 1; n < onsale.MaxPerBuyer && err == nil; n++ {

@@ -1,11 +1,14 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -18,15 +21,17 @@ import (
 type wire struct {
 	conn net.Conn
 	in   []byte // what has come; an answer lies in it until the next is asked for
+	out  []byte // room for a request
 }
 
 // The bounds of a wire.
 const (
-	wireBuffer   = 8 << 10 // the longest answer
-	wirePatience = 20 * time.Second
+	wireBuffer     = 8 << 10 // for an answer, at first
+	maxAnswerBytes = 4 << 20
+	wirePatience   = 20 * time.Second
 )
 
-var errLongAnswer = fmt.Errorf("an answer is longer than %d bytes or has no Content-Length", wireBuffer)
+var errLongAnswer = fmt.Errorf("an answer is longer than %d bytes", maxAnswerBytes)
 
 func dialWire(ctx context.Context, address string) (*wire, error) {
 	dialer := net.Dialer{Timeout: dialTimeout}
@@ -37,58 +42,110 @@ func dialWire(ctx context.Context, address string) (*wire, error) {
 	return &wire{conn: conn, in: make([]byte, wireBuffer)}, nil
 }
 
-// ask sends a request and returns its answer's status and body, which are good until
-// the next call.
-func (w *wire) ask(request []byte) (status int, body []byte, err error) {
+// answer is what a wire was answered, good until it is asked again.
+type answer struct {
+	status     int
+	head, body []byte // head ends with its last line's end
+}
+
+// ask sends a request and returns its answer.
+func (w *wire) ask(request []byte) (answer, error) {
 	if _, err := w.conn.Write(request); err != nil {
-		return 0, nil, fmt.Errorf("asking: %w", err)
+		return answer{}, fmt.Errorf("asking: %w", err)
+	}
+	if len(w.in) > wireBuffer { // one long answer is no reason to keep its room
+		w.in = make([]byte, wireBuffer)
 	}
 	have := 0
 	for {
 		n, err := w.conn.Read(w.in[have:])
 		have += n
-		if status, body, ok := parseAnswer(w.in[:have]); ok {
-			return status, body, nil
-		}
-		if err != nil {
-			return 0, nil, fmt.Errorf("waiting for the answer: %w", err)
-		}
-		if have == len(w.in) {
-			return 0, nil, errLongAnswer
+		a, ok := parseAnswer(w.in[:have])
+		switch {
+		case ok:
+			return a, nil
+		case a.status != 0 && a.unmeasured():
+			return w.readUnmeasured(have)
+		case err != nil:
+			return answer{}, fmt.Errorf("waiting for the answer: %w", err)
+		case have == maxAnswerBytes:
+			return answer{}, errLongAnswer
+		case have == len(w.in):
+			w.in = append(w.in, make([]byte, min(len(w.in), maxAnswerBytes-have))...)
 		}
 	}
+}
+
+// readUnmeasured reads an answer that doesn't say how long it is, of which so many bytes have come. Onsale
+// gives none, but what stands before another server may.
+func (w *wire) readUnmeasured(have int) (answer, error) {
+	whole, err := http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(w.in[:have])), w.conn)), nil)
+	if err != nil {
+		return answer{}, fmt.Errorf("reading the answer: %w", err)
+	}
+	defer whole.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(whole.Body, maxAnswerBytes))
+	if err != nil {
+		return answer{}, fmt.Errorf("reading the answer: %w", err)
+	}
+	a, _ := parseAnswer(w.in[:have])
+	a.body = body
+	return a, nil
 }
 
 var (
 	headEnd       = []byte("\r\n\r\n")
 	contentLength = []byte("\r\nContent-Length: ")
+	retryAfter    = []byte("\r\nRetry-After: ")
+	closing       = []byte("\r\nConnection: close\r\n")
 )
 
-// parseAnswer reads an HTTP/1.1 answer, if all of it is there.
-func parseAnswer(in []byte) (status int, body []byte, ok bool) {
+// parseAnswer reads an HTTP/1.1 answer. ok is false while it isn't all there: then it has a status if
+// its head is.
+func parseAnswer(in []byte) (a answer, ok bool) {
 	end := bytes.Index(in, headEnd)
 	if end < len("HTTP/1.1 200") {
-		return 0, nil, false
+		return answer{}, false
 	}
 	for _, digit := range in[9:12] {
-		status = 10*status + int(digit-'0')
+		a.status = 10*a.status + int(digit-'0')
 	}
-	head, length := in[:end+2], 0
-	if at := bytes.Index(head, contentLength); at >= 0 {
-		for _, digit := range head[at+len(contentLength):] {
-			if digit < '0' || digit > '9' {
-				break
-			}
-			length = 10*length + int(digit-'0')
+	a.head = in[:end+2]
+	length := a.number(contentLength)
+	if a.unmeasured() {
+		return a, false
+	}
+	a.body = in[end+len(headEnd):]
+	if len(a.body) < length {
+		return a, false
+	}
+	a.body = a.body[:max(length, 0)]
+	return a, true
+}
+
+// unmeasured reports whether the head doesn't say how long the body is.
+func (a *answer) unmeasured() bool { return a.status != 204 && a.number(contentLength) < 0 }
+
+// last reports whether nothing more can be asked on the connection.
+func (a *answer) last() bool { return bytes.Contains(a.head, closing) || a.unmeasured() }
+
+// number is a field's of the head, or -1.
+func (a *answer) number(field []byte) int {
+	at := bytes.Index(a.head, field)
+	if at < 0 {
+		return -1
+	}
+	n, digits := 0, 0
+	for _, digit := range a.head[at+len(field):] {
+		if digit < '0' || digit > '9' || digits == 9 {
+			break
 		}
-	} else if status != 204 {
-		return 0, nil, false
+		n, digits = 10*n+int(digit-'0'), digits+1
 	}
-	body = in[end+len(headEnd):]
-	if len(body) < length {
-		return 0, nil, false
+	if digits == 0 {
+		return -1
 	}
-	return status, body[:length], true
+	return n
 }
 
 // load is a crowd of wires to one server.
@@ -139,13 +196,12 @@ func (l *load) drive(ctx context.Context, lasting time.Duration,
 			}
 			var request []byte
 			for ctx.Err() == nil {
-				var status int
-				var body []byte
 				if request, errs[i] = next(i, request[:0]); errs[i] != nil {
 					return
 				}
-				if status, body, errs[i] = w.ask(request); errs[i] == nil {
-					errs[i] = judge(i, status, body)
+				var a answer
+				if a, errs[i] = w.ask(request); errs[i] == nil {
+					errs[i] = judge(i, a.status, a.body)
 				}
 				if errs[i] != nil {
 					return
@@ -168,14 +224,26 @@ func (l *load) drive(ctx context.Context, lasting time.Duration,
 
 // appendRequest appends a JSON POST to a buffer.
 func appendRequest(to []byte, path, token, key string, body []byte) []byte {
-	to = append(append(append(to, "POST "...), path...), " HTTP/1.1\r\nHost: onsale\r\nContent-Type: application/json\r\n"...)
+	return appendAsk(to, "POST", "onsale", path, token, key, body)
+}
+
+// appendAsk appends a request to a buffer, with a body of JSON if it has one.
+func appendAsk(to []byte, method, host, path, token, key string, body []byte) []byte {
+	for _, text := range [...]string{method, " ", path, " HTTP/1.1\r\nHost: ", host, "\r\nUser-Agent: onsale-bench\r\n"} {
+		to = append(to, text...)
+	}
 	if token != "" {
 		to = append(append(append(to, "Authorization: Bearer "...), token...), "\r\n"...)
 	}
 	if key != "" {
 		to = append(append(append(to, "Idempotency-Key: "...), key...), "\r\n"...)
 	}
-	to = append(to, "Content-Length: "...)
-	to = strconv.AppendInt(to, int64(len(body)), 10)
-	return append(append(to, "\r\n\r\n"...), body...)
+	if len(body) > 0 {
+		to = append(to, "Content-Type: application/json\r\n"...)
+	}
+	if method != "GET" {
+		to = append(to, "Content-Length: "...)
+		to = append(strconv.AppendInt(to, int64(len(body)), 10), "\r\n"...)
+	}
+	return append(append(to, "\r\n"...), body...)
 }

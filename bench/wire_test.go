@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,22 +22,65 @@ func TestAnswersAreReadByTheirLength(t *testing.T) {
 	t.Parallel()
 	whole := "HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
 	for i := range len(whole) {
-		if status, body, ok := parseAnswer([]byte(whole[:i])); ok {
-			t.Fatalf("%d of %d bytes are taken for an answer: %d %q", i, len(whole), status, body)
+		if a, ok := parseAnswer([]byte(whole[:i])); ok {
+			t.Fatalf("%d of %d bytes are taken for an answer: %+v", i, len(whole), a)
 		}
 	}
 	for text, want := range map[string]string{
-		whole: "201 hello",
-		"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n": "409 ",
-		"HTTP/1.1 204 No Content\r\n\r\n":                    "204 ",
+		whole: "201 hello -1 false",
+		"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n":                                   "409  -1 false",
+		"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n":                                 "204  -1 true",
+		"HTTP/1.1 503 Unavailable\r\nRetry-After: 12\r\nContent-Length: 1\r\n\r\nx":            "503 x 12 false",
+		"HTTP/1.1 429 Too Many\r\nRetry-After: soon\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200": "429 x -1 false",
 	} {
-		status, body, ok := parseAnswer([]byte(text))
-		if got := fmt.Sprintf("%d %s", status, body); !ok || got != want {
+		a, ok := parseAnswer([]byte(text))
+		if got := fmt.Sprintf("%d %s %d %v", a.status, a.body, a.number(retryAfter), a.last()); !ok || got != want {
 			t.Errorf("%q is read as %q, %v; want %q", text, got, ok, want)
 		}
 	}
-	if _, _, ok := parseAnswer([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")); ok {
+	if a, ok := parseAnswer([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")); ok || !a.unmeasured() {
 		t.Error("an answer without a Content-Length is taken for whole")
+	}
+}
+
+// Whatever stands before an Onsale may send its answers in pieces, long ones, or close after one.
+func TestAnyServersAnswersAreRead(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 3*wireBuffer)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/pieces":
+			for _, piece := range []string{`"`, long, `"`} {
+				_, _ = io.WriteString(w, piece)
+				w.(http.Flusher).Flush()
+			}
+		case "/long":
+			w.Header().Set("Content-Length", strconv.Itoa(len(long)+2))
+			_, _ = io.WriteString(w, `"`+long+`"`)
+		case "/closes":
+			w.Header().Set("Connection", "close")
+			_, _ = io.WriteString(w, `"short"`)
+		default:
+			_, _ = io.WriteString(w, `"short"`)
+		}
+	}))
+	defer server.Close()
+	var m measured
+	a, err := newAPI(server.URL, &m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
+	for range 2 {
+		for path, want := range map[string]string{"/pieces": long, "/long": long, "/closes": "short", "/": "short"} {
+			var got string
+			if err := a.send(request{method: "GET", path: path}, &got); err != nil || got != want {
+				t.Errorf("%s: %.20q of %d, %v", path, got, len(got), err)
+			}
+		}
+	}
+	if busy := len(a.conns.slots); busy != 0 || len(a.conns.idle) != 1 {
+		t.Errorf("%d connections are in use, %d wait", busy, len(a.conns.idle))
 	}
 }
 

@@ -52,7 +52,7 @@ type RefundBook interface {
 	EndRefund(ctx context.Context, result onsale.RefundResult) (*onsale.OrderNews, error)
 	PutRefundBack(ctx context.Context, id onsale.RefundID, pause time.Duration) error
 	RefundTold(ctx context.Context, id onsale.RefundID) error
-	RefundStands(ctx context.Context, id onsale.RefundID) error
+	RefundStands(ctx context.Context, id onsale.RefundID, attempts int) error
 	RefundFailed(ctx context.Context, id onsale.RefundID, why string) error
 }
 
@@ -207,7 +207,7 @@ func (r *Refunder) lookAgain(ctx context.Context, d onsale.DueRefund) error {
 		r.cfg.Log.Error("a refund has failed after it was made: its money is here again, its tickets are void", "refund", d.ID, "order", d.Order, "reason", result.Reason)
 		return nil
 	}
-	return r.cfg.Book.RefundStands(noting, d.ID)
+	return r.cfg.Book.RefundStands(noting, d.ID, d.Attempts)
 }
 
 // answer is the provider's definite answer; an error means that it is still unknown.

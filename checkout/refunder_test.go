@@ -103,7 +103,7 @@ func (b *ledger) RefundTold(context.Context, onsale.RefundID) error {
 	return nil
 }
 
-func (b *ledger) RefundStands(context.Context, onsale.RefundID) error {
+func (b *ledger) RefundStands(context.Context, onsale.RefundID, int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.free = true // it comes again

@@ -134,15 +134,11 @@ func (s *Server) Start(ctx context.Context) error {
 
 func (s *Server) serveOn(ctx context.Context, inner net.Listener) {
 	serve := func() error { return s.http.Serve(s.listener) }
-	if tcp, ok := inner.(*net.TCPListener); ok {
-		if looped, err := reactor.Listen(tcp); err == nil {
-			s.reactor, err = reactor.New(reactor.Config{
-				Quick: s.quick, Serve: s.http.ServeConn, Closed: func() { s.listener.left() }, Idle: idleTimeout, First: s.http.ReadTimeout, Patience: writeTimeout,
-			})
-			if err == nil {
-				inner, serve = looped, s.takeAll
-			}
-		}
+	switch looped, err := s.loop(ctx, inner); {
+	case err == nil:
+		inner, serve = looped, s.takeAll
+	case !errors.Is(err, errors.ErrUnsupported):
+		s.cfg.Log.Warn("there is no event loop: each connection has a goroutine of its own", "error", err)
 	}
 	s.listener = newListener(inner, s.cfg)
 	s.http.ConnState = s.listener.changed
@@ -151,6 +147,26 @@ func (s *Server) serveOn(ctx context.Context, inner net.Listener) {
 			s.exited <- fmt.Errorf("the HTTP server ended by itself: %w", err)
 		}
 	})
+}
+
+// loop starts the reactor and returns a listener for it. errors.ErrUnsupported where there is none.
+func (s *Server) loop(ctx context.Context, inner net.Listener) (net.Listener, error) {
+	tcp, ok := inner.(*net.TCPListener)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	r, err := reactor.New(reactor.Config{
+		Quick: s.quick, Serve: s.http.ServeConn, Closed: func() { s.listener.left() }, Idle: idleTimeout, First: s.http.ReadTimeout, Patience: writeTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	looped, err := reactor.Listen(tcp)
+	if err != nil {
+		return nil, errors.Join(err, r.Stop(ctx))
+	}
+	s.reactor = r
+	return looped, nil
 }
 
 // takeAll gives the reactor every connection, until the listener is closed.

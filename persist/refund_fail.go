@@ -50,13 +50,14 @@ func (s *Store) LookAtRefund(ctx context.Context, id onsale.RefundID) error {
 }
 
 // RefundStands notes that a refund that was made had not failed when it was looked at. If someone
-// has hinted at it since, it is due still: the provider may have been asked too early.
-func (s *Store) RefundStands(ctx context.Context, id onsale.RefundID) error {
+// has hinted at it since, it is due still, or another worker's who has taken it for that, as its attempts say:
+// the provider may have been asked too early.
+func (s *Store) RefundStands(ctx context.Context, id onsale.RefundID, attempts int) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	if _, err := s.pool.Exec(ctx, `UPDATE refunds SET next_at = CASE WHEN clock_timestamp() - ended_at >= $3 THEN 'infinity'
-		ELSE clock_timestamp() + greatest(clock_timestamp() - ended_at, $2) END WHERE id = $1 AND state = 'made' AND told_at IS NOT NULL AND next_at > clock_timestamp()`,
-		string(id), firstLook, lastLook); err != nil {
+		ELSE clock_timestamp() + greatest(clock_timestamp() - ended_at, $2) END WHERE id = $1 AND state = 'made' AND told_at IS NOT NULL AND next_at > clock_timestamp()
+		AND attempts = $4`, string(id), firstLook, lastLook, attempts); err != nil {
 		return failed("note that refund "+string(id)+" stands", err)
 	}
 	return nil

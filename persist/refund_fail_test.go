@@ -149,6 +149,9 @@ func TestRefundThatWasMadeIsLookedAtForAMonth(t *testing.T) {
 		t.Helper()
 		return b.number(`SELECT CASE WHEN next_at = 'infinity' THEN -1 ELSE round(extract(epoch FROM next_at - now()) / 3600) END FROM refunds`)
 	}
+	stands := func() error {
+		return b.RefundStands(t.Context(), asked.ID, int(b.number(`SELECT attempts FROM refunds`)))
+	}
 	if taken() != 0 || hours() != 24 {
 		t.Errorf("it is looked at in %d hours", hours())
 	}
@@ -157,7 +160,7 @@ func TestRefundThatWasMadeIsLookedAtForAMonth(t *testing.T) {
 		if n := taken(); n != 1 {
 			t.Fatalf("%d days old it is taken %d times", age.days, n)
 		}
-		if err := b.RefundStands(t.Context(), asked.ID); err != nil || hours() != age.hours {
+		if err := stands(); err != nil || hours() != age.hours {
 			t.Errorf("%d days old it is looked at again in %d hours, want %d; %v", age.days, hours(), age.hours, err)
 		}
 	}
@@ -169,8 +172,15 @@ func TestRefundThatWasMadeIsLookedAtForAMonth(t *testing.T) {
 	if n := taken(); n != 1 {
 		t.Errorf("at a hint it is taken %d times", n)
 	}
-	if err := errors.Join(b.LookAtRefund(t.Context(), asked.ID), b.RefundStands(t.Context(), asked.ID)); err != nil || taken() != 1 {
+	if err := errors.Join(b.LookAtRefund(t.Context(), asked.ID), stands()); err != nil || taken() != 1 {
 		t.Errorf("a hint while it is looked at is forgotten: %v", err)
+	}
+	before := int(b.number(`SELECT attempts FROM refunds`))
+	if err := b.LookAtRefund(t.Context(), asked.ID); err != nil || taken() != 1 {
+		t.Errorf("it isn't taken at a hint; %v", err)
+	}
+	if err := b.RefundStands(t.Context(), asked.ID, before); err != nil || hours() != 0 {
+		t.Errorf("what another worker has taken meanwhile is looked at in %d hours; %v", hours(), err)
 	}
 	if err := b.PutRefundBack(t.Context(), asked.ID, 0); err != nil || taken() != 1 {
 		t.Errorf("put back it isn't taken; %v", err)

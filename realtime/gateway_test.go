@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -187,7 +188,7 @@ func (s *stage) knock(t testing.TB, more []byte) net.Conn {
 func masked(text string) []byte {
 	frame := wire(websocket.TextMessage, []byte(text))
 	frame[1] |= 0x80
-	return append(append(append([]byte{}, frame[:2]...), 0, 0, 0, 0), frame[2:]...)
+	return slices.Insert(frame, len(frame)-len(text), 0, 0, 0, 0)
 }
 
 func TestConfigMustSayWhatToServe(t *testing.T) {

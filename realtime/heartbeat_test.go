@@ -1,8 +1,11 @@
 package realtime
 
 import (
+	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 // Each step of a heartbeat pings its own part, and all of them together everybody once.
@@ -33,5 +36,61 @@ func TestDeadPeersAreGoneWithin45SecondsByDefault(t *testing.T) {
 	cfg := Config{}.WithDefaults()
 	if got := cfg.peerTimeout() + lateEvery; got > 45*time.Second || got < cfg.Heartbeat*4/3 { // who is asked has time to answer
 		t.Errorf("a silent peer is gone after %v, and is pinged every %v", got, cfg.Heartbeat)
+	}
+}
+
+// inert is a line that takes nothing while it is full, and is told of nothing.
+type inert struct{ full bool }
+
+func (l *inert) begin([]byte) error { return nil }
+func (l *inert) offer(_ *writer, p []byte) ([]byte, error) {
+	if l.full {
+		return p, nil
+	}
+	return nil, nil
+}
+func (l *inert) drain([]byte) {}
+func (l *inert) cut()         {}
+func (l *inert) close()       {}
+
+// A client that is draining when the heartbeat passes is not pinged, and has nothing to say of its own
+// accord: that it reads is what it says.
+func TestWhoReadsAllThatItIsSentLives(t *testing.T) {
+	g, err := New(Config{Source: &street{}, Lookup: (&street{}).lookup, Verify: verify})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := &inert{full: true}
+	c := newConn(&hub{gateway: g}, netip.AddrPort{}, 0)
+	c.line = line
+	g.born = g.born.Add(-time.Minute) // it was heard a minute ago
+	w := g.writer()
+	c.owed = []*frame{pingFrame}
+	c.flush(w)
+	c.ping(w)
+	line.full = false
+	c.mu.Lock()
+	c.drained(nil)
+	c.mu.Unlock()
+	c.judge(g.clock())
+	if c.closing != nil {
+		t.Error("it has just read all that it was sent, and is cut")
+	}
+}
+
+func TestWhoAnswersIsNotLookedAt(t *testing.T) {
+	g, err := New(Config{Source: &street{}, Lookup: (&street{}).lookup, Verify: verify})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newConn(&hub{gateway: g}, netip.AddrPort{}, 0)
+	c.line = &inert{}
+	g.born = g.born.Add(-g.cfg.Heartbeat)
+	c.ping(g.writer())
+	if len(g.lateness.due) != 1 || len(g.lateness.some) != 1 {
+		t.Fatal("who is pinged after a heartbeat in silence is not looked at")
+	}
+	if err := c.receive(websocket.PongMessage, nil); err != nil || len(g.lateness.due) != 0 {
+		t.Errorf("who answers is looked at still; %v", err)
 	}
 }

@@ -37,7 +37,8 @@ var (
 	errCloseFrame = errors.New("a close with a code that may not be sent, or a reason that isn't UTF-8")
 )
 
-// take calls hear for every message and control frame that is whole by now, in their order. data is good
+// take calls hear for every message and control frame that is whole by now, in their order, and, as continuation
+// and without its data, for every piece of a message that isn't. data is good
 // until hear returns. p is overwritten. After an error, of the protocol or hear's, nothing more may be taken.
 func (in *inbox) take(p []byte, hear func(kind int, data []byte) error) error {
 	waited := len(in.begun) > 0
@@ -151,7 +152,7 @@ func (in *inbox) deliver(kind int, final bool, data []byte, hear func(kind int, 
 	}
 	in.message = append(in.message, data...)
 	if !final {
-		return nil
+		return hear(continuation, nil)
 	}
 	kind, data = in.fragment, in.message
 	in.fragment, in.message = 0, nil

@@ -30,6 +30,9 @@ func hearInbox(sent []byte, piece func(left int) int) (h hearing) {
 	for len(sent) > 0 {
 		n := min(piece(len(sent)), len(sent))
 		err := in.take(bytes.Clone(sent[:n]), func(kind int, data []byte) error {
+			if kind == continuation { // of which gorilla doesn't tell
+				return nil
+			}
 			h.heard = append(h.heard, fmt.Sprintf("%d %x", kind, data))
 			if kind == websocket.CloseMessage {
 				return errGoodbye

@@ -179,6 +179,7 @@ func (c *conn) drained(err error) {
 		c.cutLocked()
 		return
 	}
+	c.heard = c.hub.gateway.clock() // who reads lives: while it drained it was not pinged
 	if c.closing == nil {
 		c.hub.gateway.lateness.forget(c)
 	}

@@ -135,10 +135,10 @@ func (g *Gateway) adopt(h *hub, socket, hijacked net.Conn, shake handshake, o op
 		g.gate.leave(networkOf(o.remote.Addr()))
 		return
 	}
+	c.resume(o.since) // before anyone else may write, so that what leads on from there comes first
 	if o.buyer != "" {
 		g.audience.bind(c, o.buyer)
 	}
-	c.resume(o.since) // before anyone else may write, so that what leads on from there comes first
 	h.roster.add(c)
 	c.catchUp() // with what was published before c was there
 	if !g.isRunning() {

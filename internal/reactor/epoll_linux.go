@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,6 +20,9 @@ type epoll struct {
 	alarm int
 	file  *os.File // fd, for Go's poller
 	wait  syscall.RawConn
+
+	mu     sync.Mutex
+	closed bool // under mu: the alarm's number may be another file's
 }
 
 func newEpoll() (*epoll, error) {
@@ -30,7 +34,11 @@ func newEpoll() (*epoll, error) {
 		return nil, errors.Join(fmt.Errorf("reactor: have an epoll not wait: %w", err), unix.Close(fd))
 	}
 	e := &epoll{fd: fd, file: os.NewFile(uintptr(fd), "epoll")}
-	if e.wait, err = e.file.SyscallConn(); err != nil {
+	err = e.file.SetReadDeadline(time.Time{}) // fails if the poller hasn't taken it
+	if err == nil {
+		e.wait, err = e.file.SyscallConn()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("reactor: wait for an epoll: %w", err), e.file.Close())
 	}
 	if e.alarm, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
@@ -53,10 +61,8 @@ func (e *epoll) add(fd int, number uint32) error {
 // sleep waits until something comes, at the most so long; 0 is for ever. It returns how many events there
 // are then.
 func (e *epoll) sleep(events []unix.EpollEvent, most time.Duration) (n int) {
-	if most > 0 {
-		if e.file.SetReadDeadline(time.Now().Add(most)) != nil {
-			return 0 // it is closed
-		}
+	if most > 0 && e.file.SetReadDeadline(time.Now().Add(most)) != nil {
+		return 0 // it is closed
 	}
 	// It ends with an event or with the time, neither of which is an error to the owner.
 	_ = e.wait.Read(func(uintptr) bool {
@@ -66,10 +72,20 @@ func (e *epoll) sleep(events []unix.EpollEvent, most time.Duration) (n int) {
 	return n
 }
 
-// ring wakes the owner.
+// ring wakes the owner. After close it does nothing.
 func (e *epoll) ring() {
-	one := [8]byte{1}
-	_, _ = unix.Write(e.alarm, one[:]) // full means that it rings already, and no owner that there is none to wake
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		one := [8]byte{1}
+		_, _ = unix.Write(e.alarm, one[:]) // full means that it rings already
+	}
 }
 
-func (e *epoll) close() error { return errors.Join(unix.Close(e.alarm), e.file.Close()) }
+// close may be called once.
+func (e *epoll) close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	return errors.Join(unix.Close(e.alarm), e.file.Close())
+}

@@ -116,6 +116,7 @@ func (w *Watch) run() {
 			n = w.sleep(events)
 		}
 		turns = w.due(events[:n], append(turns[:0], again...))
+		clear(again)
 		again = again[:0]
 		for _, t := range turns {
 			if w.has(t.socket) && t.socket.owner.Ready(t.what, buffer) {

@@ -13,7 +13,7 @@ export const TEXT = 'onsale.v1';
 export const BINARY = 'onsale.v1.bin'; // the same, smaller
 const ANSWER_WAIT_MS = 10_000;     // from asking until the first frame that applies must be there
 const QUIET_LEAST_MS = 60_000;     // a browser can't see pings: after this long in silence, ask
-const QUIET_HEARTBEATS = 3;
+const QUIET_HEARTBEATS = 2;
 const LOST = 1006;                 // the code of a connection that nobody closed
 
 export const CONNECTING = 'connecting'; // no snapshot yet

@@ -49,6 +49,8 @@ const (
 	// SessionTime is how long a guest's token is good for. It covers the longest
 	// hold and the wait for its order.
 	SessionTime = 12 * time.Hour
+	// DefaultHeartbeat is how often a feed's client is pinged.
+	DefaultHeartbeat = 30 * time.Second
 	// TransferTime is how long an offered ticket can be taken.
 	TransferTime = 7 * 24 * time.Hour
 	// MaxOffers is how often one ticket may be offered: each offer is kept for good.

@@ -131,17 +131,24 @@ func (c *city) used() map[string]time.Duration {
 	for _, s := range c.servers {
 		roles[s.process.Pid] = strings.ToLower(s.name)
 	}
-	used, stats := map[string]time.Duration{}, readStats()
+	return usedBy(readStats(), roles, os.Getpid())
+}
+
+// usedBy is the CPU time of each role, by its pids, and of the stores that own has started, with that of their children:
+// of Postgres's backends, those included that have ended with their connections.
+func usedBy(stats []procStat, roles map[int]string, own int) map[string]time.Duration {
+	used := map[string]time.Duration{}
 	masters := map[int]bool{} // our own Postgres's, whose children do its work
 	for _, s := range stats {
+		all := s.used + s.reaped
 		switch {
 		case roles[s.pid] != "":
-			used[roles[s.pid]] += s.used
-		case s.parent == os.Getpid() && strings.HasPrefix(s.name, "redis"):
-			used["redis"] += s.used
-		case s.parent == os.Getpid() && strings.HasPrefix(s.name, "postgres"):
+			used[roles[s.pid]] += all
+		case s.parent == own && strings.HasPrefix(s.name, "redis"):
+			used["redis"] += all
+		case s.parent == own && strings.HasPrefix(s.name, "postgres"):
 			masters[s.pid] = true
-			used["postgres"] += s.used
+			used["postgres"] += all
 		}
 	}
 	for _, s := range stats {

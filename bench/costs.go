@@ -18,28 +18,41 @@ type snapshot map[string]time.Duration
 
 // takeSnapshot sums up a process with all its descendants, and ourselves. server may be nil.
 func takeSnapshot(server *Server) snapshot {
+	of := noProcess
+	if server != nil {
+		of = server.process.Pid
+	}
+	return snapshotOf(readStats(), of, os.Getpid())
+}
+
+// noProcess is the pid of none.
+const noProcess = -1
+
+// snapshotOf is takeSnapshot by pids. What has ended is counted with who has waited for it: a backend of Postgres ends
+// with its connection, in the middle of a round as well.
+func snapshotOf(stats []procStat, server, own int) snapshot {
 	used := snapshot{}
-	stats := readStats()
 	parents := map[int]int{}
 	for _, s := range stats {
 		parents[s.pid] = s.parent
 	}
 	for _, s := range stats {
-		if s.pid == os.Getpid() {
+		if s.pid == own {
 			used["client_cpu"] += s.used
 			continue
 		}
-		if server == nil || !descends(s.pid, server.process.Pid, parents) {
+		if !descends(s.pid, server, parents) {
 			continue
 		}
-		used["total_cpu"] += s.used
+		all := s.used + s.reaped
+		used["total_cpu"] += all
 		switch {
 		case strings.HasPrefix(s.name, "redis"):
-			used["redis_cpu"] += s.used
+			used["redis_cpu"] += all
 		case strings.HasPrefix(s.name, "postgres"):
-			used["postgres_cpu"] += s.used
+			used["postgres_cpu"] += all
 		default:
-			used["cpu"] += s.used
+			used["cpu"] += all
 		}
 	}
 	return used
@@ -62,7 +75,7 @@ func (c costs) note(prefix string, since, until snapshot, answers int64) {
 		return
 	}
 	for what, used := range until {
-		spent := max(0, used-since[what]) // a process that has ended is no longer counted
+		spent := max(0, used-since[what]) // one that ends while we look is not counted then
 		c[prefix+what] = append(c[prefix+what], 1e6*spent.Seconds()/float64(answers))
 	}
 }

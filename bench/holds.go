@@ -228,28 +228,33 @@ func (r *holdsRun) create(id onsale.EventID, capacity int64) error {
 	return nil
 }
 
-// wireState is what a wire has asked for in a round.
+// wireState is what a wire has asked for in a round, and how often it was answered.
 type wireState struct {
-	asked int
-	key   []byte
+	asked, answered int
+	key             []byte
 }
 
 var oneOfTheFloor = []byte(`{"lines":[{"section":"floor","quantity":1}]}`)
 
-// ask lets a crowd ask for one admission of an event after another, each wire for its
-// own buyers in turn, each time under a key of its own.
-func (r *holdsRun) ask(ctx context.Context, name string, to *load, event onsale.EventID, round int, status int, mark string) (figure float64, err error) {
+// ask has a crowd ask for admissions, as askAll does, and notes what an answer costs in CPU time.
+func (r *holdsRun) ask(ctx context.Context, name string, to *load, event onsale.EventID, round int, status int, mark string) (rate float64, err error) {
+	began := takeSnapshot(to.server)
+	rate, answers, err := r.askAll(ctx, to, event, round, status, mark)
+	if round > 0 {
+		r.cpu.note(name+"_", began, takeSnapshot(to.server), answers)
+	}
+	return rate, err
+}
+
+// askAll lets a crowd ask for one admission of an event after another, each wire for its own buyers in turn, each time
+// under a key of its own. It returns the answers a second, and how many there were: the crowd may have asked for all
+// that it may before the time is over.
+func (r *holdsRun) askAll(ctx context.Context, to *load, event onsale.EventID, round int, status int, mark string) (rate float64, answers int64, err error) {
 	share := len(r.tokens) / len(to.wires)
 	states := make([]wireState, len(to.wires))
 	path := "/v1/events/" + string(event) + "/holds"
 	marker := []byte(mark)
-	began := takeSnapshot(to.server)
-	defer func() {
-		if round > 0 {
-			r.cpu.note(name+"_", began, takeSnapshot(to.server), int64(figure*r.cfg.Lasting.Seconds()))
-		}
-	}()
-	return to.drive(ctx, r.cfg.Lasting, func(wire int, buffer []byte) ([]byte, error) {
+	rate, err = to.drive(ctx, r.cfg.Lasting, func(wire int, buffer []byte) ([]byte, error) {
 		s := &states[wire]
 		if s.asked == share*onsale.MaxPerBuyer {
 			return buffer, errNoMore
@@ -258,12 +263,17 @@ func (r *holdsRun) ask(ctx context.Context, name string, to *load, event onsale.
 		s.key = strconv.AppendInt(append(strconv.AppendInt(s.key[:0], int64(round), 10), '-'), int64(s.asked), 10)
 		s.asked++
 		return appendRequest(buffer, path, token, string(s.key), oneOfTheFloor), nil
-	}, func(_, got int, body []byte) error {
+	}, func(wire, got int, body []byte) error {
 		if got != status || !bytes.Contains(body, marker) {
 			return fmt.Errorf("asked for one admission: status %d, %.300q", got, body)
 		}
+		states[wire].answered++
 		return nil
 	})
+	for _, s := range states {
+		answers += int64(s.answered)
+	}
+	return rate, answers, err
 }
 
 func (r *holdsRun) askNoop(ctx context.Context, round int) (float64, error) {

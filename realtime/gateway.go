@@ -31,7 +31,6 @@ import (
 const (
 	defaultMaxConns     = 100_000
 	defaultTick         = 50 * time.Millisecond
-	defaultHeartbeat    = 30 * time.Second
 	defaultWriteTimeout = 10 * time.Second
 	defaultCloseGrace   = 5 * time.Second
 	defaultLinger       = 30 * time.Second
@@ -97,7 +96,7 @@ type Config struct {
 func (c Config) WithDefaults() Config {
 	setDefault(&c.MaxConns, defaultMaxConns)
 	setDefault(&c.Tick, defaultTick)
-	setDefault(&c.Heartbeat, defaultHeartbeat)
+	setDefault(&c.Heartbeat, onsale.DefaultHeartbeat)
 	setDefault(&c.WriteTimeout, defaultWriteTimeout)
 	setDefault(&c.CloseGrace, defaultCloseGrace)
 	setDefault(&c.SocketBuffer, defaultSocketBuffer)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -30,8 +32,8 @@ func Command() *cli.Command {
 		ArgsUsage: "BEFORE.json AFTER.json…",
 		Description: "Each further file is compared with the first. Samples of rounds are held against each other by a Mann-Whitney U test;\n" +
 			"with too few of them to tell (below 4 and 4) the difference itself counts. Files may be lists of reports: those of the\n" +
-			"same scenario and parameters are further rounds. Exits with 1 if something is worse by more than --allow, or a promise\n" +
-			"was broken, or a run proved nothing, which it did before.",
+			"same scenario and parameters are further rounds. Exits with 1 if something is worse by more than --allow, or is not\n" +
+			"measured any more, or if a promise was broken that was kept before, or a run proves nothing that did before.",
 		Flags: []cli.Flag{
 			&cli.Float64Flag{Name: "allow", Value: defaultAllow, Usage: "how much worse something may be, in `PERCENT`"},
 			&cli.BoolFlag{Name: "all", Usage: "show what has not changed, too"},
@@ -65,7 +67,7 @@ func run(_ context.Context, c *cli.Command) error {
 		worse += n
 	}
 	if worse > 0 {
-		return fmt.Errorf("%w: %d of what was compared, by more than %v %%", ErrWorse, worse, allow)
+		return fmt.Errorf("%w: %d of what was compared: by more than %v %%, or gone, or broken", ErrWorse, worse, allow)
 	}
 	return nil
 }
@@ -74,10 +76,10 @@ func run(_ context.Context, c *cli.Command) error {
 func tell(w io.Writer, before, after string, olds, news []*bench.Report, allow float64, all bool) (worse int, err error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s → %s\n", before, after)
-	rows, alone := Reports(olds, news)
+	c := Reports(olds, news)
 	scenario, unchanged := "", 0
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
+	for _, r := range c.Rows {
 		if r.worseBy() > allow {
 			worse++
 		} else if !r.Changed && !all || r.Better == Neither && !all {
@@ -96,18 +98,17 @@ func tell(w io.Writer, before, after string, olds, news []*bench.Report, allow f
 	if unchanged > 0 {
 		fmt.Fprintf(&b, "\n%d more have not changed, as far as can be told, or say nothing of how good it is (--all shows them)\n", unchanged)
 	}
-	for _, scenario := range alone {
+	for _, scenario := range c.Alone {
 		fmt.Fprintf(&b, "%s is not in %s, or not with these parameters: not compared\n", scenario, before)
 	}
-	if len(rows) == 0 {
+	worse += tellGone(&b, c.Gone, after, all)
+	if len(c.Rows) == 0 {
 		fmt.Fprintln(&b, "nothing can be compared: WORSE")
 		worse++
 	}
-	for _, r := range news {
-		if err := r.Err(); err != nil && !failedBefore(olds, r) {
-			fmt.Fprintf(&b, "%s: WORSE: %v\n", r.Scenario, err)
-			worse++
-		}
+	for _, f := range c.Failed {
+		fmt.Fprintf(&b, "%s: WORSE: %v\n", f.Scenario, f.Err)
+		worse++
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return 0, fmt.Errorf("writing the comparison: %w", err)
@@ -115,14 +116,26 @@ func tell(w io.Writer, before, after string, olds, news []*bench.Report, allow f
 	return worse, nil
 }
 
-// failedBefore reports whether all was not well with a scenario already.
-func failedBefore(olds []*bench.Report, r *bench.Report) bool {
-	for _, old := range olds {
-		if old.Scenario == r.Scenario && old.Err() != nil {
-			return true
+// tellGone writes what isn't there any more, and returns how much of it is missed.
+func tellGone(b *strings.Builder, gone []Gone, after string, all bool) (missed int) {
+	names := map[string][]string{} // by what is said of them
+	add := func(said, name string) { names[said] = append(names[said], name) }
+	for _, g := range gone {
+		switch {
+		case g.Name == "":
+			fmt.Fprintf(b, "%s is not in %s, or not with the same parameters: WORSE\n", g.Scenario, after)
+			missed++
+		case g.missed():
+			add(g.Scenario+": WORSE: not measured any more: ", g.Name)
+			missed++
+		case all:
+			add(g.Scenario+": not there any more: ", g.Name)
 		}
 	}
-	return false
+	for _, said := range slices.Sorted(maps.Keys(names)) {
+		fmt.Fprintf(b, "%s%s\n", said, strings.Join(names[said], ", "))
+	}
+	return missed
 }
 
 func number(v float64) string {

@@ -6,6 +6,9 @@
 // one case of twenty. Reports of the same scenario with the same parameters in one file are
 // rounds, too. Where there are so few samples that the test can never find anything, the
 // difference itself is all there is. What is better is in one table (direction.go).
+//
+// What can't be compared is not passed over: a figure that is gone says as little as one that is
+// worse, and a run that breaks what it kept before is worse however fast it was (failed.go).
 package compare
 
 import (
@@ -14,8 +17,10 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"onsale/bench"
+	"onsale/internal/contest"
 )
 
 // significant is below which p a difference counts as one.
@@ -44,14 +49,15 @@ func (r Row) worseBy() float64 {
 	return math.Abs(r.Percent)
 }
 
-// volatile parameters differ between rounds of the same.
-var volatile = []string{"seed", "event", "target", "feed", "runs"}
+// volatile parameters differ between rounds of the same: seeds, and where things were.
+var volatile = []string{"seed", "event", "target", "feed", "runs", "houses"}
 
 // group is all reports of one file that measured the same.
 type group struct {
 	scenario string
 	params   string // those that aren't volatile, as JSON
 	reports  []*bench.Report
+	met      bool // the other file has it, too
 }
 
 // groups parts the reports of a file, in the order in which they come.
@@ -72,24 +78,52 @@ func groups(reports []*bench.Report) (all []*group) {
 	return all
 }
 
+// Comparison is how the reports of two files compare.
+type Comparison struct {
+	Rows   []Row
+	Alone  []string  // scenarios of the second that the first has nothing for
+	Gone   []Gone    // what the first has, and the second hasn't
+	Failed []Failure // reports of the second that break what those of the first kept
+}
+
+// Gone is a figure or a ratio, or with no name a scenario, that isn't there any more.
+type Gone struct {
+	Scenario, Name, Unit string
+	Better               Better // Neither, if it said nothing of how good things are
+}
+
+// missed reports whether the comparison says less without it. Parts of the CPU time come and go: what is below a
+// microsecond isn't in a report.
+func (g Gone) missed() bool {
+	return g.Better != Neither && !(g.Unit == "µs" && strings.HasSuffix(g.Name, "_cpu"))
+}
+
 // Reports compares two files' reports: those of the same scenario and parameters, or of the
-// same scenario if there is only one of it in each. alone are the scenarios of the second that
-// the first has nothing for.
-func Reports(before, after []*bench.Report) (rows []Row, alone []string) {
-	olds := groups(before)
-	for _, g := range groups(after) {
+// same scenario if there is only one of it in each.
+func Reports(before, after []*bench.Report) (c Comparison) {
+	olds, news := groups(before), groups(after)
+	for _, g := range news {
 		same := slices.DeleteFunc(slices.Clone(olds), func(old *group) bool { return old.scenario != g.scenario })
 		i := slices.IndexFunc(same, func(old *group) bool { return old.params == g.params })
-		if i < 0 && len(same) == 1 && count(groups(after), g.scenario) == 1 {
+		if i < 0 && len(same) == 1 && count(news, g.scenario) == 1 {
 			i = 0
 		}
 		if i < 0 {
-			alone = append(alone, g.scenario)
+			c.Alone = append(c.Alone, g.scenario)
+			c.Failed = append(c.Failed, g.failures(nil)...)
 			continue
 		}
-		rows = append(rows, same[i].against(g)...)
+		same[i].met = true
+		c.Failed = append(c.Failed, g.failures(same[i])...)
+		rows, gone := same[i].against(g)
+		c.Rows, c.Gone = append(c.Rows, rows...), append(c.Gone, gone...)
 	}
-	return rows, alone
+	for _, old := range olds {
+		if !old.met {
+			c.Gone = append(c.Gone, Gone{Scenario: old.scenario})
+		}
+	}
+	return c
 }
 
 func count(all []*group, scenario string) (n int) {
@@ -101,32 +135,38 @@ func count(all []*group, scenario string) (n int) {
 	return n
 }
 
-// against compares what both have, figures first, by name.
-func (g *group) against(after *group) (rows []Row) {
-	last := after.reports[len(after.reports)-1]
-	units := map[string]string{}
-	for name, figure := range last.Figures {
-		units[name] = figure.Unit
+// against compares what both have, figures first, by name, and says what only the first has.
+func (g *group) against(after *group) (rows []Row, gone []Gone) {
+	units := g.units()
+	maps.Copy(units, after.units())
+	for _, name := range slices.Sorted(maps.Keys(units)) {
+		x, y := g.samples(name), after.samples(name)
+		switch {
+		case len(x) == 0: // it is new
+		case len(y) == 0:
+			gone = append(gone, Gone{after.scenario, name, units[name], direction(name, units[name])})
+		default:
+			rows = append(rows, newRow(after.scenario, name, units[name], x, y))
+		}
 	}
-	for name := range last.Ratios {
-		if _, figure := units[name]; !figure {
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(min(len(b.Unit), 1), min(len(a.Unit), 1)) })
+	return rows, gone
+}
+
+// units are those of all figures, and "" of each ratio.
+func (g *group) units() map[string]string {
+	units := map[string]string{}
+	for _, r := range g.reports {
+		for name := range r.Ratios {
 			units[name] = ""
 		}
 	}
-	for name, unit := range units {
-		x, y := g.samples(name), after.samples(name)
-		if len(x) == 0 || len(y) == 0 {
-			continue
+	for _, r := range g.reports {
+		for name, figure := range r.Figures { // a ratio of the same name is another sight of it
+			units[name] = figure.Unit
 		}
-		rows = append(rows, newRow(after.scenario, name, unit, x, y))
 	}
-	slices.SortFunc(rows, func(a, b Row) int {
-		if ratios := cmp.Compare(min(len(b.Unit), 1), min(len(a.Unit), 1)); ratios != 0 {
-			return ratios
-		}
-		return cmp.Compare(a.Name, b.Name)
-	})
-	return rows
+	return units
 }
 
 // samples are all of a figure, or else of a ratio: the rounds of each report, or its one value.
@@ -144,7 +184,7 @@ func (g *group) samples(name string) (values []float64) {
 }
 
 func newRow(scenario, name, unit string, x, y []float64) Row {
-	r := Row{Scenario: scenario, Name: name, Unit: unit, Better: direction(name, unit), Before: median(x), After: median(y),
+	r := Row{Scenario: scenario, Name: name, Unit: unit, Better: direction(name, unit), Before: contest.Median(x), After: contest.Median(y),
 		Rounds: len(x), OfRounds: len(y), P: MannWhitney(x, y), Tested: leastP(len(x), len(y)) < significant}
 	switch {
 	case r.Before != 0:
@@ -155,13 +195,4 @@ func newRow(scenario, name, unit string, x, y []float64) Row {
 	r.Changed = r.Percent != 0 && (!r.Tested || r.P < significant)
 	r.Improved = r.Changed && (r.Percent > 0) == (r.Better == Higher) && r.Better != Neither
 	return r
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	mid := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[mid]
-	}
-	return (sorted[mid-1] + sorted[mid]) / 2
 }

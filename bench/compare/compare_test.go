@@ -14,12 +14,13 @@ import (
 
 	"onsale"
 	"onsale/bench"
+	"onsale/internal/contest"
 )
 
 // rounds is a report of holds with the samples of its rounds.
 func rounds(params map[string]any, rates ...float64) *bench.Report {
 	r := bench.NewReport("holds", params)
-	r.Figures["holds"] = bench.Figure{Value: median(rates), Unit: "1/s"}
+	r.Figures["holds"] = bench.Figure{Value: contest.Median(rates), Unit: "1/s"}
 	r.Figures["buyers"] = bench.Figure{Value: rates[0], Unit: "buyers"} // says nothing
 	r.Sample("holds", rates)
 	r.OK = true
@@ -83,18 +84,19 @@ func TestReportsOfTheSameAreRoundsAndOthersAreKeptApart(t *testing.T) {
 		}
 		return all
 	}
-	rows, alone := Reports(list(100, 1000), list(50, 1000))
-	if len(alone) > 0 || len(rows) != 4 {
-		t.Fatalf("%d rows, %v alone", len(rows), alone)
+	c := Reports(list(100, 1000), list(50, 1000))
+	rows := c.Rows
+	if len(c.Alone) > 0 || len(c.Gone) > 0 || len(rows) != 4 {
+		t.Fatalf("%d rows, %v alone, %v gone", len(rows), c.Alone, c.Gone)
 	}
 	if ramp, spike := rows[1], rows[3]; ramp.Rounds != 4 || !ramp.Changed || ramp.Improved || spike.Changed {
 		t.Errorf("ramp %+v\nspike %+v", ramp, spike)
 	}
 	other := rounds(map[string]any{"over": 7}, 1)
-	if rows, alone := Reports(list(1, 2), []*bench.Report{other}); len(rows) != 0 || len(alone) != 1 {
-		t.Errorf("compared with something else: %d rows, %v", len(rows), alone)
+	if c := Reports(list(1, 2), []*bench.Report{other}); len(c.Rows) != 0 || len(c.Alone) != 1 || len(c.Gone) != 2 {
+		t.Errorf("compared with something else: %+v", c)
 	}
-	if rows, _ := Reports([]*bench.Report{rounds(nil, 2)}, []*bench.Report{other}); len(rows) == 0 {
+	if c := Reports([]*bench.Report{rounds(nil, 2)}, []*bench.Report{other}); len(c.Rows) == 0 {
 		t.Error("the only ones of a scenario are not compared")
 	}
 }
@@ -112,6 +114,76 @@ func TestABrokenPromiseIsWorseHoweverFastItWas(t *testing.T) {
 	}
 }
 
+// broken is a report of rounds whose run broke a promise, or with 0 was void.
+func broken(params map[string]any, promise onsale.Invariant) *bench.Report {
+	r := rounds(params, 100)
+	r.OK = false
+	if promise == 0 {
+		r.Void = "nobody came"
+		return r
+	}
+	r.Audit.Violations = []onsale.Violation{{Invariant: promise, Subject: "stand A-1", Detail: "sold to two"}}
+	return r
+}
+
+func TestAFailureHidesNoOtherOne(t *testing.T) {
+	ramp, spike := map[string]any{"over": 60}, map[string]any{"over": 1}
+	for name, c := range map[string]struct {
+		before, after []*bench.Report
+		worse         bool
+	}{
+		"the same run breaks the same promise":           {[]*bench.Report{broken(ramp, 7)}, []*bench.Report{broken(ramp, 7)}, false},
+		"it is void as before":                           {[]*bench.Report{broken(ramp, 0)}, []*bench.Report{broken(ramp, 0)}, false},
+		"it was void, and breaks a promise":              {[]*bench.Report{broken(ramp, 0)}, []*bench.Report{broken(ramp, 2)}, true},
+		"it broke a promise, and proves nothing":         {[]*bench.Report{broken(ramp, 2)}, []*bench.Report{broken(ramp, 0)}, true},
+		"it breaks another promise":                      {[]*bench.Report{broken(ramp, 7)}, []*bench.Report{broken(ramp, 2)}, true},
+		"one was void, and another one breaks a promise": {[]*bench.Report{broken(ramp, 0), rounds(spike, 100)}, []*bench.Report{broken(ramp, 0), broken(spike, 2)}, true},
+		"one was void, and another one is void":          {[]*bench.Report{broken(ramp, 0), rounds(spike, 100)}, []*bench.Report{broken(ramp, 0), broken(spike, 0)}, true},
+		"one of other parameters breaks a promise":       {[]*bench.Report{broken(ramp, 2), rounds(spike, 100)}, []*bench.Report{broken(ramp, 2), rounds(spike, 100), broken(map[string]any{"over": 2}, 2)}, true},
+	} {
+		if out, err := comparing(t, c.before, c.after); errors.Is(err, ErrWorse) != c.worse {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+func TestWhatIsNotMeasuredAnyMoreIsMissed(t *testing.T) {
+	both := func() []*bench.Report {
+		other := bench.NewReport("engine", nil)
+		other.Ratios["full_vs_empty"], other.OK = 1.1, true
+		return []*bench.Report{rounds(nil, 100), other}
+	}
+	if out, err := comparing(t, both(), both()); err != nil {
+		t.Errorf("all is there: %v\n%s", err, out)
+	}
+	if out, err := comparing(t, both(), both()[:1]); !errors.Is(err, ErrWorse) || !strings.Contains(out, "engine is not in") {
+		t.Errorf("without a scenario: %v\n%s", err, out)
+	}
+	for name, missed := range map[string]bool{"holds": true, "buyers": false, "redis_cpu": false} {
+		before, after := both(), both()
+		before[0].Figures["redis_cpu"] = bench.Figure{Value: 1.01, Unit: "µs"} // which is left out below 1
+		if name != "redis_cpu" {
+			after[0].Figures["redis_cpu"] = before[0].Figures["redis_cpu"]
+		}
+		delete(after[0].Figures, name)
+		delete(after[0].Samples, name)
+		out, err := comparing(t, before, after, "--all")
+		if errors.Is(err, ErrWorse) != missed || !strings.Contains(out, "any more: "+name) {
+			t.Errorf("without %s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// The processes of bench tiers are each time at other ports.
+func TestWhereAHouseWasMakesNoOtherRun(t *testing.T) {
+	at := func(port int) *bench.Report {
+		return rounds(map[string]any{"buyers": 6000, "houses": map[string]any{"one": map[string]any{"at": port}}}, float64(port))
+	}
+	if all := groups([]*bench.Report{at(1), at(2)}); len(all) != 1 || len(all[0].reports) != 2 {
+		t.Errorf("%d groups", len(all))
+	}
+}
+
 func TestEachFigureHasOneDirection(t *testing.T) {
 	for _, c := range []struct {
 		name, unit string
@@ -120,6 +192,7 @@ func TestEachFigureHasOneDirection(t *testing.T) {
 		{"holds", "1/s", Higher}, {"general_batched", "1/s of one core", Higher}, {"hold_p99", "ms", Lower}, {"holds_cpu", "µs", Lower},
 		{"held", "holds", Neither}, {"request_rate", "1/s", Neither}, {"http_vs_noop", "", Higher}, {"full_vs_empty", "", Lower},
 		{"onsale_vs_setnx", "", Higher}, {"orders_cpu", "µs an order", Lower}, {"unheard_of", "", Neither},
+		{"cpu_of_setnx", "", Higher}, {"redis_hold_flat", "", Lower}, {"cpu_front", "processors", Lower}, {"cpu_bench", "processors", Neither},
 	} {
 		if got := direction(c.name, c.unit); got != c.want {
 			t.Errorf("%s in %q: %v, want %v", c.name, c.unit, got, c.want)

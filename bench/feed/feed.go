@@ -39,7 +39,7 @@ type Config struct {
 	Rounds  int           // of the fan-out that count; default 3
 	Lasting time.Duration // how long holds are asked for, each time; default 10 s
 	Rate    float64       // holds a second meanwhile; default 1,000
-	Idle    time.Duration // how long nothing happens while CPU time is counted; default 30 s, more than a heartbeat
+	Idle    time.Duration // how long nothing happens while CPU time is counted; default 30 s, in which everybody is pinged
 	Churn   time.Duration // how long clients come and go; default 0: not at all
 	Status  io.Writer     // hears how it goes on; default: nobody
 }
@@ -151,7 +151,7 @@ func Run(ctx context.Context, cfg Config) (report *bench.Report, err error) {
 	}
 	r := &run{cfg: cfg, report: bench.NewReport("feed", map[string]any{
 		"conns": cfg.Conns, "protocol": cfg.protocol(), "procs": cfg.Procs, "rounds": cfg.Rounds, "seconds": cfg.Lasting.Seconds(), "rate": cfg.Rate,
-		"idle_seconds": cfg.Idle.Seconds(), "churn_seconds": cfg.Churn.Seconds(),
+		"idle_seconds": cfg.Idle.Seconds(), "churn_seconds": cfg.Churn.Seconds(), "heartbeat_seconds": onsale.DefaultHeartbeat.Seconds(),
 	})}
 	if r.house, err = openHouse(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("preparing: %w", err)

@@ -200,6 +200,19 @@ func TestWhatIsNoReportMakesNoPage(t *testing.T) {
 	}
 }
 
+// A crowd that asks as fast as it is answered has no moments at which its requests were due.
+func TestWhatLatenciesCountFromIsSaidOnlyOfThoseThatWereDue(t *testing.T) {
+	for report, due := range map[string]bool{
+		`{"scenario":"rush","ok":true,"figures":{"hold_p50":{"value":1,"unit":"ms"},"hold_max":{"value":2,"unit":"ms"}}}`:                true,
+		`{"scenario":"peers","ok":true,"figures":{"onsale_hold_p50":{"value":1,"unit":"ms"},"onsale_hold_p99":{"value":2,"unit":"ms"}}}`: false,
+	} {
+		var page bytes.Buffer
+		if err := Write(&page, []byte(report)); err != nil || strings.Contains(page.String(), "was due") != due {
+			t.Errorf("said: %v, %v of %s", !due, err, report)
+		}
+	}
+}
+
 func TestNumbersAreForPeople(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 12345: "12\u202f345", 1234.5: "1\u202f235", 0.25: "0.25", 99.99: "99.99", -7: "−7", 1_000_000: "1\u202f000\u202f000"} {
 		if got := number(v); got != want {

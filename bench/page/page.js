@@ -19,7 +19,6 @@ const CHARTS = [
   { title: "Settled after 202", unit: "ms, by percentile", prefix: "latency.settle.", log: true, order: ["p50", "p95", "p99", "max"] },
   { title: "Feeds behind", unit: "ms, by percentile", prefix: "latency.staleness.", log: true, order: ["p50", "p95", "p99", "max"] },
   { title: "Crowd", unit: "buyers there, feeds open", prefix: "crowd." },
-  { title: "Queue", unit: "buyers", prefix: "queue." },
   { title: "Refusals and errors", unit: "1/s, by code", prefix: "codes.", rate: true, stack: true },
   { title: "CPU", unit: "% of one core, by process", prefix: "cpu.", stack: true },
   { title: "Memory", unit: "MB, by process", prefix: "memory.", over: 1 << 20 },

@@ -1,6 +1,10 @@
 package scaling
 
-import "time"
+import (
+	"time"
+
+	"onsale"
+)
 
 // What the model assumes, and nobody has measured. Whoever knows their sale better changes
 // it here and generates the tables anew.
@@ -28,16 +32,16 @@ const (
 
 	// mirrorLag is for how long fronts go on asking Redis for what was just sold out (holds/soldout.go).
 	mirrorLag = 200 * time.Millisecond
-	// heartbeat is how often a feed's client is pinged (realtime/gateway.go).
-	heartbeat = 20 * time.Second
+	// heartbeat is how often a feed's client is pinged.
+	heartbeat = onsale.DefaultHeartbeat
 	// framesPerSecond is how many deltas a second a browser gets while everything moves: conflation gives each
 	// at most 20, and pacing fewer where there are many browsers (realtime/pace.go).
 	framesPerSecond = 4
 	// stripesPerShard is how many stripes of one event a shard gets: the masters' shares then differ by
 	// little, wherever hashing puts each.
 	stripesPerShard = 4
-	// mostStripes is onsale.MaxStripes.
-	mostStripes = 64
+	// mostStripes is over how many slots an event can be spread.
+	mostStripes = onsale.MaxStripes
 	// mostFollowing is the part of a core that following an event takes at the most: a mirror that can't keep up reads
 	// the whole stock instead of the changes that it has missed (inboxSize in holds/mirror.go).
 	mostFollowing = 0.3

@@ -2,6 +2,7 @@ package scaling
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"onsale"
 	"onsale/bench"
 )
 
@@ -143,9 +145,54 @@ func TestThePageHasItsTablesAndNamesEveryConstantOfTheFormulas(t *testing.T) {
 	if _, err := replaced(string(page), ""); err != nil {
 		t.Fatal(err)
 	}
+	if says := fmt.Sprintf("a heartbeat each %.0f s", onsale.DefaultHeartbeat.Seconds()); !strings.Contains(string(page), says) {
+		t.Errorf("the page doesn't say %q", says)
+	}
 	for _, m := range table {
 		if !strings.Contains(string(page), "| `"+m.symbol+"` |") {
 			t.Errorf("the page doesn't have %s: make scaling writes its tables anew", m.symbol)
+		}
+	}
+}
+
+// A constant of nothing would make a tier that costs nothing.
+func TestWhatWasTooLittleToBeMeasuredIsNotReckonedWith(t *testing.T) {
+	t.Parallel()
+	for _, v := range []float64{0, -1} {
+		reports, err := Read(measuredOnce(t)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reports[fromTiers].Figures["one_front_read_cpu"] = bench.Figure{Value: v, Unit: "µs"}
+		if _, err := Generate(reports); !refuses(err, "front.read", "bench tiers", "one_front_read_cpu") {
+			t.Errorf("with an order that is read in %v µs: %v", v, err)
+		}
+	}
+}
+
+func TestHeartbeatsThatCannotBeToldApartAreMarkedAsABound(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		idle float64 // cores, of which two processes take 0.028 anyway
+		want float64
+		mark string
+	}{
+		{0.02, 0.02 * 20e6 / 4_000, "≤ 100 µs"}, // less than nothing
+		{0.03, 0.03 * 20e6 / 4_000, "≤ 150 µs"}, // hardly more
+		{0.128, 0.1 * 20e6 / 4_000, "500 µs"},
+	} {
+		reports, err := Read(measuredOnce(t)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reports[fromFeed].Ratios["idle_cpu"] = c.idle
+		got, err := constants(reports)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near(t, "a heartbeat", got.FeedBeat, c.want)
+		if text := tables(reports, got); !strings.Contains(text, "| `feed.beat` | "+c.mark+" |") {
+			t.Errorf("%v cores at rest are not marked %q", c.idle, c.mark)
 		}
 	}
 }

@@ -12,11 +12,16 @@ func tables(r Reports, c Constants) string {
 	var b strings.Builder
 	b.WriteString("### What was measured\n\n")
 	measuredOn(&b, r)
-	rows := [][]string{{"constant", "is", "what", "from the report of bench …"}}
+	rows, bounds := [][]string{{"constant", "is", "what", "from the report of bench …"}}, ""
 	for _, m := range table {
-		rows = append(rows, []string{"`" + m.symbol + "`", quantity(*m.into(&c), m.unit), m.what, m.how})
+		is := quantity(*m.into(&c), m.unit)
+		if m.atMost != nil && m.atMost(r) {
+			is, bounds = "≤ "+is, "\nWhat is ≤ is a bound, and reckoned with as if it were all of that.\n"
+		}
+		rows = append(rows, []string{"`" + m.symbol + "`", is, m.what, m.how})
 	}
 	grid(&b, rows)
+	b.WriteString(bounds)
 	fmt.Fprintf(&b, "\nSo a call costs Redis `a` = %s µs whatever is in it, and `m` = %s µs for each hold.\n", short(c.PerCall()), short(c.InCall()))
 
 	sales := Sales()

@@ -50,10 +50,10 @@ func Run(ctx context.Context, rounds int, contestants []Contestant, tell func(ro
 }
 
 // Median is the contestant's median figure; 0 if it has none.
-func (f Figures) Median(name string) float64 { return median(f[name]) }
+func (f Figures) Median(name string) float64 { return Median(f[name]) }
 
 // Ratio is the median, over the rounds, of one contestant's figure over another's.
-func (f Figures) Ratio(name, over string) float64 { return median(f.Ratios(name, over)) }
+func (f Figures) Ratio(name, over string) float64 { return Median(f.Ratios(name, over)) }
 
 // Ratios are one contestant's figure over another's in each round; those over nothing are left out.
 func (f Figures) Ratios(name, over string) []float64 {
@@ -66,7 +66,8 @@ func (f Figures) Ratios(name, over string) []float64 {
 	return ratios
 }
 
-func median(values []float64) float64 {
+// Median is the middle one of some values, or the mean of the two in the middle; 0 of none.
+func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
 	}

@@ -152,8 +152,11 @@ func usedBy(stats []procStat, roles map[int]string, own int) map[string]time.Dur
 		}
 	}
 	for _, s := range stats {
-		if masters[s.parent] {
+		switch role := roles[s.parent]; {
+		case masters[s.parent]:
 			used["postgres"] += s.used
+		case role != "" && roles[s.pid] == "": // a process of the feed's fleet
+			used[role] += s.used
 		}
 	}
 	return used

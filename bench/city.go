@@ -39,10 +39,6 @@ const (
 	// feedRate is how many feeds are let in each second: what one front lets in, so that sign-ins get
 	// through while the feeds open.
 	feedRate = 4_000
-	// feedNice is how much the feed, with 150,000 clients, gives way to whoever sells: on a machine that has no
-	// processor to spare a hold would wait behind a whole round of it. The feed waits instead, and
-	// tells more changes at once.
-	feedNice = 10
 )
 
 // startCity starts a city for so many feeds and returns when all of it serves.
@@ -107,7 +103,7 @@ func (c *city) role(ctx context.Context, status io.Writer, name string, more ...
 // startFeed starts the processes of the feed, behind one port.
 func (c *city) startFeed(ctx context.Context, status io.Writer, feeds int) error {
 	procs := (feeds + feedsEach - 1) / feedsEach
-	s, err := startNice(ctx, feedNice, "feed", status, c.env, "feed", "--listen", anyPort, "--procs", strconv.Itoa(procs),
+	s, err := StartNice(ctx, FeedNice, "feed", status, c.env, "feed", "--listen", anyPort, "--procs", strconv.Itoa(procs),
 		"--max-feeds", strconv.Itoa(RoomForFeeds(feeds, procs)), "--max-feed-rate", strconv.Itoa(feedRate))
 	if err != nil {
 		return err

@@ -89,11 +89,29 @@ func StartServer(ctx context.Context, name string, status io.Writer, env []strin
 // does. What it warns of goes to status. With --procs and --metrics-listen it is a fleet, whose
 // processes have all said where each is found before the fleet says that it serves.
 func StartRole(ctx context.Context, name string, status io.Writer, env []string, args ...string) (*Server, error) {
-	return startNice(ctx, 0, name, status, env, args...)
+	return StartNice(ctx, 0, name, status, env, args...)
 }
 
-// startNice is StartRole of a role that gives way to others, as nice(1) has it: 0 not at all, 19 always.
-func startNice(ctx context.Context, nice int, name string, status io.Writer, env []string, args ...string) (*Server, error) {
+// How much others give way to whoever sells, where all share a machine that has no processor to spare.
+const (
+	// FeedNice is the feed's, with 150,000 clients: a hold would wait behind a whole round of it. The feed
+	// waits instead, and tells more changes at once.
+	FeedNice = 10
+	// CrowdNice is that of processes which stand for browsers: theirs are other machines, on which nobody sells.
+	CrowdNice = 10
+)
+
+// Nice is a command that gives way to others, as nice(1) has it: 0 not at all, 19 always. Where there is no
+// such program it doesn't.
+func Nice(nice int, program string, args ...string) *exec.Cmd {
+	if by, err := exec.LookPath("nice"); err == nil && nice > 0 { // it becomes the program, which has all of its threads from there
+		return exec.Command(by, append([]string{"-n", strconv.Itoa(nice), program}, args...)...)
+	}
+	return exec.Command(program, args...)
+}
+
+// StartNice is StartRole of a role that gives way to others; see Nice.
+func StartNice(ctx context.Context, nice int, name string, status io.Writer, env []string, args ...string) (*Server, error) {
 	var own []string
 	return start(ctx, nice, name, env, args, func(command *exec.Cmd) (io.Reader, error) {
 		return command.StderrPipe()
@@ -119,10 +137,7 @@ func start(ctx context.Context, nice int, name string, env, args []string, tap f
 		return nil, fmt.Errorf("find the onsale binary: %w", err)
 	}
 	s = &Server{name: name}
-	command := exec.Command(self, args...)
-	if by, err := exec.LookPath("nice"); err == nil && nice > 0 { // it becomes the server, which has all of its threads from there
-		command = exec.Command(by, append([]string{"-n", strconv.Itoa(nice), self}, args...)...)
-	}
+	command := Nice(nice, self, args...)
 	command.Env = append(withoutSettings(os.Environ()), env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us, who then stop it
 	out, err := tap(command)

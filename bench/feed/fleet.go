@@ -19,7 +19,7 @@ func startFleet(ctx context.Context, cfg Config, env []string) (*fleet, error) {
 	if cfg.Procs > 1 {
 		args = append(args, "--metrics-listen", anyPort)
 	}
-	server, err := bench.StartRole(ctx, "feed", cfg.Status, env, args...)
+	server, err := bench.StartNice(ctx, bench.FeedNice, "feed", cfg.Status, env, args...)
 	if err != nil {
 		return nil, err
 	}

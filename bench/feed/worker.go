@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"sync"
 	"syscall"
 	"time"
@@ -42,7 +41,7 @@ func startWorker(kind string, status io.Writer) (*worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the onsale binary: %w", err)
 	}
-	command := exec.Command(self, "bench", "feed-worker", kind)
+	command := bench.Nice(bench.CrowdNice, self, "bench", "feed-worker", kind)
 	command.Env = append(os.Environ(), "GOMAXPROCS=1") // its loop has one goroutine, and the processors are for the feed
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Stderr = status

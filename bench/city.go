@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"onsale"
@@ -36,8 +36,8 @@ const (
 	// feedsEach is how many feeds a process of the feed is given: fewer than three quarters of the 20,000 open
 	// files that many machines allow, with room for those that reconnect before their end is known.
 	feedsEach = 12_500
-	// feedRate is how many feeds a process lets in each second: all of them together are what one front
-	// lets in, so that sign-ins get through while the feeds open.
+	// feedRate is how many feeds are let in each second: what one front lets in, so that sign-ins get
+	// through while the feeds open.
 	feedRate = 4_000
 	// feedNice is how much the feed, with 150,000 clients, gives way to whoever sells: on a machine that has no
 	// processor to spare a hold would wait behind a whole round of it. The feed waits instead, and
@@ -93,7 +93,7 @@ func (c *city) startRoles(ctx context.Context, status io.Writer, feeds int) erro
 	if _, err := c.role(ctx, status, "settle"); err != nil {
 		return err
 	}
-	return c.startFeeds(ctx, status, feeds)
+	return c.startFeed(ctx, status, feeds)
 }
 
 func (c *city) role(ctx context.Context, status io.Writer, name string, more ...string) (*Server, error) {
@@ -104,36 +104,32 @@ func (c *city) role(ctx context.Context, status io.Writer, name string, more ...
 	return s, err
 }
 
-// startFeeds starts the processes of the feed, all at once.
-func (c *city) startFeeds(ctx context.Context, status io.Writer, feeds int) error {
+// startFeed starts the processes of the feed, behind one port.
+func (c *city) startFeed(ctx context.Context, status io.Writer, feeds int) error {
 	procs := (feeds + feedsEach - 1) / feedsEach
-	room := feeds/procs + feeds/procs/10 + 10 // a client that was cut may be back before that is known
-	started, errs := make([]*Server, procs), make([]error, procs)
-	var all sync.WaitGroup
-	for i := range procs {
-		all.Go(func() {
-			started[i], errs[i] = startNice(ctx, feedNice, "feed "+strconv.Itoa(i+1), status, c.env,
-				"feed", "--listen", anyPort, "--max-feeds", strconv.Itoa(room), "--max-feed-rate", strconv.Itoa(max(1, feedRate/procs)))
-		})
+	s, err := startNice(ctx, feedNice, "feed", status, c.env, "feed", "--listen", anyPort, "--procs", strconv.Itoa(procs),
+		"--max-feeds", strconv.Itoa(RoomForFeeds(feeds, procs)), "--max-feed-rate", strconv.Itoa(feedRate))
+	if err != nil {
+		return err
 	}
-	all.Wait()
-	var urls []string
-	for _, s := range started {
-		if s != nil {
-			c.servers = append(c.servers, s)
-			urls = append(urls, s.URL)
-		}
-	}
-	c.FeedTarget = strings.Join(urls, ",")
-	return errors.Join(errs...)
+	c.servers = append(c.servers, s)
+	c.FeedTarget = s.URL
+	return nil
+}
+
+// RoomForFeeds is how many feeds a fleet must let in so that none of so many is sent away. Each process
+// has its share of it, and chance gives some more than theirs: five standard deviations are
+// hardly ever exceeded. A tenth is for clients that were cut, which may be back before that is known.
+func RoomForFeeds(conns, procs int) int {
+	share := float64(conns) / float64(procs)
+	return procs * int(math.Ceil(1.1*share+5*math.Sqrt(share)))
 }
 
 // used is the CPU time of what sells, by what it is: the roles, Kafka, and Redis and Postgres by their programs.
 func (c *city) used() map[string]time.Duration {
 	roles := map[int]string{}
 	for _, s := range c.servers {
-		name, _, _ := strings.Cut(s.name, " ") // the feed's have numbers
-		roles[s.process.Pid] = strings.ToLower(name)
+		roles[s.process.Pid] = strings.ToLower(s.name)
 	}
 	return usedBy(readStats(), roles, os.Getpid())
 }
@@ -156,8 +152,11 @@ func usedBy(stats []procStat, roles map[int]string, own int) map[string]time.Dur
 		}
 	}
 	for _, s := range stats {
-		if masters[s.parent] {
+		switch role := roles[s.parent]; {
+		case masters[s.parent]:
 			used["postgres"] += s.used
+		case role != "" && roles[s.pid] == "": // a process of the feed's fleet
+			used[role] += s.used
 		}
 	}
 	return used

@@ -75,8 +75,11 @@ type Config struct {
 	// SocketBuffer is how many bytes the kernel may keep for a client that doesn't
 	// read, where its own tuning would go up to megabytes; default 64 KiB.
 	SocketBuffer int
-	// UpgradeShare is how many processors a herd's upgrades may take, such as 0.25; the
-	// rest is for those who buy. Default: half of what there are.
+	// Processors is how many processors are this process's part of the machine, such as 0.25;
+	// default: all that Go uses.
+	Processors float64
+	// UpgradeShare is how many of them a herd's upgrades may take; the rest is for those who
+	// buy. Default: half.
 	UpgradeShare float64
 	// Farewells is how many clients a second are told to go when the gateway stops, so
 	// that they don't all arrive elsewhere at once; default 5,000. It takes farewellTime
@@ -97,7 +100,8 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.WriteTimeout, defaultWriteTimeout)
 	setDefault(&c.CloseGrace, defaultCloseGrace)
 	setDefault(&c.SocketBuffer, defaultSocketBuffer)
-	setDefault(&c.UpgradeShare, float64(runtime.GOMAXPROCS(0))/2)
+	setDefault(&c.Processors, float64(runtime.GOMAXPROCS(0)))
+	setDefault(&c.UpgradeShare, c.Processors/2)
 	setDefault(&c.Farewells, defaultFarewells)
 	setDefault(&c.Linger, defaultLinger)
 	setDefault(&c.Log, slog.Default())
@@ -120,8 +124,8 @@ func (c *Config) validate() error {
 		return errors.New("realtime: Source, Lookup and Verify must be set")
 	case min(c.MaxConns, c.MaxConnsPerIP, c.SocketBuffer, c.Farewells) < 0:
 		return errors.New("realtime: MaxConns, MaxConnsPerIP, SocketBuffer and Farewells must not be negative")
-	case c.UpgradeShare < 0:
-		return errors.New("realtime: UpgradeShare must not be negative")
+	case min(c.Processors, c.UpgradeShare) < 0:
+		return errors.New("realtime: Processors and UpgradeShare must not be negative")
 	case min(c.Tick, c.Heartbeat, c.WriteTimeout, c.CloseGrace, c.Linger) < 0:
 		return errors.New("realtime: Tick, Heartbeat, WriteTimeout, CloseGrace and Linger must not be negative")
 	}
@@ -172,6 +176,7 @@ func New(cfg Config) (*Gateway, error) {
 		gate:     gate{max: cfg.MaxConns, maxPerNetwork: cfg.MaxConnsPerIP},
 		born:     time.Now(),
 		upgrades: newUpgrades(cfg.UpgradeShare),
+		effort:   effort{processors: cfg.Processors},
 		lateness: lateness{some: make(chan struct{}, 1)},
 		hubs:     map[onsale.EventID]*hub{},
 	}

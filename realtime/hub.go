@@ -158,11 +158,11 @@ func (h *hub) run(ctx context.Context) {
 			return
 		case <-h.changed:
 		}
-		began := time.Now()
+		began, spent := time.Now(), cpuTime()
 		if h.publish() {
 			h.fanOut()
 		}
-		pause.Reset(pace.rest(h.gateway.cfg.Tick, time.Since(began)))
+		pause.Reset(pace.rest(h.gateway.cfg.Tick, time.Since(began), cpuTime()-spent))
 	}
 }
 

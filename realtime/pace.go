@@ -6,17 +6,21 @@ import (
 )
 
 const (
-	// restFactor bounds the part of the time in which one event's feeds are written to a third:
-	// after a fan-out it rests twice as long.
-	restFactor = 2
-	// mostEffort bounds what all events take together. What is conflated meanwhile is told all
-	// the same, in fewer frames, and the rest of the machine is for those who buy.
-	mostEffort = 0.5
+	// eventEffort bounds the part of the gateway's processors that writing one event's feeds may take. What is
+	// conflated meanwhile is told all the same, in fewer frames, and the rest is for those who buy.
+	eventEffort = 1. / 6
+	// mostEffort bounds what all events take together.
+	mostEffort = 1. / 3
+	// restFactor is how long an event rests after a fan-out at the least, in what that took by the clock: on a
+	// machine that is busy otherwise it takes long, however little it does.
+	restFactor = 1
 )
 
-// effort is the part of the time that a gateway's events would take for writing, if each went as
+// effort is the part of the processors that a gateway's events would take for writing, if each went as
 // fast as it may alone.
 type effort struct {
+	processors float64 // set before use
+
 	mu     sync.Mutex
 	wanted float64 // under mu
 }
@@ -38,12 +42,14 @@ type pace struct {
 	wanted float64 // this event's part
 }
 
-// rest returns how long to rest after a fan-out that took so long: until the tick is over at least.
-func (p *pace) rest(tick, took time.Duration) time.Duration {
-	turn := max(tick, (1+restFactor)*took)
+// rest returns how long to rest after a fan-out that took so long, and so much of processors' time: until
+// the tick is over at least.
+func (p *pace) rest(tick, took, work time.Duration) time.Duration {
+	due := time.Duration(float64(work) / (eventEffort * p.effort.processors))
+	turn := max(tick, (1+restFactor)*took, due)
 	wanted := 0.0
 	if turn > 0 {
-		wanted = took.Seconds() / turn.Seconds()
+		wanted = work.Seconds() / p.effort.processors / turn.Seconds()
 	}
 	all := p.effort.change(p.wanted, wanted)
 	p.wanted = wanted

@@ -14,7 +14,7 @@ const (
 	deafShare = 0.01
 	// restFactor is how many times as long as an update took nothing is sent after it: the
 	// feed takes such a rest, and an update that falls into it would wait.
-	restFactor = 3
+	restFactor = 5
 )
 
 // fanOut measures how long it takes until everybody has one update: those of the feed,

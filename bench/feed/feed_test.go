@@ -39,7 +39,7 @@ func TestATrendIsThatOfTheLaterHalf(t *testing.T) {
 func TestAFleetHasRoomForWhomChanceGivesAProcess(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ conns, procs, least int }{{100, 2, 2 * 86}, {150_000, 12, 12 * 14_200}, {2_000, 1, 2_200}} {
-		if have := maxFeeds(c.conns, c.procs); have < c.least || have%c.procs != 0 || have > 2*c.conns {
+		if have := bench.RoomForFeeds(c.conns, c.procs); have < c.least || have%c.procs != 0 || have > 2*c.conns {
 			t.Errorf("%d feeds in %d processes: room for %d, want %d", c.conns, c.procs, have, c.least)
 		}
 	}

@@ -2,7 +2,6 @@ package feed
 
 import (
 	"context"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +15,7 @@ import (
 type fleet struct{ server *bench.Server }
 
 func startFleet(ctx context.Context, cfg Config, env []string) (*fleet, error) {
-	args := []string{"feed", "--listen", anyPort, "--max-feeds", strconv.Itoa(maxFeeds(cfg.Conns, cfg.Procs)), "--procs", strconv.Itoa(cfg.Procs)}
+	args := []string{"feed", "--listen", anyPort, "--max-feeds", strconv.Itoa(bench.RoomForFeeds(cfg.Conns, cfg.Procs)), "--procs", strconv.Itoa(cfg.Procs)}
 	if cfg.Procs > 1 {
 		args = append(args, "--metrics-listen", anyPort)
 	}
@@ -25,14 +24,6 @@ func startFleet(ctx context.Context, cfg Config, env []string) (*fleet, error) {
 		return nil, err
 	}
 	return &fleet{server}, nil
-}
-
-// maxFeeds is how many feeds a fleet must let in so that none of ours is sent away. Each process
-// has its share of it, and chance gives some more than theirs: five standard deviations are
-// hardly ever exceeded. A tenth is for clients that were cut, which may be back before that is known.
-func maxFeeds(conns, procs int) int {
-	share := float64(conns) / float64(procs)
-	return procs * int(math.Ceil(1.1*share+5*math.Sqrt(share)))
 }
 
 // host is the host:port of all processes.

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,17 +19,17 @@ import (
 )
 
 const (
-	// joinPatience is how long workers may take to join, joinWord how long one may take to say who it is.
-	joinPatience = 2 * time.Minute
-	joinWord     = 10 * time.Second
 	// clockRounds is how often a clock is asked for. The quickest answer is the truest.
 	clockRounds = 8
+	// clockPatience is how long all of that may take.
+	clockPatience = time.Minute
 )
 
 // crew is the workers of a storm. A nil crew has nobody, and nothing to do.
 type crew struct {
 	hands     []*hand
 	processes []*workerProcess
+	leaving   atomic.Bool     // they may end
 	stopped   context.Context // ends with the first worker that fails, with why
 	stop      context.CancelCauseFunc
 }
@@ -38,7 +38,7 @@ type crew struct {
 type hand struct {
 	conn   net.Conn
 	out    *json.Encoder
-	in     *json.Decoder
+	in     *hearing
 	room   int
 	offset time.Duration // how much its clock is ahead of ours
 	done   chan tidings  // the end of the duty under way
@@ -48,14 +48,29 @@ type hand struct {
 // workerProcess is a worker on this machine.
 type workerProcess struct {
 	command *exec.Cmd
-	ended   <-chan error
+	ended   chan struct{} // closed
+}
+
+func newCrew() *crew {
+	c := &crew{}
+	c.stopped, c.stop = context.WithCancelCause(context.Background())
+	return c
+}
+
+// with returns a context that ends when the crew is stopped, too.
+func (c *crew) with(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	unlink := context.AfterFunc(c.stopped, func() { cancel(context.Cause(c.stopped)) })
+	return ctx, func(why error) {
+		unlink()
+		cancel(why)
+	}
 }
 
 // muster starts the workers of this machine, waits for those of others, and compares their clocks.
 func muster(ctx context.Context, r *rush) (c *crew, err error) {
 	cfg := r.cfg.Storm
-	c = &crew{}
-	c.stopped, c.stop = context.WithCancelCause(context.Background())
+	c = newCrew()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.leave(ctx))
@@ -73,24 +88,16 @@ func muster(ctx context.Context, r *rush) (c *crew, err error) {
 	}
 	defer func() { _ = listener.Close() }() // who is to come has come
 	for range cfg.Workers {
-		p, err := startWorkerProcess(listener.Addr().String(), cfg.Token)
+		command, err := workerProcessFor(listener.Addr().String(), cfg.Token)
+		if err == nil {
+			err = c.start(command)
+		}
 		if err != nil {
 			return c, err
 		}
-		c.processes = append(c.processes, p)
 	}
-	ctx, cancel := context.WithTimeout(ctx, joinPatience)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
-	for len(c.hands) < cfg.Workers+cfg.Await {
-		h, err := admit(listener, cfg.Token)
-		if err != nil {
-			return c, errors.Join(fmt.Errorf("%d of %d workers have joined: %w", len(c.hands), cfg.Workers+cfg.Await, err), ctx.Err())
-		}
-		if h != nil {
-			c.hands = append(c.hands, h)
-			go c.listen(h, r) // ends with the connection; leave waits for it
-		}
+	if err := c.gather(ctx, listener, cfg.Token, cfg.Workers+cfg.Await, r); err != nil {
+		return c, err
 	}
 	for i, h := range c.hands {
 		if need := (share{i, len(c.hands)}).size(r.cfg.Users); need > h.room {
@@ -100,8 +107,8 @@ func muster(ctx context.Context, r *rush) (c *crew, err error) {
 	return c, c.compareClocks(ctx)
 }
 
-// startWorkerProcess starts this very binary as a worker.
-func startWorkerProcess(address, token string) (*workerProcess, error) {
+// workerProcessFor is this very binary as a worker.
+func workerProcessFor(address, token string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the onsale binary: %w", err)
@@ -110,30 +117,27 @@ func startWorkerProcess(address, token string) (*workerProcess, error) {
 	// A worker has one processor, and collects garbage seldom: more would only be taken from the server. Its
 	// token is not for a command line, which all may read.
 	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=400", workerTokenVar+"="+token)
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Stderr = os.Stderr
-	p := &workerProcess{command: command}
-	if p.ended, err = leash.Start(command, syscall.SIGKILL); err != nil {
-		return nil, fmt.Errorf("start a worker: %w", err)
-	}
-	return p, nil
+	return command, nil
 }
 
-// admit takes the next worker in. It returns nil for a stranger.
-func admit(listener net.Listener, token string) (*hand, error) {
-	conn, err := listener.Accept()
+// start starts a worker. One that ends before it may stops the crew: else nobody would know of it who has not joined.
+func (c *crew) start(command *exec.Cmd) error {
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	ended, err := leash.Start(command, syscall.SIGKILL)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("start a worker: %w", err)
 	}
-	h := &hand{conn: conn, out: json.NewEncoder(conn), in: json.NewDecoder(conn), done: make(chan tidings, 1), ended: make(chan struct{})}
-	var first tidings
-	err = errors.Join(conn.SetReadDeadline(time.Now().Add(joinWord)), h.in.Decode(&first))
-	if err != nil || subtle.ConstantTimeCompare([]byte(first.Token), []byte(token)) != 1 {
-		_ = conn.Close() // there is nothing to say to it
-		return nil, nil
-	}
-	h.room = first.Room
-	return h, nil
+	p := &workerProcess{command: command, ended: make(chan struct{})}
+	c.processes = append(c.processes, p)
+	go func() { // ends with the process, and leave waits for it
+		defer close(p.ended)
+		<-ended //nolint:errcheck // what it was is in its state
+		if !c.leaving.Load() {
+			c.stop(fmt.Errorf("%w: %v", errNoWorker, command.ProcessState))
+		}
+	}()
+	return nil
 }
 
 // listen takes over what a worker says until its connection ends, which stops the crew.
@@ -141,7 +145,7 @@ func (c *crew) listen(h *hand, r *rush) {
 	defer close(h.ended)
 	for {
 		var t tidings
-		err := errors.Join(h.conn.SetReadDeadline(time.Now().Add(wordPatience)), h.in.Decode(&t))
+		err := errors.Join(h.conn.SetReadDeadline(time.Now().Add(wordPatience)), h.in.next(&t, maxTidings))
 		if err == nil && t.Account != nil {
 			err = r.m.add(*t.Account)
 		}
@@ -165,9 +169,8 @@ func (c *crew) listen(h *hand, r *rush) {
 // fails ends it.
 func (c *crew) ask(ctx context.Context, each func(i int) duty) ([]tidings, error) {
 	answers, errs := make([]tidings, len(c.hands)), make([]error, len(c.hands))
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := c.with(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(c.stopped, func() { cancel(context.Cause(c.stopped)) })()
 	var all sync.WaitGroup
 	for i, h := range c.hands {
 		all.Go(func() {
@@ -208,6 +211,10 @@ func (h *hand) do(ctx context.Context, d duty) (tidings, error) {
 // compareClocks finds out by how much each worker's clock is ahead of ours. What it said was true
 // between our asking and its answer; the shortest such time leaves the least doubt.
 func (c *crew) compareClocks(ctx context.Context) error {
+	ctx, cancel := c.with(ctx)
+	defer cancel(nil)
+	ctx, late := context.WithTimeoutCause(ctx, clockPatience, errors.New("it takes too long to compare the workers' clocks"))
+	defer late()
 	best := make([]time.Duration, len(c.hands))
 	for range clockRounds {
 		for i, h := range c.hands { // one at a time: they share the machine
@@ -247,6 +254,7 @@ func (c *crew) leave(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), onsale.StopTimeout)
 	defer cancel()
+	c.leaving.Store(true)
 	var err error
 	if c.stopped.Err() == nil { // else what went wrong was said, and the workers end with their connections
 		_, err = c.ask(ctx, func(int) duty { return duty{Do: dutyLeave} })
@@ -257,7 +265,7 @@ func (c *crew) leave(ctx context.Context) error {
 	}
 	for _, p := range c.processes {
 		kill := context.AfterFunc(ctx, func() { _ = p.command.Process.Kill() }) // it may have ended just now
-		<-p.ended                                                               //nolint:errcheck // how it ended is no news: it keeps nothing
+		<-p.ended                                                               // how is no news: it keeps nothing
 		kill()
 	}
 	c.stop(nil)

@@ -87,9 +87,9 @@ func joinStorm(ctx context.Context, address, token string) error {
 	defer func() { _ = conn.Close() }()
 	talking.Go(func() {
 		defer close(duties)
-		for in := json.NewDecoder(conn); ; {
+		for in := newHearing(conn); ; {
 			var d duty
-			if err := in.Decode(&d); err != nil {
+			if err := in.next(&d, maxDuty); err != nil {
 				cancel(fmt.Errorf("the storm has gone: %w", err))
 				return
 			}

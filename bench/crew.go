@@ -19,6 +19,9 @@ import (
 )
 
 const (
+	// workerNice is how much a worker of ours gives way to the servers beside it. What it sends late for that
+	// counts as the servers' latency, and a run with much of it is void.
+	workerNice = 5
 	// clockRounds is how often a clock is asked for. The quickest answer is the truest.
 	clockRounds = 8
 	// clockPatience is how long all of that may take.
@@ -113,7 +116,7 @@ func workerProcessFor(address, token string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the onsale binary: %w", err)
 	}
-	command := exec.Command(self, "bench", "worker", "--join", address)
+	command := Nice(workerNice, self, "bench", "worker", "--join", address)
 	// A worker has one processor, and collects garbage seldom: more would only be taken from the server. Its
 	// token is not for a command line, which all may read.
 	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=400", workerTokenVar+"="+token)

@@ -66,6 +66,9 @@ const (
 	// bufferBytes is read at once: a delta and, mostly, a snapshot.
 	bufferBytes = 64 << 10
 	events      = 256
+	// connects is how many connections are begun in a turn: then those that are there ask, as each browser
+	// does on a machine of its own.
+	connects = 256
 )
 
 // retry is a client that is opened again at a time.
@@ -169,6 +172,9 @@ func (c *crowd) loop(tasks <-chan asked) {
 
 // patience is how long epoll may wait, in milliseconds.
 func (c *crowd) patience() int {
+	if len(c.unborn) > 0 && c.opening < c.abreast {
+		return 0
+	}
 	if len(c.later) > 0 || len(c.unborn) > 0 || c.churn > 0 || c.opening > 0 || c.round > 0 {
 		return int(turn.Milliseconds())
 	}
@@ -190,7 +196,7 @@ func (c *crowd) work() {
 		c.churnOne()
 	}
 	c.churnAt = c.now
-	for len(c.unborn) > 0 && c.opening < c.abreast {
+	for n := 0; n < connects && len(c.unborn) > 0 && c.opening < c.abreast; n++ {
 		last := len(c.unborn) - 1
 		next := c.unborn[last]
 		c.unborn = c.unborn[:last]

@@ -39,3 +39,31 @@ func TestEveryNeverBeginsACallWhileOneIsUnderWay(t *testing.T) {
 		}
 	})
 }
+
+func TestEveryWhileSleepsUntilItIsAskedAndWhileThereIsNothingToDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		begin, calls, left := make(chan struct{}, 1), 0, 0
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			EveryWhile(ctx, begin, time.Second, func(context.Context) bool {
+				calls++
+				left--
+				return left > 0
+			})
+		}()
+		for round, want := range []int{0, 3, 4} { // calls in all, after none, three and one are asked for
+			if left = want - calls; left > 0 {
+				begin <- struct{}{}
+			}
+			<-time.After(time.Minute)
+			synctest.Wait()
+			if calls != want {
+				t.Errorf("round %d: %d calls, want %d", round, calls, want)
+			}
+		}
+		cancel()
+		<-ended
+	})
+}

@@ -63,14 +63,15 @@ func (l *latency) quantiles() Quantiles {
 // measured is everything that is counted and timed while a rush runs. All of it may
 // be used from any goroutine.
 type measured struct {
-	// What never came is in them too, with the time that was waited for it.
+	// What never came is in them too, with the time that was waited for it. An answer is a definite one: who
+	// is told to come again later waits on.
 	session   latency // due → signed in
 	feedOpen  latency // due → the first snapshot is folded
 	hold      latency // due → held or refused
 	checkout  latency // due → accepted or refused
 	settle    latency // accepted → the order came to its end
 	staleness latency // the newest of a delta's changes happened → the delta was folded; older ones waited longer
-	answered  latency // arrived → the first hold was granted or definitely refused, once a buyer
+	answered  latency // arrived → the first hold was granted, definitely refused or given up, once a buyer
 	late      latency // due → really sent: how far the bench itself is behind its schedule
 
 	botHold     latency // as hold, of bots; theirs are in no other but feedOpen, settle, staleness and late
@@ -79,7 +80,7 @@ type measured struct {
 
 	requests atomic.Int64       // HTTP requests sent, repeats included
 	busy     atomic.Int64       // 429 and 503 among the answers
-	silent   atomic.Int64       // requests and feeds that were never answered, however often they were repeated
+	silent   atomic.Int64       // requests and feeds that were never answered, or never but with "later", however often they were repeated
 	errors   atomic.Int64       // requests without an answer, and answers that no buyer should ever see
 	codes    codeCounts         // requests by the code of their refusal
 	line     *timeline.Recorder // all of it by the moment; nil if nobody wants to know

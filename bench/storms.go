@@ -31,9 +31,11 @@ const (
 	stormThink = 2 * time.Second
 )
 
-// stormAims are what both are hoped to keep to: milliseconds, and the part of all requests.
-var stormAims = []Aim{{Name: "hold_p50", Most: 50}, {Name: "hold_p99", Most: 200}, {Name: "checkout_p50", Most: 50},
-	{Name: "checkout_p99", Most: 200}, {Name: "error_rate", Most: 0.0001}}
+// stormAims are what both are hoped to keep to: milliseconds, requests, and the part of all requests. A
+// press is counted until it is answered definitely (buyer.go), the first once a buyer besides, whom
+// others' quick refusals don't outnumber.
+var stormAims = []Aim{{Name: "hold_p50", Most: 50}, {Name: "hold_p99", Most: 200}, {Name: "answered_p99", Most: 200},
+	{Name: "checkout_p50", Most: 50}, {Name: "checkout_p99", Most: 200}, {Name: "unanswered", Most: 0}, {Name: "error_rate", Most: 0.0001}}
 
 func stormsCommand() *cli.Command {
 	return &cli.Command{

@@ -42,8 +42,8 @@ func (r *Report) Table(w io.Writer) error {
 	fmt.Fprintf(&b, "\nheld %s   sold %s (%s admissions, %.0f %% of the house)   declined %s   refused %s   expired %s   errors %s\n",
 		r.count("held"), r.count("sold"), r.count("sold_places"), 100*r.Ratios["sold_of_capacity"],
 		r.count("declined"), r.count("refused"), r.count("expired"), r.count("errors"))
-	fmt.Fprintf(&b, "left %s admissions (%s buyers went away with nothing)   unanswered %s requests   unsettled %s orders\n",
-		r.count("left"), r.count("left_empty"), r.count("unanswered"), r.count("unsettled"))
+	fmt.Fprintf(&b, "left %s admissions (%s buyers went away with nothing)   busy answers %s   unanswered %s requests   unsettled %s orders\n",
+		r.count("left"), r.count("left_empty"), r.count("busy"), r.count("unanswered"), r.count("unsettled"))
 	if r.Figures["bots"].Value > 0 {
 		fmt.Fprintf(&b, "bots %s: held %s   refused: %s for want of stock, %s beyond a buyer's limit, %s too often\n",
 			r.count("bots"), r.count("bot_held"), r.count("bot_refused"), r.count("bot_limited"), r.count("bot_throttled"))

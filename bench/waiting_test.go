@@ -104,3 +104,30 @@ func TestASecondClickIsSentWhenItIsDue(t *testing.T) {
 		t.Errorf("%d clicks timed, one of which took %d µs", hist.TotalCount(), hist.Min())
 	}
 }
+
+func TestABotIsTimedFromWhenItWasDue(t *testing.T) {
+	t.Parallel()
+	const behind = 2 * time.Second
+	b := visitor(t, newFake(t, breakage{}), 0)
+	b.automate()
+	b.due = time.Now().Add(-behind)
+	b.raid(t.Context())
+	for name, l := range map[string]*latency{"late": &b.rush.m.late, "bot_hold": &b.rush.m.botHold} {
+		if q := l.quantiles(); q.Max < behind*999/1000 { // three digits
+			t.Errorf("%s is %v at the most of a bot that was due %v before", name, q.Max, behind)
+		}
+	}
+}
+
+func TestABotIsRefusedForWantOfStockOnlyIfThereWasNone(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, breakage{})
+	b := visitor(t, f, 0)
+	b.automate()
+	f.busy, f.taken = 3, 2
+	got, _ := b.grab(t.Context(), botHands)
+	refused, timed := b.rush.m.botRefused.Load(), b.rush.m.botHold.quantiles().Count
+	if refused < 2 || refused+int64(len(got)) != botHands-3 || timed != botHands-3 {
+		t.Errorf("%d held, %d refused and %d timed, of %d, 3 of which were put off", len(got), refused, timed, botHands)
+	}
+}

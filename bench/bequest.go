@@ -98,6 +98,18 @@ func (l *ledger) bequeath() (*bequest, error) {
 	return b, nil
 }
 
+// bequeathFound takes the violations alone out of the ledger; nil if there are none.
+func (l *ledger) bequeathFound() *bequest {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.violations)+l.unlisted == 0 {
+		return nil
+	}
+	b := &bequest{Violations: l.violations, Unlisted: l.unlisted}
+	l.violations, l.unlisted = nil, 0
+	return b
+}
+
 func (t *taking) bequest() bequestTaking {
 	return bequestTaking{t.lines, t.asked, t.deadline, t.pinned, t.free}
 }

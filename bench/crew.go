@@ -149,6 +149,9 @@ func (c *crew) listen(h *hand, r *rush) {
 			c.stop(fmt.Errorf("%w: %w", errNoWorker, err))
 			return
 		}
+		if t.Found != nil { // now, for the worker may die before it hands its ledger on
+			r.ledger.inherit(t.Found, 0)
+		}
 		for _, text := range t.Troubles {
 			r.trouble(errors.New(text))
 		}

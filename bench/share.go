@@ -69,6 +69,7 @@ type tidings struct {
 	Cores    int      `json:"cores,omitempty"`   // the first ones
 	Account  *account `json:"account,omitempty"` // what was measured since the last one
 	Troubles []string `json:"troubles,omitempty"`
+	Found    *bequest `json:"found,omitempty"` // promises that were found broken since the last one, and nothing else
 
 	Done    string        `json:"done,omitempty"` // the duty that is done, or failed
 	Error   string        `json:"error,omitempty"`

@@ -252,7 +252,7 @@ func (w *worker) tell(t tidings) error {
 		if err != nil {
 			return err
 		}
-		t.Account, t.Troubles = &now, w.rush.takeTroubles()
+		t.Account, t.Troubles, t.Found = &now, w.rush.takeTroubles(), w.rush.ledger.bequeathFound()
 	}
 	if err := w.out.Encode(t); err != nil {
 		return fmt.Errorf("telling the storm: %w", err)

@@ -70,13 +70,13 @@ type measured struct {
 	hold      latency // due → held or refused
 	checkout  latency // due → accepted or refused
 	settle    latency // accepted → the order came to its end
-	staleness latency // the newest of a delta's changes happened → the delta was folded; older ones waited longer
+	staleness latency // the newest of a delta's changes happened → the delta was folded; older ones waited longer. Not by another machine's clock
 	answered  latency // arrived → the first hold was granted, definitely refused or given up, once a buyer
 	late      latency // due → really sent: how far the bench itself is behind its schedule
 
 	botHold     latency // as hold, of bots; theirs are in no other but feedOpen, settle, staleness and late
 	botCheckout latency // as checkout, of bots
-	expiryLag   latency // the deadline of a hold that was let go → a feed that shows its seats as available
+	expiryLag   latency // the deadline of a hold that was let go → a feed that shows its seats as available. Not by another machine's clock
 
 	requests atomic.Int64       // HTTP requests sent, repeats included
 	busy     atomic.Int64       // 429 and 503 among the answers
@@ -95,7 +95,7 @@ type measured struct {
 	refunded atomic.Int64 // orders
 	refused  atomic.Int64 // holds and checkouts answered with a refusal
 	expired  atomic.Int64 // holds that were let go, or not paid in time
-	unseen   atomic.Int64 // holds that were let go, and whose deadline is too far away to be waited for
+	unseen   atomic.Int64 // holds that were let go, and whose deadline is too far away to be waited for, or by another machine's clock
 	released atomic.Int64 // holds given back
 	accepted atomic.Int64 // orders answered with 202
 	paying   atomic.Int64 // checkouts sent, repeats not counted

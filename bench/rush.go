@@ -220,6 +220,7 @@ func (r *rush) comer(n int) *buyer {
 // after they have bought, and every feed is checked at the end.
 func (r *rush) watch(token string) *watch {
 	w := newWatch(r.dialer, r.sight, token, &r.m, r.ledger)
+	w.remote = r.cfg.Remote
 	if r.observer == nil { // the first is the bench's own
 		w.shown = r.vigil.look
 	}

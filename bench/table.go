@@ -109,7 +109,7 @@ func (r *Report) verdict(b *strings.Builder, to io.Writer) {
 	}
 	kept := "every promise was kept"
 	if r.Figures["expiry_unchecked"].Value > 0 {
-		fmt.Fprintf(b, "not checked: %s holds that were let go, whose deadline was too far away to wait for\n", r.count("expiry_unchecked"))
+		fmt.Fprintf(b, "not checked: %s holds that were let go, whose deadline was too far away to wait for, or by another machine's clock\n", r.count("expiry_unchecked"))
 		kept = "every promise that was checked was kept"
 	}
 	switch {

@@ -31,8 +31,11 @@ type latency struct {
 // since records the time from due until now.
 func (l *latency) since(due time.Time) { l.record(time.Since(due)) }
 
-func (l *latency) record(d time.Duration) {
-	l.line.Took(time.Now(), d, 1)
+func (l *latency) record(d time.Duration) { l.recordAt(time.Now(), d) }
+
+// recordAt records what took so long and was over at the given moment.
+func (l *latency) recordAt(at time.Time, d time.Duration) {
+	l.line.Took(at, d, 1)
 	us := min(max(d.Microseconds(), shortestLatency), longestLatency)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -75,6 +75,7 @@ func (r *rush) judge(ctx context.Context) (*onsale.AuditReport, error) {
 	if err := r.checkFeeds(ctx); err != nil {
 		return nil, err
 	}
+	r.timeExpiry() // now that the workers, too, have handed on what they saw since the storm
 	audit.Oversold, audit.LostOrders = max(audit.Oversold, oversold), max(audit.LostOrders, lost)
 	audit.Violations = append(audit.Violations, r.ledger.found()...)
 	return audit, nil

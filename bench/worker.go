@@ -176,7 +176,7 @@ func (w *worker) open(ctx context.Context, c *casting) (err error) {
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
-	r.sight, r.vigil = newSight(r.layout, r.ledger), newVigil(&r.m, r.ledger, r.layout)
+	r.sight, r.vigil = newSight(r.layout, r.ledger), newVigil(r.ledger, r.layout)
 	r.observer = r.watch("")
 	if err := w.signIn(ctx); err != nil {
 		return err

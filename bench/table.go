@@ -107,10 +107,9 @@ func (r *Report) verdict(b *strings.Builder, to io.Writer) {
 			fmt.Fprintf(b, "an aim is not met: %s is %s, and %s is the most\n", a.Name, short(a.Value), short(a.Most))
 		}
 	}
-	kept := "every promise was kept"
-	if r.Figures["expiry_unchecked"].Value > 0 {
-		fmt.Fprintf(b, "not checked: %s holds that were let go, whose deadline was too far away to wait for, or by another machine's clock\n", r.count("expiry_unchecked"))
-		kept = "every promise that was checked was kept"
+	kept, unchecked := r.Kept()
+	for _, line := range unchecked {
+		fmt.Fprintf(b, "not checked: %s\n", line)
 	}
 	switch {
 	case r.OK:

@@ -109,7 +109,7 @@ func startWorkerProcess(address, token string) (*workerProcess, error) {
 	command := exec.Command(self, "bench", "worker", "--join", address)
 	// A worker has one processor, and collects garbage seldom: more would only be taken from the server. Its
 	// token is not for a command line, which all may read.
-	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=400", workerTokenVar+"="+token)
+	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=400", workerTokenVar+"="+token, workerNearVar+"=1")
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Stderr = os.Stderr
 	p := &workerProcess{command: command}

@@ -175,8 +175,8 @@ func (r *rush) checkPromises(ctx context.Context) ([]onsale.Order, error) {
 	return orders, err
 }
 
-// checkEnds counts the promised orders that didn't come to an end (invariant 4), and
-// sees that what a buyer was told is what is true. Orders are those of the promises, in
+// checkEnds counts the promised orders that didn't come to an end (invariant 4), those whose buyers were told nothing
+// and which are there all the same among them, and sees that what a buyer was told is what is true. Orders are those of the promises, in
 // their order.
 func (l *ledger) checkEnds(orders []onsale.Order) (lost int64) {
 	for i, p := range l.promises {
@@ -188,7 +188,11 @@ func (l *ledger) checkEnds(orders []onsale.Order) (lost int64) {
 			l.violate(onsale.InvariantOrders, string(p.order), "was answered 202 and is not known")
 		case !o.State.Final():
 			lost++
-			l.violate(onsale.InvariantOrders, string(p.order), "was answered 202 and is %s still", o.State)
+			said := "its buyer was told nothing definite, and it"
+			if p.accepted {
+				said = "was answered 202 and"
+			}
+			l.violate(onsale.InvariantOrders, string(p.order), "%s is %s still", said, o.State)
 		case p.paidLate && p.told == onsale.OrderDeclined && o.State == onsale.OrderTicketed:
 		case p.told != "" && p.told != o.State && !p.told.CanBecome(o.State):
 			l.violate(onsale.InvariantOrders, string(p.order), "its buyer was told that it is %s, and it is %s", p.told, o.State)

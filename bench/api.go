@@ -3,6 +3,7 @@ package bench
 import (
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -131,6 +132,12 @@ func isBusy(refusal *onsale.Error) bool {
 		return true
 	}
 	return refusal.RetryAfter > 0
+}
+
+// isPutOff reports whether what came of a request is that it wasn't done, and that it may be later.
+func isPutOff(err error) bool {
+	var refusal *onsale.Error
+	return errors.As(err, &refusal) && isBusy(refusal)
 }
 
 // withPort is the host and port of a URL, with the scheme's port if it names none.

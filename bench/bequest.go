@@ -21,6 +21,7 @@ type bequest struct {
 	Doubted    []bequestTaking                    `json:"doubted,omitempty"`
 	Refusals   []bequestRefusal                   `json:"refusals,omitempty"`
 	Unweighed  int64                              `json:"unweighed,omitempty"`
+	SeenFree   []seenFree                         `json:"seen_free,omitempty"`
 }
 
 type bequestTaking struct {
@@ -68,7 +69,7 @@ type bequestRepeat struct {
 func (l *ledger) bequeath() (*bequest, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := &bequest{Tickets: l.tickets, Violations: l.violations, Unlisted: l.unlisted}
+	b := &bequest{Tickets: l.tickets, Violations: l.violations, Unlisted: l.unlisted, SeenFree: l.seenFree}
 	for _, p := range l.promises {
 		b.Promises = append(b.Promises, bequestPromise{p.order, p.token, p.lines, p.asked, p.accepted, p.paidLate, p.told})
 	}
@@ -94,8 +95,20 @@ func (l *ledger) bequeath() (*bequest, error) {
 	}
 	empty := newLedger()
 	l.promises, l.letGo, l.repeats, l.tickets, l.violations, l.unlisted = nil, nil, nil, empty.tickets, nil, 0
-	l.takings, l.doubted, l.refusals, l.unweighed = empty.takings, nil, nil, 0
+	l.takings, l.doubted, l.refusals, l.unweighed, l.seenFree = empty.takings, nil, nil, 0, nil
 	return b, nil
+}
+
+// bequeathFound takes the violations alone out of the ledger; nil if there are none.
+func (l *ledger) bequeathFound() *bequest {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.violations)+l.unlisted == 0 {
+		return nil
+	}
+	b := &bequest{Violations: l.violations, Unlisted: l.unlisted}
+	l.violations, l.unlisted = nil, 0
+	return b
 }
 
 func (t *taking) bequest() bequestTaking {
@@ -138,6 +151,10 @@ func (l *ledger) inherit(b *bequest, ahead time.Duration) {
 	room := min(len(b.Refusals), maxRefusals-len(l.refusals))
 	for _, r := range b.Refusals[:room] {
 		l.refusals = append(l.refusals, refusedHold{r.Section, r.Quantity, r.Asked.Add(-ahead), r.Answered.Add(-ahead)})
+	}
+	for _, f := range b.SeenFree {
+		f.Seen = f.Seen.Add(-ahead)
+		l.seenFree = append(l.seenFree, f)
 	}
 	l.unweighed += b.Unweighed + int64(len(b.Refusals)-room)
 }

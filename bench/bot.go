@@ -49,16 +49,19 @@ func (b *buyer) raid(ctx context.Context) {
 	b.quantity = (b.rush.layout.Event.MaxPerBuyer + botParts - 1) / botParts
 	var spoils []*onsale.Hold
 	began, granted := time.Now(), 0
+	b.rush.m.late.since(b.due)
 	for round := range botRounds {
-		if round > 0 && len(spoils) > 0 {
+		if round > 0 {
 			b.giveBack(ctx, spoils)
 			spoils = nil
+			b.due = time.Now()
 		}
 		got, throttled := b.grab(ctx, botHands)
 		granted += len(got)
 		spoils = append(spoils, got...)
 		b.checkLimits(spoils, granted, began)
 		if throttled {
+			b.due = time.Now()
 			more, _ := b.grab(ctx, botNags)
 			spoils = append(spoils, more...)
 			b.checkLimits(spoils, granted+len(more), began)
@@ -75,15 +78,15 @@ func (b *buyer) raid(ctx context.Context) {
 	}
 }
 
-// grab asks for what the feed shows with so many requests at once, each of its own key.
-// throttled is true if one was refused because there were too many.
+// grab asks for what the feed shows with so many requests at once, each of its own key and due when the
+// bot is. throttled is true if one was refused because there were too many.
 func (b *buyer) grab(ctx context.Context, hands int) (got []*onsale.Hold, throttled bool) {
 	type hand struct {
 		lines  []onsale.Line
 		answer clicked
 	}
 	var all []*hand
-	asked := time.Now()
+	asked, due := time.Now(), b.due
 	var asking sync.WaitGroup
 	for range hands {
 		lines := choose(b.temper, b.rush.layout, b.feed.view())
@@ -95,7 +98,9 @@ func (b *buyer) grab(ctx context.Context, hands int) (got []*onsale.Hold, thrott
 		asking.Go(func() {
 			h.answer.hold = new(onsale.Hold)
 			h.answer.err = b.rush.api.send(r, h.answer.hold)
-			b.rush.m.botHold.since(asked) // of no answer too: it is what was waited for one
+			if code := onsale.CodeOf(h.answer.err); code == onsale.CodeTooOften || !isPutOff(h.answer.err) {
+				b.rush.m.botHold.since(due) // of no answer too: it is what was waited for one
+			}
 		})
 	}
 	asking.Wait()
@@ -111,7 +116,7 @@ func (b *buyer) grab(ctx context.Context, hands int) (got []*onsale.Hold, thrott
 		case onsale.CodeTooOften:
 			b.rush.m.botThrottled.Add(1)
 			throttled = true
-		default:
+		case onsale.CodeSoldOut, onsale.CodeSeatTaken, onsale.CodeNotTogether:
 			b.rush.m.botRefused.Add(1)
 		}
 	}

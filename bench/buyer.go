@@ -41,7 +41,7 @@ type buyer struct {
 	feed  *watch
 	due   time.Time // when the next step should begin
 	keys  int       // Idempotency-Keys used
-	came  time.Time // when they arrived; zero once their first press was answered
+	came  time.Time // when they arrived; zero once their first press was answered, or given up
 
 	waited  bool // before the doors: they press once, whatever is shown
 	inDoubt bool // since a step set it to false, a sending had no answer that says what was done
@@ -129,7 +129,7 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 			continue
 		}
 		hold, err := b.hold(ctx, lines)
-		b.pressed(err)
+		b.pressed(ctx)
 		if err == nil {
 			return hold, true
 		}
@@ -150,10 +150,10 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 }
 
 // pressed notes how long it took until the buyer's first press was answered definitely: with a hold,
-// or with a refusal that isn't to come again later.
-func (b *buyer) pressed(err error) {
-	var refusal *onsale.Error
-	if b.came.IsZero() || err != nil && (!errors.As(err, &refusal) || isBusy(refusal)) {
+// or with a refusal that isn't to come again later. Who gave up before that has waited as long as they
+// did, and who was stopped hasn't.
+func (b *buyer) pressed(ctx context.Context) {
+	if b.came.IsZero() || ctx.Err() != nil {
 		return
 	}
 	b.rush.m.answered.since(b.came)
@@ -193,11 +193,12 @@ func (b *buyer) giveUp(ctx context.Context, doing string, err error) bool {
 	return false
 }
 
-// insist sends a request when it is due, and again until it is answered: after a 503
+// insist sends a request when it is due, and again until it is answered definitely: after a 503
 // or 429 when its Retry-After is over, without an answer after a pause that doubles.
-// Each answer is timed, if timed isn't nil, from when that sending was due; a request
-// that got no answer stays due, so that its time-out is part of what the next one took,
-// and if none ever comes all that was waited for it is on record.
+// It is timed, if timed isn't nil, once: from when it was due first until that answer. Time-outs and
+// what the server asked to wait are in it, since its buyer waits for them all the same: a server
+// that sends people away quickly isn't quick. If no such answer ever comes, all that was waited
+// for it is on record.
 func (b *buyer) insist(ctx context.Context, r request, timed *latency, into any) error {
 	if !waitUntil(ctx, b.due) {
 		return ctx.Err()
@@ -210,23 +211,20 @@ func (b *buyer) insist(ctx context.Context, r request, timed *latency, into any)
 		var refusal *onsale.Error
 		answered := err == nil || errors.As(err, &refusal)
 		b.inDoubt = b.inDoubt || !isDefinite(err)
-		if answered && timed != nil {
-			timed.since(b.due)
-		}
 		if err == nil || (answered && !isBusy(refusal)) {
+			if timed != nil {
+				timed.since(b.due)
+			}
 			return err
 		}
 		if n == maxRepeats {
-			if !answered {
-				b.unanswered(timed)
-			}
+			b.unanswered(timed)
 			return err
 		}
 		again := time.Now().Add(b.jitter(firstRepeat << n))
 		if answered {
 			after := min(refusal.RetryAfter, longestBusyWait)
 			again = time.Now().Add(after + b.jitter(after/2)) // never before the advised time
-			b.due = again
 		}
 		if !waitUntil(ctx, again) {
 			return errors.Join(err, ctx.Err())
@@ -260,7 +258,7 @@ func (b *buyer) timing(honest, bot *latency) *latency {
 	return honest
 }
 
-// unanswered records a request that was given up without an answer.
+// unanswered records a request that was given up: nobody ever said more than "later", if anything.
 func (b *buyer) unanswered(timed *latency) {
 	b.rush.m.silent.Add(1)
 	if timed != nil {

@@ -28,12 +28,12 @@ func CPUOf(pid int) (used time.Duration) {
 
 // ownCPU returns the CPU time that this process has used, without its children; 0 where there is no /proc.
 func ownCPU() time.Duration {
-	for _, stat := range readStats() {
-		if stat.pid == os.Getpid() {
-			return stat.used
-		}
+	text, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return 0
 	}
-	return 0
+	stat, _ := parseStat(string(text))
+	return stat.used
 }
 
 // CPU returns the CPU time that the server has used; 0 where there is no /proc.

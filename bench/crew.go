@@ -119,7 +119,7 @@ func workerProcessFor(address, token string) (*exec.Cmd, error) {
 	command := Nice(workerNice, self, "bench", "worker", "--join", address)
 	// A worker has one processor, and collects garbage seldom: more would only be taken from the server. Its
 	// token is not for a command line, which all may read.
-	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=400", workerTokenVar+"="+token)
+	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=400", workerTokenVar+"="+token, workerNearVar+"=1")
 	command.Stderr = os.Stderr
 	return command, nil
 }
@@ -155,6 +155,9 @@ func (c *crew) listen(h *hand, r *rush) {
 		if err != nil {
 			c.stop(fmt.Errorf("%w: %w", errNoWorker, err))
 			return
+		}
+		if t.Found != nil { // now, for the worker may die before it hands its ledger on
+			r.ledger.inherit(t.Found, 0)
 		}
 		for _, text := range t.Troubles {
 			r.trouble(errors.New(text))

@@ -154,3 +154,46 @@ func TestRunWhoseGeneratorWasLateIsVoid(t *testing.T) {
 		t.Errorf("%v, %+v", err, report)
 	}
 }
+
+// Who took the seats of a hold at its deadline hides how late it ended until theirs is over.
+func TestALagIsCountedOnlyIfNobodyHadTheSeatsMeanwhile(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC)
+	at := func(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
+	lines := []onsale.Line{{Section: "stand", Quantity: 2, Seats: []string{"A-1", "A-2"}}}
+	other := []onsale.Line{{Section: "stand", Quantity: 1, Seats: []string{"A-2"}}}
+	first := &onsale.Hold{ID: onsale.NewHoldID("house", 1), Lines: lines, ExpiresAt: at(60)}
+	for name, test := range map[string]struct {
+		taken   func(l *ledger)
+		counted bool
+	}{
+		"nobody had them": {func(*ledger) {}, true},
+		"someone had them before": {func(l *ledger) {
+			l.granted(&onsale.Hold{ID: onsale.NewHoldID("house", 1), Lines: other, ExpiresAt: at(50)}, at(-20))
+		}, true},
+		"someone has them afterwards": {func(l *ledger) {
+			l.granted(&onsale.Hold{ID: onsale.NewHoldID("house", 1), Lines: other, ExpiresAt: at(140)}, at(80))
+		}, true},
+		"someone had one meanwhile": {func(l *ledger) {
+			l.granted(&onsale.Hold{ID: onsale.NewHoldID("house", 1), Lines: other, ExpiresAt: at(120)}, at(59))
+		}, false},
+		"someone may have had one": {func(l *ledger) { l.maybeGranted(other, at(59)) }, false},
+		"someone had another seat": {func(l *ledger) {
+			l.granted(&onsale.Hold{ID: onsale.NewHoldID("house", 1), Lines: []onsale.Line{{Section: "stand", Quantity: 1, Seats: []string{"A-3"}}}, ExpiresAt: at(120)}, at(59))
+		}, true},
+	} {
+		worker, r := newLedger(), &rush{ledger: newLedger()}
+		worker.granted(first, at(0))
+		worker.sawFree(seenFree{first.ID, lines[0], at(60), at(72)})
+		test.taken(r.ledger) // another worker's
+		handed, err := worker.bequeath()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ledger.inherit(handed, 0)
+		r.timeExpiry()
+		if q := r.m.expiryLag.quantiles(); (q.Count == 1) != test.counted || test.counted && q.Max < 11*time.Second {
+			t.Errorf("%s: %d lags, %v", name, q.Count, q.Max)
+		}
+	}
+}

@@ -14,8 +14,9 @@ import (
 //
 //   - holds that were let go: the bench's own feed sees the seats of each become available. How long after
 //     the deadline that is, is the expiry's lag. If Redis did it before the deadline, the hold ended early: both times are by Redis's
-//     clock. Who takes the seats at once, within one delta, hides when they were
-//     free, and then nothing is said of them; nor can it be seen of general admission.
+//     clock. Who takes the seats at once, within one delta, hides when they were free: the letters don't change
+//     until theirs is over, too. So the lag is counted when it is known who had the seats meanwhile, and if
+//     someone had, nothing is said of them. Nor can it be seen of general admission.
 //   - each of those, whose deadline is near when the last buyer has left, is asked for after it (truth.go):
 //     one that is held then has outlived it.
 //   - who pays, or gives back, in good time and is told that their hold has ended.
@@ -23,15 +24,23 @@ import (
 // letGoSeats are the seats of a hold that was let go.
 type letGoSeats struct {
 	hold     onsale.HoldID
+	line     onsale.Line
 	section  int   // its index in a view
 	offsets  []int // in the section's letters
 	granted  time.Time
 	deadline time.Time
 }
 
+// seenFree are seats of a hold that was let go, when a feed showed them as available.
+type seenFree struct {
+	Hold     onsale.HoldID `json:"hold"`
+	Line     onsale.Line   `json:"line"`
+	Deadline time.Time     `json:"deadline"`
+	Seen     time.Time     `json:"seen"`
+}
+
 // vigil looks at the seats of holds that were let go, on one feed.
 type vigil struct {
-	m      *measured
 	ledger *ledger
 
 	mu    sync.Mutex
@@ -40,9 +49,9 @@ type vigil struct {
 	open  [][]letGoSeats // under mu: by section
 }
 
-func newVigil(m *measured, l *ledger, layout *onsale.Layout) *vigil {
+func newVigil(l *ledger, layout *onsale.Layout) *vigil {
 	n := len(layout.Sections())
-	return &vigil{m: m, ledger: l, seats: make([]string, n), open: make([][]letGoSeats, n)}
+	return &vigil{ledger: l, seats: make([]string, n), open: make([][]letGoSeats, n)}
 }
 
 // follow begins to look at a hold of so long a time.
@@ -54,7 +63,7 @@ func (v *vigil) follow(layout *onsale.Layout, hold *onsale.Hold) {
 		if section == nil || len(line.Seats) == 0 {
 			continue
 		}
-		s := letGoSeats{hold: hold.ID, section: section.Index, deadline: hold.ExpiresAt, granted: hold.ExpiresAt.Add(-layout.Event.HoldTime())}
+		s := letGoSeats{hold: hold.ID, line: line, section: section.Index, deadline: hold.ExpiresAt, granted: hold.ExpiresAt.Add(-layout.Event.HoldTime())}
 		for _, seat := range line.Seats {
 			if offset, ok := section.Offset(seat); ok {
 				s.offsets = append(s.offsets, offset-section.Start)
@@ -107,11 +116,22 @@ func (v *vigil) ended(s *letGoSeats, letters string, at time.Time) bool {
 				stamp(s.deadline), stamp(at))
 			return true
 		case letters[offset] == onsale.SeatAvailable:
-			v.m.expiryLag.since(s.deadline)
+			v.ledger.sawFree(seenFree{s.hold, s.line, s.deadline, time.Now()})
 			return true
 		}
 	}
 	return held == 0 // someone else has them
+}
+
+// timeExpiry records how long after their deadlines holds that were let go were seen to be free, by a clock
+// that is this machine's too. It is for when every ledger is in.
+func (r *rush) timeExpiry() {
+	if r.cfg.Remote {
+		return
+	}
+	for _, f := range r.ledger.freeOnlyThen() {
+		r.m.expiryLag.recordAt(f.Seen, f.Seen.Sub(f.Deadline))
+	}
 }
 
 // letGo records a hold that its buyer walks away from.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +29,7 @@ type fake struct {
 	orders   map[onsale.OrderID]*onsale.Order
 	clients  map[*fakeClient]bool
 	busy     int         // how many more holds are answered 503
+	later    string      // when they may come again, in seconds; default 1
 	taken    int         // how many more holds are answered 409
 	asked    []time.Time // when holds were asked for
 	keys     []string    // and under which keys
@@ -94,7 +96,7 @@ func (f *fake) answer(w http.ResponseWriter, status int, body any) {
 
 func (f *fake) refuse(w http.ResponseWriter, status int, code onsale.Code) {
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", cmp.Or(f.later, "1"))
 	}
 	f.answer(w, status, onsale.Refuse(code, "no"))
 }

@@ -30,24 +30,25 @@ const (
 
 // step is a latency that a report tells of.
 type step struct {
-	name    string // the figures are name_p50, name_p95, name_p99, name_max and name_count
-	label   string // in the table
-	latency func(*measured) *latency
-	rare    bool // the table leaves it away if there was none
+	name     string // the figures are name_p50, name_p95, name_p99, name_max and name_count
+	label    string // in the table
+	latency  func(*measured) *latency
+	rare     bool // the table leaves it away if there was none
+	byServer bool // it counts from a time by the server's clock
 }
 
 var steps = []step{
-	{"session", "sign in", func(m *measured) *latency { return &m.session }, false},
-	{"feed_open", "open the feed", func(m *measured) *latency { return &m.feedOpen }, false},
-	{"answered", "first press answered", func(m *measured) *latency { return &m.answered }, true},
-	{"hold", "hold", func(m *measured) *latency { return &m.hold }, false},
-	{"checkout", "check out", func(m *measured) *latency { return &m.checkout }, false},
-	{"settle", "settled after 202", func(m *measured) *latency { return &m.settle }, false},
-	{"staleness", "feed behind", func(m *measured) *latency { return &m.staleness }, false},
-	{"expiry_lag", "freed after its end", func(m *measured) *latency { return &m.expiryLag }, true},
-	{"bot_hold", "a bot's hold", func(m *measured) *latency { return &m.botHold }, true},
-	{"bot_checkout", "a bot's check-out", func(m *measured) *latency { return &m.botCheckout }, true},
-	{"late", "sent too late", func(m *measured) *latency { return &m.late }, false},
+	{name: "session", label: "sign in", latency: func(m *measured) *latency { return &m.session }},
+	{name: "feed_open", label: "open the feed", latency: func(m *measured) *latency { return &m.feedOpen }},
+	{name: "answered", label: "first press answered", latency: func(m *measured) *latency { return &m.answered }, rare: true},
+	{name: "hold", label: "hold", latency: func(m *measured) *latency { return &m.hold }},
+	{name: "checkout", label: "check out", latency: func(m *measured) *latency { return &m.checkout }},
+	{name: "settle", label: "settled after 202", latency: func(m *measured) *latency { return &m.settle }},
+	{name: "staleness", label: "feed behind", latency: func(m *measured) *latency { return &m.staleness }, rare: true, byServer: true},
+	{name: "expiry_lag", label: "freed after its end", latency: func(m *measured) *latency { return &m.expiryLag }, rare: true, byServer: true},
+	{name: "bot_hold", label: "a bot's hold", latency: func(m *measured) *latency { return &m.botHold }, rare: true},
+	{name: "bot_checkout", label: "a bot's check-out", latency: func(m *measured) *latency { return &m.botCheckout }, rare: true},
+	{name: "late", label: "sent too late", latency: func(m *measured) *latency { return &m.late }},
 }
 
 // Percentile is the value that so many in a hundred do not exceed; 0 of none. It sorts the values.
@@ -166,6 +167,9 @@ func (r *rush) figures() map[string]Figure {
 	r.stormFigures(figures)
 	for _, s := range steps {
 		q := s.latency(m).quantiles()
+		if q.Count == 0 && r.cfg.Remote && s.byServer {
+			continue // nothing is known, and 0 ms would say something
+		}
 		figures[s.name+"_p50"] = inMs(q.P50)
 		figures[s.name+"_p95"] = inMs(q.P95)
 		figures[s.name+"_p99"] = inMs(q.P99)

@@ -87,6 +87,17 @@ func TestAViolationHasWhatItsBuyerWasTold(t *testing.T) {
 	}
 }
 
+func TestAnOrderIsSaidToHaveBeenPromisedOnlyIfItWas(t *testing.T) {
+	t.Parallel()
+	for accepted, want := range map[bool]string{true: "was answered 202 and is accepted still", false: "its buyer was told nothing definite, and it is accepted still"} {
+		l := newLedger()
+		l.promised(promise{order: "ord_1", accepted: accepted})
+		if lost := l.checkEnds([]onsale.Order{{ID: "ord_1", State: onsale.OrderAccepted}}); lost != 1 || l.found()[0].Detail != want {
+			t.Errorf("%d lost, %v", lost, l.found())
+		}
+	}
+}
+
 func TestNothingIsCheckedBeforeTheHouseHasHealed(t *testing.T) {
 	f := newFake(t, breakage{})
 	cfg := quick(f, 30)

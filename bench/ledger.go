@@ -21,6 +21,7 @@ type ledger struct {
 	doubted    []taking                           // under mu: what may have been granted
 	refusals   []refusedHold                      // under mu: what was refused as sold out; bounded by maxRefusals
 	unweighed  int64                              // under mu: refusals beyond those
+	seenFree   []seenFree                         // under mu: of what was let go
 	violations []onsale.Violation                 // under mu; bounded by maxViolations
 	unlisted   int                                // under mu: violations beyond those
 }

@@ -26,7 +26,7 @@ type line struct {
 	shown  bool // this connection has come to a snapshot
 	left   bool // nobody looks any more
 	openAt time.Time
-	due    time.Time // of the first snapshot: failed attempts are part of what it takes; zero once it has come
+	due    time.Time // of the first snapshot: failed attempts are part of what it takes, and the wait for a turn, but for the very first; zero once it has come
 	heard  time.Time
 	from   onsale.FeedRequest // where the next connection goes on; zero for anew
 	rest   []byte             // the beginning of a frame, or of the answer to the upgrade
@@ -73,7 +73,7 @@ func (ln *line) connect() {
 	l := ln.loop
 	l.opening++
 	ln.state, ln.heard, ln.shown = lineConnecting, l.now, false
-	if ln.due.IsZero() {
+	if ln.due.IsZero() { // its first: all come when there is room, before there is anything to buy
 		ln.due = l.now
 	}
 	var err error
@@ -229,7 +229,7 @@ func (ln *line) lost(err error) {
 		return
 	case onPurpose:
 		ln.fails = 0
-		ln.loop.unborn = append(ln.loop.unborn, ln)
+		ln.loop.open(ln, ln.loop.now)
 		return
 	case lived:
 		w.m.dropped.Add(1)

@@ -117,7 +117,11 @@ func (l *loop) openEpoll() (err error) {
 
 // close ends every feed and the goroutine, and waits for it.
 func (l *loop) close(ctx context.Context) error {
-	l.ask(func() { l.closing = true })
+	l.ask(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.closing = true
+	})
 	select {
 	case <-l.finished:
 		return nil
@@ -210,16 +214,16 @@ func (l *loop) work() {
 	l.mu.Lock()
 	asked := l.asked
 	l.asked = nil
-	for _, do := range asked {
+	l.mu.Unlock()
+	for _, do := range asked { // without mu: who asks may hold a lock that this takes
 		do()
 	}
-	l.mu.Unlock()
 	waiting := l.later[:0]
 	for _, ln := range l.later {
 		if ln.openAt.After(l.now) {
 			waiting = append(waiting, ln)
 		} else {
-			l.unborn = append(l.unborn, ln)
+			l.open(ln, ln.openAt)
 		}
 	}
 	l.later = waiting
@@ -262,6 +266,15 @@ func (l *loop) hasEnded() bool {
 	_ = unix.Close(l.wake)
 	_ = l.file.Close()
 	return true
+}
+
+// open opens a line again as soon as not too many are opening. It is due, as it is for a browser, which has nobody
+// to wait for.
+func (l *loop) open(ln *line, due time.Time) {
+	if ln.due.IsZero() {
+		ln.due = due
+	}
+	l.unborn = append(l.unborn, ln)
 }
 
 // again opens a line after a random time around the given one.

@@ -31,8 +31,11 @@ type latency struct {
 // since records the time from due until now.
 func (l *latency) since(due time.Time) { l.record(time.Since(due)) }
 
-func (l *latency) record(d time.Duration) {
-	l.line.Took(time.Now(), d, 1)
+func (l *latency) record(d time.Duration) { l.recordAt(time.Now(), d) }
+
+// recordAt records what took so long and was over at the given moment.
+func (l *latency) recordAt(at time.Time, d time.Duration) {
+	l.line.Took(at, d, 1)
 	us := min(max(d.Microseconds(), shortestLatency), longestLatency)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,23 +66,24 @@ func (l *latency) quantiles() Quantiles {
 // measured is everything that is counted and timed while a rush runs. All of it may
 // be used from any goroutine.
 type measured struct {
-	// What never came is in them too, with the time that was waited for it.
+	// What never came is in them too, with the time that was waited for it. An answer is a definite one: who
+	// is told to come again later waits on.
 	session   latency // due → signed in
 	feedOpen  latency // due → the first snapshot is folded
 	hold      latency // due → held or refused
 	checkout  latency // due → accepted or refused
 	settle    latency // accepted → the order came to its end
-	staleness latency // the newest of a delta's changes happened → the delta was folded; older ones waited longer
-	answered  latency // arrived → the first hold was granted or definitely refused, once a buyer
+	staleness latency // the newest of a delta's changes happened → the delta was folded; older ones waited longer. Not by another machine's clock
+	answered  latency // arrived → the first hold was granted, definitely refused or given up, once a buyer
 	late      latency // due → really sent: how far the bench itself is behind its schedule
 
 	botHold     latency // as hold, of bots; theirs are in no other but feedOpen, settle, staleness and late
 	botCheckout latency // as checkout, of bots
-	expiryLag   latency // the deadline of a hold that was let go → a feed that shows its seats as available
+	expiryLag   latency // the deadline of a hold that was let go → a feed that shows its seats as available. Not by another machine's clock
 
 	requests atomic.Int64       // HTTP requests sent, repeats included
 	busy     atomic.Int64       // 429 and 503 among the answers
-	silent   atomic.Int64       // requests and feeds that were never answered, however often they were repeated
+	silent   atomic.Int64       // requests and feeds that were never answered, or never but with "later", however often they were repeated
 	errors   atomic.Int64       // requests without an answer, and answers that no buyer should ever see
 	codes    codeCounts         // requests by the code of their refusal
 	line     *timeline.Recorder // all of it by the moment; nil if nobody wants to know
@@ -94,7 +98,7 @@ type measured struct {
 	refunded atomic.Int64 // orders
 	refused  atomic.Int64 // holds and checkouts answered with a refusal
 	expired  atomic.Int64 // holds that were let go, or not paid in time
-	unseen   atomic.Int64 // holds that were let go, and whose deadline is too far away to be waited for
+	unseen   atomic.Int64 // holds that were let go, and whose deadline is too far away to be waited for, or by another machine's clock
 	released atomic.Int64 // holds given back
 	accepted atomic.Int64 // orders answered with 202
 	paying   atomic.Int64 // checkouts sent, repeats not counted

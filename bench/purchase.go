@@ -27,7 +27,7 @@ func (b *buyer) hold(ctx context.Context, lines []onsale.Line) (*onsale.Hold, er
 	}
 	var again chan clicked
 	if b.doubleClicks {
-		again = b.clickAgain(r)
+		again = b.clickAgain(ctx, r)
 	}
 	hold := new(onsale.Hold)
 	err := b.insist(ctx, r, &b.rush.m.hold, hold)
@@ -78,14 +78,21 @@ type clicked struct {
 	err  error
 }
 
-// clickAgain sends the same request at the same time as its caller is about to. The
-// caller must receive from the channel, which is how the goroutine is waited for.
-func (b *buyer) clickAgain(r request) chan clicked {
+// clickAgain sends the same request at the same time as its caller is about to, which is when it is due.
+// The caller must receive from the channel, which is how the goroutine is waited for. If the second click is
+// put off, the buyer waits for the answer to the first, which is timed.
+func (b *buyer) clickAgain(ctx context.Context, r request) chan clicked {
 	answer, due := make(chan clicked, 1), b.due
 	go func() {
 		hold := new(onsale.Hold)
+		if !waitUntil(ctx, due) {
+			answer <- clicked{hold, ctx.Err()}
+			return
+		}
 		err := b.rush.api.send(r, hold)
-		b.rush.m.hold.since(due) // of no answer too: it is what was waited for one
+		if !isPutOff(err) {
+			b.rush.m.hold.since(due) // of no answer too: it is what was waited for one
+		}
 		b.rush.m.doubled.Add(1)
 		answer <- clicked{hold, err}
 	}()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"onsale"
+	"onsale/bench/page"
 	"onsale/bench/timeline"
 	"onsale/internal/contest"
 )
@@ -77,6 +78,11 @@ func (r *Report) Err() error {
 		return fmt.Errorf("%w: %s", ErrVoid, r.Void)
 	}
 	return nil
+}
+
+// Kept is what may be said of a report without an error, and what it can't be said of, a line each: see page.Kept.
+func (r *Report) Kept() (verdict string, unchecked []string) {
+	return page.Kept(r.Audit.Unchecked, func(name string) float64 { return r.Figures[name].Value })
 }
 
 // Aim is a bound that a figure or a ratio was hoped to keep.

@@ -113,6 +113,38 @@ func TestTableNamesWhatWasBroken(t *testing.T) {
 	}
 }
 
+func TestNobodySaysOfWhatWasNotCheckedThatItWasKept(t *testing.T) {
+	t.Parallel()
+	for name, leaveOut := range map[string]func(*Report){
+		"holds that were let go": func(r *Report) { r.Figures["expiry_unchecked"] = Figure{3, unitHolds} },
+		"refusals as sold out":   func(r *Report) { r.Figures["undersold_unchecked"] = Figure{3, unitTimes} },
+		"nothing was captured": func(r *Report) {
+			r.Audit.Unchecked = []onsale.Unchecked{{Invariant: 3, Reason: "nothing was captured"}}
+		},
+	} {
+		for _, scenario := range []string{"rush", "feed"} {
+			r := NewReport(scenario, map[string]any{})
+			r.OK = true
+			leaveOut(r)
+			path := filepath.Join(t.TempDir(), "page.html")
+			var table bytes.Buffer
+			if err := errors.Join(r.Table(&table), WritePage(path, []*Report{r})); err != nil {
+				t.Fatal(err)
+			}
+			body, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for where, text := range map[string]string{"table": table.String(), "page": string(body)} {
+				text = strings.ToLower(text)
+				if !strings.Contains(text, name) || !strings.Contains(text, "every promise that was checked was kept") || strings.Contains(text, "every promise was kept") {
+					t.Errorf("%s: the %s of a %s says\n%.2000s", name, where, scenario, text)
+				}
+			}
+		}
+	}
+}
+
 // Which flags there are is for the command to say, with its own error; its tests see to
 // what the errors exit with.
 func TestAWrongSettingIsOneLine(t *testing.T) {

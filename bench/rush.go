@@ -80,7 +80,8 @@ const maxTroubles = 5
 // The error is a *ConfigError for a wrong setting, a target that isn't there included, and
 // an *onsale.AuditError, next to the report, if a promise is broken, or ErrVoid if nothing
 // could be bought, so that none was put to the test. Any other error means that the rush
-// couldn't be made or its result couldn't be checked; there may be a report all the same.
+// couldn't be made or its result couldn't be checked; there may be a report all the same. If there
+// is none, the *onsale.AuditError of what was found before is with it.
 func Rush(ctx context.Context, cfg RushConfig) (*Report, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.validate(); err != nil {
@@ -100,6 +101,10 @@ func Rush(ctx context.Context, cfg RushConfig) (*Report, error) {
 	stopTelling()
 	r.recorded()
 	err = errors.Join(err, r.leave(ctx))
+	if report == nil { // what was found until then has been found all the same
+		found := onsale.AuditReport{Violations: r.ledger.withWitnesses(r.ledger.found())}
+		err = errors.Join(err, found.Err())
+	}
 	r.enter(PhaseDone)
 	return report, err
 }
@@ -215,6 +220,7 @@ func (r *rush) comer(n int) *buyer {
 // after they have bought, and every feed is checked at the end.
 func (r *rush) watch(token string) *watch {
 	w := newWatch(r.dialer, r.sight, token, &r.m, r.ledger)
+	w.remote = r.cfg.Remote
 	if r.observer == nil { // the first is the bench's own
 		w.shown = r.vigil.look
 	}

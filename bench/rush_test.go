@@ -310,27 +310,6 @@ func TestFeedThatLostAFrameIsMended(t *testing.T) {
 	}
 }
 
-func TestBusyAnswerIsHonouredUnderTheSameKey(t *testing.T) {
-	f := newFake(t, breakage{})
-	f.busy = 1
-	cfg := quick(f, 1)
-	cfg.Seed = 3 // a buyer who clicks once and pays
-	report, err := Rush(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(f.asked) != 2 || f.keys[0] != f.keys[1] {
-		t.Fatalf("asked %d times, under keys %q", len(f.asked), f.keys)
-	}
-	waited := f.asked[1].Sub(f.asked[0])
-	if waited < time.Second {
-		t.Errorf("came back after %v, although told to wait a second", waited)
-	}
-	if busy, hold := report.Figures["busy"].Value, report.Figures["hold_max"].Value; busy != 1 || hold >= waited.Seconds()*1000 {
-		t.Errorf("busy %v; the advised wait of %v counts as latency: %v ms", busy, waited, hold)
-	}
-}
-
 func TestStoppedRushLeavesNothingRunning(t *testing.T) {
 	f := newFake(t, breakage{neverSettles: true})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -66,15 +66,17 @@ type casting struct {
 type tidings struct {
 	Token    string   `json:"token,omitempty"`   // the first ones: who may join
 	Room     int      `json:"room,omitempty"`    // the first ones: how many feeds it may open
-	Cores    int      `json:"cores,omitempty"`   // the first ones
 	Account  *account `json:"account,omitempty"` // what was measured since the last one
 	Troubles []string `json:"troubles,omitempty"`
+	Found    *bequest `json:"found,omitempty"` // promises that were found broken since the last one, and nothing else
 
 	Done    string        `json:"done,omitempty"` // the duty that is done, or failed
 	Error   string        `json:"error,omitempty"`
 	Clock   time.Time     `json:"clock,omitzero"`   // clock
 	Stormed time.Duration `json:"stormed,omitzero"` // storm: how long until the last one had left
 	CPU     time.Duration `json:"cpu,omitzero"`     // storm: what the worker used meanwhile
+	Busiest float64       `json:"busiest,omitzero"` // storm: the most that it needed of the processors that it may use
+	Near    bool          `json:"near,omitempty"`   // storm: the worker is on the storm's own machine, which has started it
 	Ledger  *bequest      `json:"ledger,omitempty"` // hand
 
 	Line *timeline.Shard `json:"line,omitempty"` // hand: how it went, by the storm's clock

@@ -39,7 +39,7 @@ func (r *rush) prepare(ctx context.Context) error {
 	}
 	first, _, _ := strings.Cut(r.cfg.FeedTarget, ",")
 	r.dialer = newDialer(first, event.ID)
-	r.sight, r.vigil = newSight(r.layout, r.ledger), newVigil(&r.m, r.ledger, r.layout)
+	r.sight, r.vigil = newSight(r.layout, r.ledger), newVigil(r.ledger, r.layout)
 	r.observer = r.watch("")
 	ctx, cancel := context.WithTimeout(ctx, feedPatience)
 	defer cancel()

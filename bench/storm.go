@@ -42,7 +42,8 @@ const (
 	doorsIn = 3 * time.Second
 	// soldOutLook is how often it is looked whether anything is left, for the moment when there isn't.
 	soldOutLook = 50 * time.Millisecond
-	// mostOfACore is the share of one processor that a worker, which has one, may need.
+	// mostOfACore is the share of its processors that a worker may need for longer than effortWindow. One that the
+	// storm has started has one processor.
 	mostOfACore = 0.95
 )
 
@@ -84,7 +85,7 @@ func WorkersFor(users int) (int, error) {
 // stormed is what is known of a storm besides what its buyers measured.
 type stormed struct {
 	cpu     time.Duration            // that the bench used on this machine while it stormed
-	busiest float64                  // of one processor: the worker that needed most
+	busiest float64                  // of the processors that it may use: the worker that needed most, when it did
 	soldOut time.Duration            // from the doors on until nothing was left; 0 if something always was
 	served  map[string]time.Duration // CPU time that what was stormed used meanwhile, by what it is; empty if that isn't known
 }
@@ -138,16 +139,20 @@ func (r *rush) stormOutside(ctx context.Context) error {
 	for of := range r.storming.served {
 		r.storming.served[of] -= served[of]
 	}
-	for i, t := range told {
+	for _, t := range told {
 		r.stormed = max(r.stormed, t.Stormed)
-		r.storming.busiest = max(r.storming.busiest, float64(t.CPU)/float64(max(t.Stormed, 1)))
-		if i >= r.cfg.Storm.Workers {
-			continue // another machine's
-		}
-		r.storming.cpu += t.CPU
+		r.storming.add(t)
 	}
 	r.requests = r.m.requests.Load() - before
 	return err
+}
+
+// add takes a worker's storm in.
+func (s *stormed) add(t tidings) {
+	s.busiest = max(s.busiest, t.Busiest)
+	if t.Near {
+		s.cpu += t.CPU
+	}
 }
 
 // awaitSoldOut says how long after the doors nothing was left, as the server shows it; 0 if it
@@ -182,7 +187,7 @@ func (r *rush) stormFigures(figures map[string]Figure) {
 	for of, used := range r.storming.served {
 		figures["cpu_"+of] = cores(used)
 	}
-	figures["bench_busiest"] = Figure{round(r.storming.busiest), "of a processor"}
+	figures["bench_busiest"] = Figure{round(r.storming.busiest), "of its processors"}
 	if r.storming.soldOut > 0 {
 		figures["sold_out"] = inMs(r.storming.soldOut)
 	}
@@ -194,7 +199,7 @@ func (r *rush) overtaxed() string {
 	if r.crew == nil || r.cfg.MostLate == 0 || r.storming.busiest <= mostOfACore {
 		return ""
 	}
-	return fmt.Sprintf("the generator was the bottleneck: a worker needed %.0f %% of its processor", 100*r.storming.busiest)
+	return fmt.Sprintf("the generator was the bottleneck: a worker needed %.0f %% of its processors for %v", 100*r.storming.busiest, effortWindow)
 }
 
 // sourceOf is the address that the i-th worker's feeds on this machine are opened from.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -199,6 +200,40 @@ func TestAStormWhoseWorkersHadNoProcessorLeftIsVoid(t *testing.T) {
 		if got := r.overtaxed(); (got != "") != void {
 			t.Errorf("%v of a processor: %q", busiest, got)
 		}
+	}
+}
+
+// A worker idles when all is sold out, and may have measured itself before.
+func TestAWorkerIsAsBusyAsItWasWhenItWasBusiest(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2027, 1, 1, 12, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		cpu  []int // ms used until the end of each second
+		want float64
+	}{
+		"two seconds of a minute's":     {append([]int{100, 1100, 2100}, slices.Repeat([]int{2100}, 57)...), 1},
+		"one second of a minute's":      {append([]int{100, 1100, 1100}, slices.Repeat([]int{1100}, 57)...), 0.5},
+		"all of a second's":             {[]int{0, 900}, 0.9},
+		"nothing, as there is no /proc": {[]int{0, 0, 0, 0}, 0},
+	} {
+		var looks []spent
+		for i, ms := range test.cpu {
+			looks = append(looks, spent{noon.Add(time.Duration(i) * time.Second), time.Duration(ms) * time.Millisecond})
+		}
+		if got := greatestShare(looks); math.Abs(got-test.want) > 1e-9 {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+// Workers come in any order, and each says itself whose machine it is on.
+func TestCPUTimeOfOtherMachinesIsNotThisOnes(t *testing.T) {
+	t.Parallel()
+	var s stormed
+	s.add(tidings{CPU: 7 * time.Second, Busiest: 0.3})
+	s.add(tidings{CPU: 2 * time.Second, Busiest: 0.2, Near: true})
+	if s.cpu != 2*time.Second || s.busiest != 0.3 {
+		t.Errorf("%v on this machine, %v at the most", s.cpu, s.busiest)
 	}
 }
 

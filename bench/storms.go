@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -31,9 +32,11 @@ const (
 	stormThink = 2 * time.Second
 )
 
-// stormAims are what both are hoped to keep to: milliseconds, and the part of all requests.
-var stormAims = []Aim{{Name: "hold_p50", Most: 50}, {Name: "hold_p99", Most: 200}, {Name: "checkout_p50", Most: 50},
-	{Name: "checkout_p99", Most: 200}, {Name: "error_rate", Most: 0.0001}}
+// stormAims are what both are hoped to keep to: milliseconds, requests, and the part of all requests. A
+// press is counted until it is answered definitely (buyer.go), the first once a buyer besides, whom
+// others' quick refusals don't outnumber.
+var stormAims = []Aim{{Name: "hold_p50", Most: 50}, {Name: "hold_p99", Most: 200}, {Name: "answered_p99", Most: 200},
+	{Name: "checkout_p50", Most: 50}, {Name: "checkout_p99", Most: 200}, {Name: "unanswered", Most: 0}, {Name: "error_rate", Most: 0.0001}}
 
 func stormsCommand() *cli.Command {
 	return &cli.Command{
@@ -66,34 +69,46 @@ func runStorms(ctx context.Context, c *cli.Command) (err error) {
 		}
 		workers = max(workers, 1)
 	}
+	chosen := slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return only != "" && only != s.name })
+	if len(chosen) == 0 {
+		return wrong("only: %q is neither ramp nor spike", only)
+	}
 	own, err := startCity(ctx, c.Root().ErrWriter, users)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, own.stop()) }()
-	var reports []*Report
-	var errs []error
-	for _, s := range scenarios {
-		if only != "" && only != s.name {
-			continue
-		}
-		report, err := Rush(ctx, RushConfig{
+	return deliverStorms(c, chosen, func(s scenario) (*Report, error) {
+		return Rush(ctx, RushConfig{
 			Users: users, Over: s.over, Tickets: max(1, s.tickets*users/stormUsers), Think: stormThink, Seed: c.Uint64("seed"),
 			Target: own.Target, FeedTarget: own.FeedTarget, AdminToken: own.AdminToken, Used: own.used,
 			Bots: c.Float("bots") / 100, MostLate: defaultMostLate,
 			Storm: StormConfig{Workers: workers}, Progress: NewProgressWriter(c.Root().ErrWriter),
 		})
+	})
+}
+
+// deliverStorms makes one rush after the other, until one has no report, and writes what there is: what the
+// first has found isn't lost with the second.
+func deliverStorms(c *cli.Command, chosen []scenario, rush func(scenario) (*Report, error)) error {
+	var reports []*Report
+	var errs []error
+	for _, s := range chosen {
+		report, err := rush(s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
+		}
 		if report == nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			break
 		}
 		report.Params["storm"] = s.name
 		for _, aim := range stormAims {
 			report.AimFor(aim.Name, aim.Most)
 		}
-		reports, errs = append(reports, report), append(errs, err, report.Table(c.Root().Writer))
+		reports, errs = append(reports, report), append(errs, report.Table(c.Root().Writer))
 	}
 	if reports == nil {
-		return wrong("only: %q is neither ramp nor spike", only)
+		return errors.Join(errs...)
 	}
 	if path := c.String("json"); path != "" {
 		errs = append(errs, WriteReports(path, reports))

@@ -42,8 +42,8 @@ func (r *Report) Table(w io.Writer) error {
 	fmt.Fprintf(&b, "\nheld %s   sold %s (%s admissions, %.0f %% of the house)   declined %s   refused %s   expired %s   errors %s\n",
 		r.count("held"), r.count("sold"), r.count("sold_places"), 100*r.Ratios["sold_of_capacity"],
 		r.count("declined"), r.count("refused"), r.count("expired"), r.count("errors"))
-	fmt.Fprintf(&b, "left %s admissions (%s buyers went away with nothing)   unanswered %s requests   unsettled %s orders\n",
-		r.count("left"), r.count("left_empty"), r.count("unanswered"), r.count("unsettled"))
+	fmt.Fprintf(&b, "left %s admissions (%s buyers went away with nothing)   busy answers %s   unanswered %s requests   unsettled %s orders\n",
+		r.count("left"), r.count("left_empty"), r.count("busy"), r.count("unanswered"), r.count("unsettled"))
 	if r.Figures["bots"].Value > 0 {
 		fmt.Fprintf(&b, "bots %s: held %s   refused: %s for want of stock, %s beyond a buyer's limit, %s too often\n",
 			r.count("bots"), r.count("bot_held"), r.count("bot_refused"), r.count("bot_limited"), r.count("bot_throttled"))
@@ -107,10 +107,9 @@ func (r *Report) verdict(b *strings.Builder, to io.Writer) {
 			fmt.Fprintf(b, "an aim is not met: %s is %s, and %s is the most\n", a.Name, short(a.Value), short(a.Most))
 		}
 	}
-	kept := "every promise was kept"
-	if r.Figures["expiry_unchecked"].Value > 0 {
-		fmt.Fprintf(b, "not checked: %s holds that were let go, whose deadline was too far away to wait for\n", r.count("expiry_unchecked"))
-		kept = "every promise that was checked was kept"
+	kept, unchecked := r.Kept()
+	for _, line := range unchecked {
+		fmt.Fprintf(b, "not checked: %s\n", line)
 	}
 	switch {
 	case r.OK:

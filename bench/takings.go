@@ -88,6 +88,50 @@ func (l *ledger) freed(hold onsale.HoldID, at time.Time) {
 	}
 }
 
+func (l *ledger) sawFree(f seenFree) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seenFree = append(l.seenFree, f)
+}
+
+// freeOnlyThen returns what was seen to be free of holds that were let go, without those whose seats someone
+// else had, or may have had, between the deadline and then.
+func (l *ledger) freeOnlyThen() []seenFree {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of := map[string][]int{} // by seat
+	for i, f := range l.seenFree {
+		for _, seat := range f.Line.Seats {
+			of[f.Line.Section+" "+seat] = append(of[f.Line.Section+" "+seat], i)
+		}
+	}
+	hidden := make([]bool, len(l.seenFree))
+	hide := func(hold onsale.HoldID, t *taking) {
+		for _, line := range t.lines {
+			for _, seat := range line.Seats {
+				for _, i := range of[line.Section+" "+seat] {
+					f := &l.seenFree[i]
+					after := t.deadline.IsZero() || t.deadline.After(f.Deadline) // one is granted for as long as the other
+					hidden[i] = hidden[i] || hold != f.Hold && after && t.asked.Before(f.Seen)
+				}
+			}
+		}
+	}
+	for hold, t := range l.takings {
+		hide(hold, t)
+	}
+	for i := range l.doubted {
+		hide("", &l.doubted[i])
+	}
+	var free []seenFree
+	for i, f := range l.seenFree {
+		if !hidden[i] {
+			free = append(free, f)
+		}
+	}
+	return free
+}
+
 func (l *ledger) refused(r refusedHold) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

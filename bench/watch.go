@@ -37,8 +37,9 @@ type watch struct {
 	ready chan struct{} // closed when the first snapshot is folded
 	news  chan struct{} // holds one when an order came to its end, or that may have been missed
 
-	sight *sight                     // shared by all feeds
-	shown func(*onsale.FeedSnapshot) // is told of each new view, under mu; nil for nobody
+	remote bool                       // the server's clock may be another machine's: nothing is timed by it
+	sight  *sight                     // shared by all feeds
+	shown  func(*onsale.FeedSnapshot) // is told of each new view, under mu; nil for nobody
 
 	left  context.Context // ends when nobody looks any more
 	leave context.CancelFunc
@@ -251,7 +252,9 @@ func (w *watch) take(frame *feedclient.Frame) (resume bool, err error) {
 	switch {
 	case err != nil:
 	case frame.Delta != nil && after != before:
-		w.m.staleness.since(frame.Delta.At)
+		if !w.remote {
+			w.m.staleness.since(frame.Delta.At)
+		}
 	case frame.Snapshot != nil && before == nil:
 		close(w.ready)
 	case frame.Order != nil && frame.Order.State.Final():

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -56,7 +56,10 @@ func tokenFlag() cli.Flag {
 	return &cli.StringFlag{Name: "token", Usage: "the `TOKEN` that workers join with", Sources: cli.EnvVars(workerTokenVar)}
 }
 
-const workerTokenVar = "ONSALE_BENCH_TOKEN"
+const (
+	workerTokenVar = "ONSALE_BENCH_TOKEN"
+	workerNearVar  = "ONSALE_BENCH_NEAR" // set by the storm for the workers that it starts
+)
 
 // errNobodyThere says that no storm listens, or not yet.
 var errNobodyThere = errors.New("nobody is there")
@@ -78,7 +81,7 @@ func joinStorm(ctx context.Context, address, token string) error {
 		return fmt.Errorf("reading the limit of open files: %w", err)
 	}
 	w := &worker{out: json.NewEncoder(conn)}
-	if err := w.tell(tidings{Token: token, Room: int(files) - spareFiles, Cores: runtime.NumCPU()}); err != nil {
+	if err := w.tell(tidings{Token: token, Room: int(files) - spareFiles}); err != nil {
 		return err
 	}
 	duties := make(chan duty)
@@ -135,9 +138,10 @@ func (w *worker) do(ctx context.Context, d duty, done *tidings) (err error) {
 		return w.open(ctx, d.Open)
 	case dutyStorm:
 		w.rush.doors = d.Doors
-		used := ownCPU()
+		effort := watchEffort()
 		w.rush.storm(ctx)
-		done.Stormed, done.CPU = w.rush.stormed, ownCPU()-used
+		done.Stormed, done.Near = w.rush.stormed, os.Getenv(workerNearVar) != ""
+		done.CPU, done.Busiest = effort()
 		err = ctx.Err()
 	case dutyHand:
 		done.Ledger, err = w.rush.ledger.bequeath()
@@ -176,7 +180,7 @@ func (w *worker) open(ctx context.Context, c *casting) (err error) {
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
-	r.sight, r.vigil = newSight(r.layout, r.ledger), newVigil(&r.m, r.ledger, r.layout)
+	r.sight, r.vigil = newSight(r.layout, r.ledger), newVigil(r.ledger, r.layout)
 	r.observer = r.watch("")
 	if err := w.signIn(ctx); err != nil {
 		return err
@@ -252,7 +256,7 @@ func (w *worker) tell(t tidings) error {
 		if err != nil {
 			return err
 		}
-		t.Account, t.Troubles = &now, w.rush.takeTroubles()
+		t.Account, t.Troubles, t.Found = &now, w.rush.takeTroubles(), w.rush.ledger.bequeathFound()
 	}
 	if err := w.out.Encode(t); err != nil {
 		return fmt.Errorf("telling the storm: %w", err)

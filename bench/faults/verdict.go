@@ -88,7 +88,7 @@ func (o *outcome) operations() float64 {
 
 // tell says on one line how a run ended.
 func (o *outcome) tell(w io.Writer) {
-	verdict := "every promise was kept"
+	verdict, unchecked := o.storm.Kept()
 	if text := o.void(); text != "" {
 		verdict = "VOID: " + text
 	}
@@ -99,8 +99,8 @@ func (o *outcome) tell(w io.Writer) {
 	fmt.Fprintf(w, "run with seed %d: %d faults, %.0f operations (%.0f/s before the first fault), %.0f accepted, %.0f sold, %.0f refunds, %.0f paid late, in %.0fs: %s\n",
 		o.seed, len(o.done), o.operations(), o.rateBefore(), figure("accepted"), figure("sold"), figure("refunds_made"),
 		figure("late_ticketed")+figure("late_paid_back"), o.took.Seconds(), verdict)
-	for _, u := range o.storm.Audit.Unchecked {
-		fmt.Fprintf(w, "  not checked: %s\n", u)
+	for _, line := range unchecked {
+		fmt.Fprintf(w, "  not checked: %s\n", line)
 	}
 	for _, v := range o.broken() {
 		fmt.Fprintf(w, "  %s\n", v)

@@ -24,6 +24,8 @@ type view struct {
 	Missed  string // how many aims were missed; "" if none
 	Goals   []goal // the aims
 
+	Unchecked []string // promises, a line each
+
 	Rounds    []row     // figures and ratios that have samples
 	Latencies []latency // figures of one thing's percentiles, a row each
 	Rows      []row     // all other figures, then ratios
@@ -68,13 +70,15 @@ func newView(i int, r *Report) view {
 			break
 		}
 	}
+	kept, unchecked := Kept(r.Audit.Unchecked, func(name string) float64 { return r.Figures[name].Value })
+	v.Unchecked = unchecked
 	switch {
 	case len(r.Audit.Violations) > 0 || r.Audit.Oversold > 0 || r.Audit.LostOrders > 0 || r.Audit.DoubleCharges > 0:
 		v.Mood, v.Verdict = "bad", fmt.Sprintf("Promises were broken: %d", len(r.Audit.Violations))
 	case r.Void != "":
 		v.Mood, v.Verdict = "void", "Void: "+r.Void
 	case r.OK:
-		v.Mood, v.Verdict = "good", "Every promise was kept"
+		v.Mood, v.Verdict = "good", strings.ToUpper(kept[:1])+kept[1:]
 	default:
 		v.Mood, v.Verdict = "bad", "Not everything was well"
 	}

@@ -26,7 +26,7 @@ func rushCommand() *cli.Command {
 		Name:  "rush",
 		Usage: "a crowd buys: sign in, watch, hold, pay, wait for the result",
 		Description: "Buyers arrive at times that are fixed in advance, however slow the answers are; latencies count from when\n" +
-			"a request should have been sent. Ends with an audit; exits with 3 if a promise is broken.",
+			"a request should have been sent until it is answered definitely: who is told to come again later waits on. Ends with an audit; exits with 3 if a promise is broken.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "users", Value: defaultUsers, Usage: "simulated `BUYERS`"},
 			&cli.DurationFlag{Name: "over", Value: defaultOver, Usage: "the `TIME` their arrivals are spread over"},

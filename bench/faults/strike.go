@@ -16,8 +16,9 @@ import (
 
 const (
 	// reachWithin is how long a crash point may take to be reached, once its process is
-	// armed: longer than a consumer group takes to do without a member that was killed.
-	reachWithin = 60 * time.Second
+	// armed: longer than a consumer group takes to do without a member that was killed, and
+	// a breaker that a fault of payments has opened takes to let charges through again.
+	reachWithin = 2 * time.Minute
 	// backWithin is how long what was hit may take until it serves again.
 	backWithin = 2 * time.Minute
 	// crowdSize is how many join in a throng.

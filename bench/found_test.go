@@ -47,7 +47,7 @@ func TestWhatAWorkerHasFoundIsNotLostWithIt(t *testing.T) {
 		t.Errorf("%+v, %v", report, err)
 	}
 	for range 2 {
-		<-ended
+		<-ended //nolint:errcheck // it was killed
 	}
 }
 

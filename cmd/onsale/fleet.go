@@ -88,14 +88,15 @@ func (s *settings) runFleet(ctx context.Context, role string) (err error) {
 // join makes the settings those of this process's place in its fleet: the limits become
 // its share of them, and so do the processors. Without a fleet it does nothing.
 //
-// A process that thinks it has them all wakes several threads for what one does, and an idle one
-// costs half as much again.
+// A process that thinks it has them all wakes several threads for what one does. One more than its
+// share is for its clients, who are told sooner by two that write.
 func (s *settings) join() (err error) {
-	s.processors = float64(runtime.GOMAXPROCS(0))
+	all := runtime.GOMAXPROCS(0)
+	s.processors = float64(all)
 	s.place, err = fleet.Join()
 	if s.place != nil {
 		s.processors /= float64(s.place.Processes)
-		runtime.GOMAXPROCS(int(math.Ceil(s.processors)))
+		runtime.GOMAXPROCS(min(all, int(math.Ceil(s.processors))+1))
 	}
 	return err
 }

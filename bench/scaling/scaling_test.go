@@ -185,7 +185,9 @@ func TestHeartbeatsThatCannotBeToldApartAreMarkedAsABound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reports[fromFeed].Ratios["idle_cpu"] = c.idle
+		feed := reports[fromFeed]
+		feed.Ratios["idle_cpu"] = c.idle
+		feed.Params["conns"], feed.Params["procs"], feed.Params["heartbeat_seconds"] = 4_000., 2., 20.
 		got, err := constants(reports)
 		if err != nil {
 			t.Fatal(err)

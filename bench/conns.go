@@ -55,7 +55,7 @@ func (c *conns) take(deadline time.Time) (*wire, error) {
 	if w == nil {
 		var conn net.Conn
 		if conn, err = c.dial(); err == nil {
-			w = &wire{conn: conn, in: make([]byte, wireBuffer)}
+			w = newWire(conn)
 		}
 	}
 	if err == nil {

@@ -198,7 +198,7 @@ func (c *crew) ask(ctx context.Context, each func(i int) duty) ([]tidings, error
 func (h *hand) do(ctx context.Context, d duty) (tidings, error) {
 	err := errors.Join(h.conn.SetWriteDeadline(time.Now().Add(wordPatience)), h.out.Encode(d))
 	if err != nil {
-		return tidings{}, fmt.Errorf("asking a worker: %w", err)
+		return tidings{}, fmt.Errorf("%w: asking it: %w", errNoWorker, err)
 	}
 	select {
 	case t := <-h.done:
@@ -206,7 +206,7 @@ func (h *hand) do(ctx context.Context, d duty) (tidings, error) {
 			return t, fmt.Errorf("a worker was asked to %s, and has done %s", d.Do, t.Done)
 		}
 		if t.Error != "" {
-			return t, fmt.Errorf("a worker can't %s: %s", d.Do, t.Error)
+			return t, fmt.Errorf("%w: it can't %s: %s", errNoWorker, d.Do, t.Error)
 		}
 		return t, nil
 	case <-ctx.Done():

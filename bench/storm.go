@@ -205,4 +205,4 @@ func (r *rush) overtaxed() string {
 // sourceOf is the address that the i-th worker's feeds on this machine are opened from.
 func sourceOf(i int) string { return fmt.Sprintf("127.0.%d.1", i+1) }
 
-var errNoWorker = errors.New("a worker has ended")
+var errNoWorker = errors.New("a worker has failed")

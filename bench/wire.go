@@ -39,8 +39,10 @@ func dialWire(ctx context.Context, address string) (*wire, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", address, err)
 	}
-	return &wire{conn: conn, in: make([]byte, wireBuffer)}, nil
+	return newWire(conn), nil
 }
+
+func newWire(conn net.Conn) *wire { return &wire{conn: conn, in: make([]byte, wireBuffer)} }
 
 // answer is what a wire was answered, good until it is asked again.
 type answer struct {

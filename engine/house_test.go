@@ -291,11 +291,7 @@ func (h *house) buy(token string, hold onsale.Hold, paymentToken string) (order 
 	h.t.Helper()
 	a := h.want(202, h.do("POST", "/v1/holds/"+string(hold.ID)+"/checkout", token, `{"payment_token":"`+paymentToken+`"}`), &order)
 	h.eventually("the order ends", func() bool {
-		got := h.do("GET", a.header.Get("Location"), token, "")
-		if got.status == 503 && got.header.Get("Retry-After") != "" {
-			return false // Redis has not noted the acceptance yet, as when another front is asked
-		}
-		h.want(200, got, &order)
+		h.want(200, h.do("GET", a.header.Get("Location"), token, ""), &order)
 		return order.State.Final()
 	})
 	return order

@@ -77,7 +77,7 @@ func (ln *line) connect() {
 		ln.due = l.now
 	}
 	var err error
-	if ln.fd, err = rawfeed.Dial(l.epoll, ln.slot, l.source, l.targets[int(ln.slot)%len(l.targets)]); err != nil {
+	if ln.fd, err = rawfeed.Dial(l.list.FD(), ln.slot, l.source, l.targets[int(ln.slot)%len(l.targets)]); err != nil {
 		ln.lost(err)
 	}
 }
@@ -88,7 +88,7 @@ func (ln *line) connected() {
 		path += fmt.Sprintf("?epoch=%d&seq=%d", ln.from.Epoch, ln.from.Seq)
 	}
 	ln.state = lineUpgrading
-	if err := rawfeed.Dialed(l.epoll, ln.fd, ln.slot, rawfeed.Upgrade(l.hosts[int(ln.slot)%len(l.hosts)], path, onsale.FeedProtocol)); err != nil {
+	if err := rawfeed.Dialed(l.list.FD(), ln.fd, ln.slot, rawfeed.Upgrade(l.hosts[int(ln.slot)%len(l.hosts)], path, onsale.FeedProtocol)); err != nil {
 		ln.lost(err)
 	}
 }

@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"onsale/bench/rawfeed"
+	"onsale/internal/epoll"
 	"onsale/internal/feedclient"
 )
 
@@ -22,13 +21,8 @@ import (
 // has so many thousand of them: a goroutine and a library's connection each would cost more than
 // the server spends on them, on the machine that both share. What all of them receive is parsed
 // and folded once.
-//
-// The epoll itself waits in Go's own: a thread that slept in it would keep the buyers of a process
-// that has one processor from running.
 type loop struct {
-	file     *os.File // the epoll
-	epoll    int
-	wake     int // an eventfd: something is asked
+	list     *epoll.List
 	path     string
 	hosts    []string
 	targets  []*unix.SockaddrInet4
@@ -54,8 +48,6 @@ type loop struct {
 }
 
 const (
-	// wakeSlot is what epoll says of wake; of a feed it says its number.
-	wakeSlot = int32(-1)
 	// turn is how long the loop sleeps at the most while feeds wait to be opened, idleTurn else.
 	turn     = 20 * time.Millisecond
 	idleTurn = time.Second
@@ -82,8 +74,9 @@ func newLoop(hosts []string, path, source string, abreast int, trouble func(erro
 	if ip := net.ParseIP(source).To4(); ip != nil && isLoopback(l.targets) {
 		l.source = &unix.SockaddrInet4{Addr: [4]byte(ip)}
 	}
-	if err := l.openEpoll(); err != nil {
-		return nil, fmt.Errorf("making an epoll: %w", err)
+	var err error
+	if l.list, err = epoll.New(); err != nil {
+		return nil, fmt.Errorf("waiting for feeds: %w", err)
 	}
 	go func() { // ends with close, which waits for it
 		defer close(l.finished)
@@ -99,20 +92,6 @@ func isLoopback(targets []*unix.SockaddrInet4) bool {
 		}
 	}
 	return true
-}
-
-func (l *loop) openEpoll() (err error) {
-	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return err
-	}
-	if err = unix.SetNonblock(l.epoll, true); err != nil { // or os.NewFile keeps it out of Go's poller
-		return errors.Join(err, unix.Close(l.epoll))
-	}
-	l.file = os.NewFile(uintptr(l.epoll), "epoll")
-	if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return errors.Join(err, l.file.Close())
-	}
-	return unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, l.wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeSlot})
 }
 
 // close ends every feed and the goroutine, and waits for it.
@@ -147,57 +126,36 @@ func (l *loop) ask(do func()) {
 	defer l.mu.Unlock()
 	l.asked = append(l.asked, do)
 	if len(l.asked) == 1 && !l.closing {
-		one := [8]byte{1}
-		_, _ = unix.Write(l.wake, one[:]) // it can't fail, and if it did the loop looks up by itself
+		l.list.Ring()
 	}
 }
 
 func (l *loop) run() {
-	raw, err := l.file.SyscallConn()
-	for err == nil {
-		err = l.turn(raw)
-	}
-	if !errors.Is(err, os.ErrClosed) {
-		panic(fmt.Sprintf("bench: wait for feeds: %v", err)) // our own descriptor is broken
+	for !l.turn() {
+		runtime.Gosched() // a busy loop would keep the buyers waiting for a whole slice
 	}
 }
 
-// turn handles what has come, or what is due. It returns os.ErrClosed when the loop is closed.
-func (l *loop) turn(raw syscall.RawConn) error {
+// turn handles what has come, or what is due. It returns true when the loop is closed.
+func (l *loop) turn() (over bool) {
 	patience := idleTurn
 	if len(l.unborn)+len(l.later) > 0 {
 		patience = turn
 	}
-	if err := l.file.SetReadDeadline(l.now.Add(patience)); err != nil {
-		return err
-	}
-	n := 0
-	var failure error
-	err := raw.Read(func(uintptr) bool {
-		n, failure = unix.EpollWait(l.epoll, l.ready, 0)
-		return n != 0 // not even an error is final: see below
-	})
-	if errors.Is(failure, unix.EINTR) || errors.Is(err, os.ErrDeadlineExceeded) {
-		n, failure, err = max(n, 0), nil, nil
-	}
-	if err := errors.Join(failure, err); err != nil {
-		return err
+	n := l.list.Poll(l.ready)
+	if n == 0 {
+		n = l.list.Sleep(l.ready, patience)
 	}
 	l.now = time.Now()
-	for _, e := range l.ready[:max(n, 0)] {
+	for _, e := range l.ready[:n] {
 		l.handle(e.Fd)
 	}
-	if l.work(); l.hasEnded() {
-		return os.ErrClosed
-	}
-	runtime.Gosched() // a busy loop would keep the buyers waiting for a whole slice
-	return nil
+	l.work()
+	return l.hasEnded()
 }
 
 func (l *loop) handle(slot int32) {
-	if slot == wakeSlot {
-		var count [8]byte
-		_, _ = unix.Read(l.wake, count[:]) // it is readable, and what it says doesn't matter
+	if slot == epoll.Alarm {
 		return
 	}
 	switch ln := l.lines[slot]; ln.state {
@@ -263,8 +221,7 @@ func (l *loop) hasEnded() bool {
 		}
 		ln.end()
 	}
-	_ = unix.Close(l.wake)
-	_ = l.file.Close()
+	_ = l.list.Close() // nothing was kept in it
 	return true
 }
 

@@ -4,10 +4,20 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"onsale/internal/epoll"
 )
 
 // idleLoop is a loop without a goroutine and without room for anybody.
-func idleLoop() *loop { return &loop{wake: -1, now: time.Now(), trouble: func(error) {}} }
+func idleLoop(t *testing.T) *loop {
+	t.Helper()
+	list, err := epoll.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = list.Close() })
+	return &loop{list: list, now: time.Now(), trouble: func(error) {}}
+}
 
 func lineOf(l *loop, m *measured) *line {
 	w := newWatch(nil, nil, "", m, newLedger())
@@ -17,7 +27,7 @@ func lineOf(l *loop, m *measured) *line {
 // The bench opens few feeds at once, which is no reason why a browser's would take less.
 func TestAFeedThatIsOpenedAgainIsDueBeforeItsTurnComes(t *testing.T) {
 	t.Parallel()
-	l, m := idleLoop(), new(measured)
+	l, m := idleLoop(t), new(measured)
 	began := l.now
 	closed, dropped := lineOf(l, m), lineOf(l, m)
 	closed.watch.closing = true
@@ -33,7 +43,7 @@ func TestAFeedThatIsOpenedAgainIsDueBeforeItsTurnComes(t *testing.T) {
 // A rush asks with its own lock held, and what a loop does may take that lock.
 func TestALoopDoesWhatItIsAskedWithoutItsLock(t *testing.T) {
 	t.Parallel()
-	l := idleLoop()
+	l := idleLoop(t)
 	again := false
 	l.ask(func() {
 		if !l.mu.TryLock() {

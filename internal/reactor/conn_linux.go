@@ -279,7 +279,7 @@ func (c *Conn) Detach() (fd int, err error) {
 	if over {
 		return 0, net.ErrClosed
 	}
-	_ = unix.EpollCtl(c.reactor.epoll.fd, unix.EPOLL_CTL_DEL, c.fd, nil) // it is there
+	_ = unix.EpollCtl(c.reactor.epoll.FD(), unix.EPOLL_CTL_DEL, c.fd, nil) // it is there
 	c.reactor.forget(c)
 	return c.fd, nil
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onsale/internal/epoll"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 // Reactor has the connections. Safe for concurrent use.
 type Reactor struct {
 	cfg   Config
-	epoll *epoll
+	epoll *epoll.List
 
 	stopping atomic.Bool
 	sleeping atomic.Bool   // the loop is about to wait, or waits
@@ -41,12 +43,12 @@ type Reactor struct {
 // New returns a reactor whose loop runs until Stop. Errors: the system's, if it has no
 // descriptors left.
 func New(cfg Config) (*Reactor, error) {
-	epoll, err := newEpoll()
+	list, err := epoll.New()
 	if err != nil {
 		return nil, err
 	}
-	r := &Reactor{cfg: cfg, epoll: epoll, ended: make(chan struct{}), conns: map[int]*Conn{}}
-	r.close = sync.OnceValue(epoll.close)
+	r := &Reactor{cfg: cfg, epoll: list, ended: make(chan struct{}), conns: map[int]*Conn{}}
+	r.close = sync.OnceValue(list.Close)
 	go r.run() // Stop waits for ended
 	return r, nil
 }
@@ -70,7 +72,7 @@ func (r *Reactor) Take(c net.Conn) {
 		own.end()
 		return
 	}
-	if r.epoll.add(own.fd, 0) != nil {
+	if r.epoll.Add(own.fd, 0) != nil {
 		own.end()
 	}
 }
@@ -124,14 +126,14 @@ func (r *Reactor) run() {
 
 // ready waits until there is something to do and returns the connections that it is about.
 func (r *Reactor) ready(events []unix.EpollEvent, to []*Conn) []*Conn {
-	n := poll(r.epoll.fd, events)
+	n := r.epoll.Poll(events)
 	if n == 0 {
 		r.sleeping.Store(true)
 		r.mu.Lock()
 		none := len(r.again) == 0
 		r.mu.Unlock()
 		if none {
-			n = r.epoll.sleep(events, sweepEvery)
+			n = r.epoll.Sleep(events, sweepEvery)
 		}
 		r.sleeping.Store(false)
 	}
@@ -178,7 +180,7 @@ func (r *Reactor) readAgain(c *Conn) {
 	}
 }
 
-func (r *Reactor) wake() { r.epoll.ring() }
+func (r *Reactor) wake() { r.epoll.Ring() }
 
 // forget removes a connection that has ended or was taken over.
 func (r *Reactor) forget(c *Conn) {

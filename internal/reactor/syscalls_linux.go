@@ -3,21 +3,10 @@ package reactor
 import (
 	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // The calls below never wait, so they need not tell Go's scheduler that they might, as those
 // of package syscall do: in a rush that is a tenth of what they cost.
-
-// poll returns how many events there are now.
-func poll(epoll int, events []unix.EpollEvent) int {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if errno != 0 {
-		return 0
-	}
-	return int(n)
-}
 
 // read reads from a non-blocking socket.
 func read(fd int, to []byte) (int, error) {

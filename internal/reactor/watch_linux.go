@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"onsale/internal/epoll"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 
 // Watch has sockets on its loop. Safe for concurrent use.
 type Watch struct {
-	epoll *epoll
+	epoll *epoll.List
 
 	stopping atomic.Bool
 	ended    chan struct{} // closed when the loop has ended
@@ -42,12 +44,12 @@ type turn struct {
 // NewWatch returns a watch whose loop runs until Stop. Errors: the system's, if it has no
 // descriptors left; errors.ErrUnsupported where there is no epoll.
 func NewWatch() (*Watch, error) {
-	epoll, err := newEpoll()
+	list, err := epoll.New()
 	if err != nil {
 		return nil, err
 	}
-	w := &Watch{epoll: epoll, ended: make(chan struct{})}
-	w.close = sync.OnceValue(epoll.close)
+	w := &Watch{epoll: list, ended: make(chan struct{})}
+	w.close = sync.OnceValue(list.Close)
 	go w.run() // Stop waits for ended
 	return w, nil
 }
@@ -64,7 +66,7 @@ func (w *Watch) Add(s *Socket, early bool) error {
 	s.number = w.added
 	w.sockets[s.fd] = s
 	w.mu.Unlock()
-	if err := w.epoll.add(s.fd, s.number); err != nil {
+	if err := w.epoll.Add(s.fd, s.number); err != nil {
 		return fmt.Errorf("reactor: watch a socket: %w", err)
 	}
 	if early {
@@ -103,7 +105,7 @@ func (w *Watch) Stop(ctx context.Context) error {
 	}
 }
 
-func (w *Watch) wake() { w.epoll.ring() }
+func (w *Watch) wake() { w.epoll.Ring() }
 
 // run is the loop.
 func (w *Watch) run() {
@@ -111,7 +113,7 @@ func (w *Watch) run() {
 	events, buffer := make([]unix.EpollEvent, eventsMost), make([]byte, watchBuffer)
 	var turns, again []turn
 	for !w.stopping.Load() {
-		n := poll(w.epoll.fd, events)
+		n := w.epoll.Poll(events)
 		if n == 0 && len(again) == 0 {
 			n = w.sleep(events)
 		}
@@ -130,12 +132,12 @@ func (w *Watch) run() {
 
 // sleep waits until something comes, and for what comes soon after it.
 func (w *Watch) sleep(events []unix.EpollEvent) int {
-	n := w.epoll.sleep(events, 0)
+	n := w.epoll.Sleep(events, 0)
 	if n == len(events) {
 		return n
 	}
 	time.Sleep(gathering)
-	return n + poll(w.epoll.fd, events[n:])
+	return n + w.epoll.Poll(events[n:])
 }
 
 // has reports whether the socket is still open: it may have ended since it was due. Only the loop ends
@@ -157,8 +159,8 @@ func (w *Watch) due(events []unix.EpollEvent, to []turn) []turn {
 	w.fresh = w.fresh[:0]
 	for i := range events {
 		e := &events[i]
-		if int(e.Fd) >= len(w.sockets) {
-			continue // the alarm
+		if e.Fd == epoll.Alarm {
+			continue
 		}
 		if s := w.sockets[e.Fd]; s != nil && s.number == uint32(e.Pad) {
 			to = append(to, turn{s, readyOf(e.Events)})

@@ -111,15 +111,19 @@ func (b *buyer) openFeed(ctx context.Context) bool {
 	}
 }
 
-// shop tries to hold what the feed shows, and tries again when someone else was faster:
-// other seats, other sections, fewer of them, until nothing is left. Then it looks on for
+// shop tries to hold what the feed shows, and tries again when someone else was faster: what the
+// refusal says is left nearby, or other seats, other sections, fewer of them, until nothing is left. Then it looks on for
 // a while, because others' holds and declined payments come back.
 func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
+	var nearby []onsale.Offer // what the last refusal said is left
 	for refusals, looks := 0, 0; refusals < mostRefusals && looks < b.looks; {
 		if !waitUntil(ctx, b.due) {
 			return nil, false
 		}
-		lines := choose(b.temper, b.rush.layout, b.feed.view())
+		lines := suggested(b.temper, b.rush.layout, nearby)
+		if nearby = nil; lines == nil {
+			lines = choose(b.temper, b.rush.layout, b.feed.view())
+		}
 		if lines == nil && b.waited && !b.came.IsZero() {
 			lines = blindly(b.temper, b.rush.layout)
 		}
@@ -135,6 +139,9 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 		}
 		switch onsale.CodeOf(err) {
 		case onsale.CodeSeatTaken, onsale.CodeSoldOut, onsale.CodeNotTogether:
+			if refusal := (*onsale.Error)(nil); errors.As(err, &refusal) {
+				nearby = refusal.Nearby
+			}
 			if onsale.CodeOf(err) == onsale.CodeNotTogether {
 				b.quantity = max(1, b.quantity-1)
 			}

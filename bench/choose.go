@@ -35,6 +35,28 @@ func choose(t *temper, layout *onsale.Layout, view *onsale.FeedSnapshot) []onsal
 	return nil
 }
 
+// suggested returns of what a refusal says is left nearby the first that a buyer of this temper can use; nil
+// if there is none.
+func suggested(t *temper, layout *onsale.Layout, nearby []onsale.Offer) []onsale.Line {
+	quantity := min(t.quantity, layout.Event.MaxPerBuyer)
+	for _, o := range nearby {
+		section := layout.Section(o.Section)
+		if section == nil || o.Available < 1 {
+			continue
+		}
+		line := onsale.Line{Section: o.Section, Quantity: int(min(int64(quantity), o.Available))}
+		if section.Kind == onsale.Reserved && t.way != asksBest {
+			if len(o.Seats) == 0 {
+				continue
+			}
+			line.Quantity = min(quantity, len(o.Seats))
+			line.Seats = o.Seats[:line.Quantity]
+		}
+		return []onsale.Line{line}
+	}
+	return nil
+}
+
 // blindly returns what a buyer asks for who presses without looking: any block of general
 // admission, or any seat if there is none.
 func blindly(t *temper, layout *onsale.Layout) []onsale.Line {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -177,6 +178,32 @@ func TestBuyerAsksOnlyForWhatTheFeedShowsAsAvailable(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who is refused what someone else was faster to get takes what the refusal says is left.
+func TestBuyerTakesWhatARefusalSaysIsLeft(t *testing.T) {
+	t.Parallel()
+	event := &onsale.Event{ID: "e", Name: "E", StartsAt: time.Now(), Currency: "EUR", MaxPerBuyer: 4, Sections: []onsale.Section{
+		{ID: "floor", Kind: onsale.General, Capacity: 10}, {ID: "a", Kind: onsale.Reserved, Rows: []onsale.Row{{ID: "A", Seats: 5}}}}}
+	if err := event.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	gone, unknown := onsale.Offer{Section: "floor"}, onsale.Offer{Section: "b", Available: 9}
+	floor, seats := onsale.Offer{Section: "floor", Available: 2}, onsale.Offer{Section: "a", Available: 4, Seats: []string{"A-1", "A-2", "A-3"}}
+	for name, c := range map[string]struct {
+		way    way
+		nearby []onsale.Offer
+		want   []onsale.Line
+	}{
+		"nothing":          {asksPicked, []onsale.Offer{gone, unknown}, nil},
+		"fewer":            {asksPicked, []onsale.Offer{gone, floor, seats}, []onsale.Line{{Section: "floor", Quantity: 2}}},
+		"seats":            {asksPicked, []onsale.Offer{seats, floor}, []onsale.Line{{Section: "a", Quantity: 3, Seats: []string{"A-1", "A-2", "A-3"}}}},
+		"the best of them": {asksBest, []onsale.Offer{seats}, []onsale.Line{{Section: "a", Quantity: 3}}},
+	} {
+		if got := suggested(&temper{quantity: 3, way: c.way}, onsale.NewLayout(event), c.nearby); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: asks for %+v, want %+v", name, got, c.want)
+		}
+	}
 }
 
 func countLetter(seats string, letter byte) (n int) {

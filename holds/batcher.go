@@ -24,6 +24,10 @@ const (
 	// maxFlights is how many calls may be under way: while Redis works on one, the next
 	// is on its way, so that it needn't wait for us. It sets out when half a batch has gathered.
 	maxFlights = 2
+	// callEvery is how often a call sets out at the most, unless half a batch has gathered. A call costs
+	// Redis and us ten times what an operation in it does: on a busy machine, which else
+	// would make one for each, a moment's wait is more than made up for.
+	callEvery = 2 * time.Millisecond
 	// maxWait is how long an operation may wait for its call. With what the call itself
 	// may take it is less than a request's time.
 	maxWait = time.Second
@@ -94,9 +98,10 @@ type batcher struct {
 	known atomic.Pointer[script] // script, as Redis knew it last
 
 	mu     sync.Mutex
-	lanes  lanes // under mu
-	flying int   // under mu: goroutines that are emptying the lanes, at most maxFlights
-	closed bool  // under mu
+	lanes  lanes     // under mu
+	flying int       // under mu: goroutines that are emptying the lanes, at most maxFlights
+	closed bool      // under mu
+	called time.Time // under mu: when a batch was last taken
 }
 
 // submit queues operations of one kind, all or none of them.
@@ -128,11 +133,18 @@ func (b *batcher) fly() {
 	for {
 		runtime.Gosched() // whoever is about to ask goes along
 		b.mu.Lock()
+		if rest := callEvery - time.Since(b.called); rest > 0 && b.lanes.waiting() < maxBatch/2 {
+			b.mu.Unlock()
+			time.Sleep(rest)
+			b.mu.Lock()
+		}
 		late := b.lanes.overdue(time.Now().Add(-maxWait))
 		batch := b.lanes.take(maxBatch)
 		landed := len(batch) == 0
 		if landed {
 			b.flying--
+		} else {
+			b.called = time.Now()
 		}
 		b.mu.Unlock()
 		for _, op := range late {

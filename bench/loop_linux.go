@@ -60,7 +60,7 @@ const (
 )
 
 // newLoop starts a loop for the feeds at a path of these hosts, which are taken in turn. The feeds
-// come from the address source, "" for any: one address has some 28,000 ports for each host.
+// come from the address source and those after it (rawfeed.Dial), "" for any.
 func newLoop(hosts []string, path, source string, abreast int, trouble func(error)) (*loop, error) {
 	l := &loop{path: path, hosts: hosts, abreast: abreast, trouble: trouble, finished: make(chan struct{}), now: time.Now(),
 		buffer: make([]byte, readBytes), ready: make([]unix.EpollEvent, turnEvents)}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"onsale"
+	"onsale/bench/rawfeed"
 )
 
 // A storm is a rush whose buyers are dealt out to workers, processes with a share of them each,
@@ -101,7 +102,7 @@ func (r *rush) stormBy(ctx context.Context) (err error) {
 	}
 	r.enter(PhaseOpening)
 	cast := func(i int) duty {
-		return duty{Do: dutyOpen, Open: &casting{Config: r.cfg, Event: r.layout.Event, Source: sourceOf(i), Ahead: -r.crew.hands[i].offset,
+		return duty{Do: dutyOpen, Open: &casting{Config: r.cfg, Event: r.layout.Event, Source: rawfeed.Source(i), Ahead: -r.crew.hands[i].offset,
 			Share: share{First: i, Step: len(r.crew.hands)}}}
 	}
 	if _, err := r.crew.ask(ctx, cast); err != nil {
@@ -201,8 +202,5 @@ func (r *rush) overtaxed() string {
 	}
 	return fmt.Sprintf("the generator was the bottleneck: a worker needed %.0f %% of its processors for %v", 100*r.storming.busiest, effortWindow)
 }
-
-// sourceOf is the address that the i-th worker's feeds on this machine are opened from.
-func sourceOf(i int) string { return fmt.Sprintf("127.0.%d.1", i+1) }
 
 var errNoWorker = errors.New("a worker has failed")

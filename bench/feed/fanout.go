@@ -86,7 +86,7 @@ func (r *run) openFloors(ctx context.Context) (team, error) {
 		accepted <- err
 	}()
 	_, err = r.crowds.ask(ctx, func(i int) task {
-		return task{Do: doOpen, Targets: rotate(hosts, i), Source: source(i), Count: share(r.cfg.Conns, len(r.crowds), i), Abreast: abreastToConnect}
+		return task{Do: doOpen, Targets: rotate(hosts, i), Source: rawfeed.Source(i), Count: share(r.cfg.Conns, len(r.crowds), i), Abreast: abreastToConnect}
 	})
 	if err != nil {
 		return floors, err

@@ -2,8 +2,9 @@ package feed
 
 import (
 	"context"
-	"fmt"
 	"time"
+
+	"onsale/bench/rawfeed"
 )
 
 const (
@@ -16,10 +17,6 @@ const (
 	// many bare sockets.
 	crowdShare = 0.5
 )
-
-// source is the loopback address that a crowd connects from: to one port there are only
-// 28,000 connections from one address.
-func source(crowd int) string { return fmt.Sprintf("127.0.%d.%d", 1+crowd/250, 1+crowd%250) }
 
 // connect starts the crowds and opens every feed.
 func (r *run) connect(ctx context.Context) error {
@@ -35,7 +32,7 @@ func (r *run) connect(ctx context.Context) error {
 	}
 	began, used := time.Now(), r.house.fleet.cpu()
 	_, err = r.crowds.ask(ctx, func(i int) task {
-		return task{Do: doOpen, Targets: []string{r.house.fleet.host()}, Source: source(i), Count: share(r.cfg.Conns, size, i),
+		return task{Do: doOpen, Targets: []string{r.house.fleet.host()}, Source: rawfeed.Source(i), Count: share(r.cfg.Conns, size, i),
 			Path: "/v1/events/" + string(r.house.event.ID) + "/live", Protocol: r.cfg.protocol(), Abreast: abreastToConnect}
 	})
 	if err != nil {

@@ -9,15 +9,17 @@ import (
 )
 
 // Dial begins to connect a socket, which an epoll then tells of under a number of the owner's: Dialed
-// is due. source is where it comes from, nil for as the kernel chooses. fd is -1 if there is no socket;
-// after any other error the owner closes it.
+// is due. source is where it comes from, nil for as the kernel chooses; each 10,000 numbers come from the next
+// address. fd is -1 if there is no socket; after any other error the owner closes it.
 func Dial(epoll int, number int32, source, target *unix.SockaddrInet4) (fd int, err error) {
 	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
 		return -1, fmt.Errorf("making a socket: %w", err)
 	}
 	if source != nil {
 		// Ports are few: one is chosen only when both ends are known, so that others may have the same.
-		err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1), unix.Bind(fd, source))
+		from := *source
+		from.Addr[3] += byte(max(number, -number) / portsEach)
+		err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1), unix.Bind(fd, &from))
 	}
 	if err == nil {
 		if err = unix.Connect(fd, target); errors.Is(err, unix.EINPROGRESS) {

@@ -89,7 +89,7 @@ func (b *buyer) grab(ctx context.Context, hands int) (got []*onsale.Hold, thrott
 	asked, due := time.Now(), b.due
 	var asking sync.WaitGroup
 	for range hands {
-		lines := choose(b.temper, b.rush.layout, b.feed.view())
+		lines := choose(b.temper, b.rush.layout, b.sees())
 		if lines == nil || ctx.Err() != nil {
 			break
 		}
@@ -118,6 +118,7 @@ func (b *buyer) grab(ctx context.Context, hands int) (got []*onsale.Hold, thrott
 			throttled = true
 		case onsale.CodeSoldOut, onsale.CodeSeatTaken, onsale.CodeNotTogether:
 			b.rush.m.botRefused.Add(1)
+			b.refuse(h.answer.err)
 		}
 	}
 	return got, throttled

@@ -27,8 +27,8 @@ const (
 	feedPatience = 20 * time.Second
 	// firstPoll is how long a buyer waits for the feed's word before asking for the order; it
 	// grows by half each time, up to longestPoll.
-	firstPoll   = 3 * time.Second
-	longestPoll = 10 * time.Second
+	firstPoll   = 10 * time.Second
+	longestPoll = 30 * time.Second
 	// afterCut is how soon a buyer asks a second time when their feed was cut.
 	afterCut = 500 * time.Millisecond
 )
@@ -42,6 +42,7 @@ type buyer struct {
 	due   time.Time // when the next step should begin
 	keys  int       // Idempotency-Keys used
 	came  time.Time // when they arrived; zero once their first press was answered, or given up
+	gone  time.Time // when a refusal said that there is nothing for them; zero if none did
 
 	waited  bool // before the doors: they press once, whatever is shown
 	inDoubt bool // since a step set it to false, a sending had no answer that says what was done
@@ -111,6 +112,28 @@ func (b *buyer) openFeed(ctx context.Context) bool {
 	}
 }
 
+// sees is what the feed shows, unless the buyer knows better: who was told that there is nothing for them
+// believes it until the feed tells of a later moment.
+func (b *buyer) sees() *onsale.FeedSnapshot {
+	view := b.feed.view()
+	if view == nil || view.At.Before(b.gone) {
+		return nil
+	}
+	return view
+}
+
+// refuse has the buyer believe a refusal. It returns what that says could be had instead.
+func (b *buyer) refuse(err error) []onsale.Offer {
+	refusal, ok := errors.AsType[*onsale.Error](err)
+	if !ok {
+		return nil
+	}
+	if refusal.Code == onsale.CodeSoldOut && len(refusal.Nearby) == 0 {
+		b.gone = time.Now()
+	}
+	return refusal.Nearby
+}
+
 // shop tries to hold what the feed shows, and tries again when someone else was faster: what the
 // refusal says is left nearby, or other seats, other sections, fewer of them, until nothing is left. Then it looks on for
 // a while, because others' holds and declined payments come back.
@@ -122,7 +145,7 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 		}
 		lines := suggested(b.temper, b.rush.layout, nearby)
 		if nearby = nil; lines == nil {
-			lines = choose(b.temper, b.rush.layout, b.feed.view())
+			lines = choose(b.temper, b.rush.layout, b.sees())
 		}
 		if lines == nil && b.waited && !b.came.IsZero() {
 			lines = blindly(b.temper, b.rush.layout)
@@ -139,9 +162,7 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 		}
 		switch onsale.CodeOf(err) {
 		case onsale.CodeSeatTaken, onsale.CodeSoldOut, onsale.CodeNotTogether:
-			if refusal := (*onsale.Error)(nil); errors.As(err, &refusal) {
-				nearby = refusal.Nearby
-			}
+			nearby = b.refuse(err)
 			if onsale.CodeOf(err) == onsale.CodeNotTogether {
 				b.quantity = max(1, b.quantity-1)
 			}

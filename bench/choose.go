@@ -15,6 +15,9 @@ import (
 // that they want. Who doesn't find their kind takes the other, who doesn't find as many
 // takes fewer. Who asks for the best available names no seats.
 func choose(t *temper, layout *onsale.Layout, view *onsale.FeedSnapshot) []onsale.Line {
+	if view == nil {
+		return nil
+	}
 	quantity := min(t.quantity, layout.Event.MaxPerBuyer)
 	kinds := []onsale.Kind{onsale.Reserved, onsale.General}
 	if t.way == asksGeneral {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"onsale"
 	"onsale/internal/lifecycle"
 	"onsale/internal/stores"
@@ -38,7 +40,9 @@ const (
 	feedsEach = 12_500
 	// feedRate is how many feeds are let in each second: what one front lets in, so that sign-ins get
 	// through while the feeds open.
-	feedRate = 4_000
+	feedRate     = 4_000
+	settlingNice = 10
+	watchingNice = 15
 )
 
 // startCity starts a city for so many feeds and returns when all of it serves.
@@ -59,6 +63,9 @@ func startCity(ctx context.Context, status io.Writer, feeds int) (c *city, err e
 	if redis.Embedded() {
 		return c, errors.New("there is no redis-server: install it (apt install redis-server)")
 	}
+	if err := unix.Setpriority(unix.PRIO_PROCESS, postgres.PID(), settlingNice); err != nil {
+		return c, err
+	}
 	if err := persist.Migrate(ctx, postgres.URL()); err != nil {
 		return c, err
 	}
@@ -76,24 +83,24 @@ func startCity(ctx context.Context, status io.Writer, feeds int) (c *city, err e
 
 // startRoles starts what sells, and then the feed.
 func (c *city) startRoles(ctx context.Context, status io.Writer, feeds int) error {
-	payment, err := c.role(ctx, status, "paysim")
+	payment, err := c.role(ctx, settlingNice, status, "paysim")
 	if err != nil {
 		return err
 	}
 	c.env = append(c.env, "ONSALE_PAYMENTS="+payment.URL)
-	front, err := c.role(ctx, status, "serve", "--max-feeds", "1")
+	front, err := c.role(ctx, 0, status, "serve", "--max-feeds", "1")
 	if err != nil {
 		return err
 	}
 	c.Target = front.URL
-	if _, err := c.role(ctx, status, "settle"); err != nil {
+	if _, err := c.role(ctx, settlingNice, status, "settle"); err != nil {
 		return err
 	}
 	return c.startFeed(ctx, status, feeds)
 }
 
-func (c *city) role(ctx context.Context, status io.Writer, name string, more ...string) (*Server, error) {
-	s, err := StartRole(ctx, name, status, c.env, append([]string{name, "--listen", anyPort}, more...)...)
+func (c *city) role(ctx context.Context, nice int, status io.Writer, name string, more ...string) (*Server, error) {
+	s, err := StartNice(ctx, nice, name, status, c.env, append([]string{name, "--listen", anyPort}, more...)...)
 	if err == nil {
 		c.servers = append(c.servers, s)
 	}
@@ -103,7 +110,7 @@ func (c *city) role(ctx context.Context, status io.Writer, name string, more ...
 // startFeed starts the processes of the feed, behind one port.
 func (c *city) startFeed(ctx context.Context, status io.Writer, feeds int) error {
 	procs := (feeds + feedsEach - 1) / feedsEach
-	s, err := StartNice(ctx, FeedNice, "feed", status, c.env, "feed", "--listen", anyPort, "--procs", strconv.Itoa(procs),
+	s, err := StartNice(ctx, watchingNice, "feed", status, c.env, "feed", "--listen", anyPort, "--procs", strconv.Itoa(procs),
 		"--max-feeds", strconv.Itoa(RoomForFeeds(feeds, procs)), "--max-feed-rate", strconv.Itoa(feedRate))
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// feedSilence is how long a feed may be without a ping before it counts as dead.
+	// feedSilence is how long nothing may come before a feed counts as dead.
 	feedSilence = 90 * time.Second
 	// feedWriteTimeout bounds the few bytes a client sends.
 	feedWriteTimeout = 5 * time.Second
@@ -182,11 +182,11 @@ func (w *watch) follow(ctx context.Context, conn *websocket.Conn, due time.Time,
 
 // greet makes the connection live: it answers pings, and says whose it is.
 func (w *watch) greet(conn *websocket.Conn) error {
-	if err := conn.SetReadDeadline(time.Now().Add(feedSilence)); err != nil {
+	if err := hearFurther(conn); err != nil {
 		return fmt.Errorf("opening the feed: %w", err)
 	}
 	conn.SetPingHandler(func(data string) error {
-		if err := conn.SetReadDeadline(time.Now().Add(feedSilence)); err != nil {
+		if err := hearFurther(conn); err != nil {
 			return err
 		}
 		return conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(feedWriteTimeout))
@@ -196,6 +196,9 @@ func (w *watch) greet(conn *websocket.Conn) error {
 	}
 	return w.tell(conn, onsale.FeedRequest{Type: onsale.FrameAuth, Token: w.token})
 }
+
+// hearFurther gives the server time until it must have said something again.
+func hearFurther(conn *websocket.Conn) error { return conn.SetReadDeadline(time.Now().Add(feedSilence)) }
 
 func (w *watch) tell(conn *websocket.Conn, r onsale.FeedRequest) error {
 	if err := conn.SetWriteDeadline(time.Now().Add(feedWriteTimeout)); err != nil {
@@ -209,6 +212,9 @@ func (w *watch) tell(conn *websocket.Conn, r onsale.FeedRequest) error {
 
 func (w *watch) read(conn *websocket.Conn) (*feedclient.Frame, error) {
 	_, r, err := conn.NextReader()
+	if err == nil {
+		err = hearFurther(conn)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the feed: %w", err)
 	}

@@ -27,7 +27,7 @@ const (
 	// callEvery is how often a call sets out at the most, unless half a batch has gathered. A call costs
 	// Redis and us ten times what an operation in it does: on a busy machine, which else
 	// would make one for each, a moment's wait is more than made up for.
-	callEvery = 2 * time.Millisecond
+	callEvery = 5 * time.Millisecond
 	// maxWait is how long an operation may wait for its call. With what the call itself
 	// may take it is less than a request's time.
 	maxWait = time.Second

@@ -156,3 +156,32 @@ func TestAPoolerThatIsKilledLosesNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A connection to a server prepares its statements by name; one to a pooler has nothing that depends on which server it meets.
+func TestStatementsArePreparedWhereThereIsNoPoolerBetween(t *testing.T) {
+	t.Parallel()
+	p := newPooled(t)
+	direct := openWith(t, p.url, Config{Secret: secret})
+	for name, c := range map[string]struct {
+		store *Store
+		some  bool
+	}{"direct": {direct, true}, "pooled": {p.Store, false}} {
+		if _, err := c.store.Events(t.Context()); err != nil { // the first connection is there, and knows
+			t.Fatal(err)
+		}
+		one, err := c.store.pool.Acquire(t.Context()) // so that the next one is new
+		if err != nil {
+			t.Fatal(err)
+		}
+		var prepared int
+		for range 2 {
+			if err := c.store.pool.QueryRow(t.Context(), "SELECT count(*) FROM pg_prepared_statements WHERE name <> ''").Scan(&prepared); err != nil {
+				t.Fatal(err)
+			}
+		}
+		one.Release()
+		if (prepared > 0) != c.some {
+			t.Errorf("%s: %d statements are prepared by name", name, prepared)
+		}
+	}
+}

@@ -3,13 +3,11 @@ package persist
 import (
 	"context"
 	"crypto/ed25519"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"onsale"
@@ -77,31 +75,6 @@ func Open(ctx context.Context, url string, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// newPool returns a pool that connects when it is first used.
-func newPool(ctx context.Context, url string, maxConns int) (*pgxpool.Pool, error) {
-	pc, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return nil, badURL(err)
-	}
-	pc.MaxConns = int32(maxConns)
-	if pc.MaxConns <= 0 {
-		pc.MaxConns = DefaultMaxConns
-	}
-	pc.ConnConfig.ConnectTimeout = connectTimeout
-	// Behind PgBouncer in transaction mode consecutive statements may meet different
-	// servers, so nothing prepared by name may be relied on. Descriptions are the
-	// same on every server: they are cached here, and each execution parses an
-	// unnamed statement. "exec" would do too, but guesses types and speaks text.
-	pc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	pc.ConnConfig.StatementCacheCapacity = 0
-
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
-	if err != nil {
-		return nil, fmt.Errorf("open the Postgres pool: %w", err)
-	}
-	return pool, nil
 }
 
 // Close waits for what is under way and closes every connection.

@@ -63,6 +63,7 @@ type conn struct {
 	draining bool          // under mu: the line alone writes
 	ended    bool          // under mu: the reader has left; nothing may be begun
 	noted    bool          // under mu: lateness has it
+	told     bool          // under mu: it was written something since the heartbeat passed
 }
 
 // newConn returns a connection that is owed its hello, whoever writes first. Its line is yet to be set.
@@ -124,6 +125,11 @@ func (c *conn) receive(kind int, data []byte) error {
 func (c *conn) lives() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.alive()
+}
+
+// alive notes that the client has just given a sign of life. Called under mu.
+func (c *conn) alive() {
 	g := c.hub.gateway
 	c.heard = g.clock()
 	if c.closing == nil && !c.draining {

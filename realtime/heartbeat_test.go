@@ -40,7 +40,7 @@ func TestDeadPeersAreGoneWithin45SecondsByDefault(t *testing.T) {
 }
 
 // inert is a line that takes nothing while it is full, and is told of nothing.
-type inert struct{ full bool }
+type inert struct{ full, deaf bool }
 
 func (l *inert) begin([]byte) error { return nil }
 func (l *inert) offer(_ *writer, p []byte) ([]byte, error) {
@@ -50,8 +50,40 @@ func (l *inert) offer(_ *writer, p []byte) ([]byte, error) {
 	return nil, nil
 }
 func (l *inert) drain([]byte) {}
+func (l *inert) taken() bool  { return !l.full && !l.deaf }
 func (l *inert) cut()         {}
 func (l *inert) close()       {}
+
+// Who has been told something, and whose machine has taken it, is there: nobody asks. One whose
+// machine hasn't, or who was told nothing, is asked.
+func TestWhoTakesWhatItIsToldIsNotPinged(t *testing.T) {
+	for name, c := range map[string]struct {
+		told, deaf, asked bool
+	}{"told": {true, false, false}, "told in vain": {true, true, true}, "told nothing": {false, false, true}} {
+		g, err := New(Config{Source: &street{}, Lookup: (&street{}).lookup, Verify: verify})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := newConn(&hub{gateway: g}, netip.AddrPort{}, 0)
+		conn.line, conn.owed = &inert{deaf: c.deaf}, nil
+		g.born = g.born.Add(-g.cfg.Heartbeat)
+		w := g.writer()
+		if c.told {
+			conn.owed = []*frame{hello(g.cfg.Heartbeat, 1)}
+			conn.flush(w)
+		}
+		for pass, asked := range []bool{c.asked, true} { // at the second nothing was told since
+			w.frames[kindControl] = 0
+			conn.ping(w)
+			if got := w.frames[kindControl] == 1; got != asked {
+				t.Errorf("%s: pass %d pings: %v", name, pass, got)
+			}
+		}
+		if looked := len(g.lateness.due) == 1; looked != c.asked {
+			t.Errorf("%s: is looked at: %v", name, looked)
+		}
+	}
+}
 
 // A client that is draining when the heartbeat passes is not pinged, and has nothing to say of its own
 // accord: that it reads is what it says.

@@ -21,6 +21,8 @@ type line interface {
 	// drain has the rest written, which stays as it is, as soon as the client takes it. Then, or if it can't
 	// be, conn.drained is called. Nothing is offered meanwhile.
 	drain(rest []byte)
+	// taken reports whether it is known that all that was offered has reached the client's machine.
+	taken() bool
 	// cut ends reading and writing at once, whoever waits for it.
 	cut()
 	// close ends the socket: leave calls it, last of all.

@@ -22,10 +22,18 @@ func (c *conn) owe(f *frame) {
 }
 
 // ping asks whether the client is there, unless something is on its way to it anyway, and has it looked at if it may not be.
+// Whose machine has taken what it was told since the last time is there: in a sale, when the processors are
+// needed most, that is everybody. A client that is gone though its machine takes all is found out when its
+// buffers are full, or when there is nothing to tell.
 func (c *conn) ping(w *writer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
+		return
+	}
+	if c.told && !c.draining && c.closing == nil && c.line.taken() {
+		c.told = false
+		c.alive()
 		return
 	}
 	c.suspect()
@@ -34,6 +42,7 @@ func (c *conn) ping(w *writer) {
 	}
 	c.owed = append(c.owed, pingFrame)
 	c.flushLocked(w)
+	c.told = false
 }
 
 // resume owes the client what leads on from where it stands: it has just come, or has
@@ -148,6 +157,7 @@ func (c *conn) flushLocked(w *writer) {
 			return
 		}
 		w.count(f)
+		c.told = true
 		rest, err := c.line.offer(w, f.wire)
 		if err != nil {
 			c.cutLocked()
@@ -179,9 +189,6 @@ func (c *conn) drained(err error) {
 		c.cutLocked()
 		return
 	}
-	c.heard = c.hub.gateway.clock() // who reads lives: while it drained it was not pinged
-	if c.closing == nil {
-		c.hub.gateway.lateness.forget(c)
-	}
+	c.alive() // who reads lives: while it drained it was not pinged
 	c.flushNow()
 }

@@ -47,6 +47,9 @@ func (t *threaded) read(early []byte) {
 
 func (t *threaded) offer(w *writer, p []byte) (rest []byte, err error) { return w.offer(t.raw, p) }
 
+// taken says nothing: who is asked answers.
+func (t *threaded) taken() bool { return false }
+
 func (t *threaded) drain(rest []byte) {
 	c := t.conn
 	c.hub.gateway.conns.Add(1) // the reader, which hasn't left, keeps it above zero

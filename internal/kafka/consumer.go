@@ -24,6 +24,10 @@ const (
 	// leaveTime is how long leaving the group may take. Who is not heard to leave is taken for
 	// dead by the others after sessionTime.
 	leaveTime = 2 * time.Second
+	// batchEvery is how often a batch is begun at the most, unless half of one waits. A batch costs Kafka
+	// and Postgres what thirty of its records do, and those of a rush would come a few at a time; one that
+	// comes alone doesn't wait.
+	batchEvery = 50 * time.Millisecond
 	// sessionTime is after how long a killed member's partitions are taken over.
 	sessionTime = 10 * time.Second
 )
@@ -133,10 +137,14 @@ func (c *Consumer) run(ctx context.Context) {
 				c.cfg.Log.Warn("fetch failed; it is tried again", "partition", partition, "error", err)
 			}
 		})
-		if !c.handle(ctx, work, fetches.Records()) {
+		began, batch := time.Now(), fetches.Records()
+		if !c.handle(ctx, work, batch) {
 			return
 		}
 		c.cl.AllowRebalance()
+		if len(batch) > 0 && len(batch) < c.cfg.MaxBatch/2 && !lifecycle.Pause(ctx, batchEvery-time.Since(began)) {
+			return
+		}
 	}
 }
 

@@ -32,6 +32,9 @@ func (c *Conn) Reply([]byte) {}
 // Between is never called.
 func (c *Conn) Between(bool) {}
 
+// Taken is never called.
+func (s *Socket) Taken() bool { return false }
+
 // Keep is never called.
 func (c *Conn) Keep() {}
 

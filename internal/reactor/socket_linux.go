@@ -43,6 +43,12 @@ func (s *Socket) Offer(from []byte) (rest []byte, err error) {
 	return nil, nil
 }
 
+// Taken reports whether the peer's machine has acknowledged all that was written.
+func (s *Socket) Taken() bool {
+	waiting, err := unix.IoctlGetInt(s.fd, unix.SIOCOUTQ)
+	return err == nil && waiting == 0
+}
+
 // Keep bounds what the kernel keeps for a peer that doesn't read.
 func (s *Socket) Keep(bytes int) error {
 	return unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bytes)

@@ -127,6 +127,59 @@ func (n *OrderNews) ParseJSON(text []byte) error {
 	})
 }
 
+// ParseJSON reads a hold as json.Unmarshal would read it into an empty one.
+func (h *Hold) ParseJSON(text []byte) error {
+	return readPlain(h, text, func(r *plainReader) {
+		switch r.name {
+		case "id":
+			h.ID = HoldID(r.string())
+		case "event":
+			h.Event = EventID(r.string())
+		case "state":
+			h.State = HoldState(r.string())
+		case "generation":
+			h.Generation = r.number()
+		case "expires_at":
+			h.ExpiresAt = r.time()
+		case "lines":
+			h.Lines = r.lines()
+		case "amount":
+			h.Amount = r.amount()
+		case "currency":
+			h.Currency = r.string()
+		default:
+			r.odd = true
+		}
+	})
+}
+
+// ParseJSON reads a refusal, and a problem+json that it came as, as json.Unmarshal would read it into an empty one.
+func (e *Error) ParseJSON(text []byte) error {
+	return readPlain(e, text, func(r *plainReader) {
+		switch r.name {
+		case "type", "title":
+			r.string()
+		case "status":
+			r.amount()
+		case "code":
+			e.Code = Code(r.string())
+		case "detail":
+			e.Detail = r.string()
+		case "section":
+			e.Section = r.string()
+		case "seats":
+			e.Seats = r.strings()
+		case "available":
+			n := r.amount()
+			e.Available = &n
+		case "nearby":
+			e.Nearby = array(r, (*plainReader).offer)
+		default:
+			r.odd = true
+		}
+	})
+}
+
 // readPlain reads an object into an empty value: member is called for each of its members, whose
 // value it reads from r, or calls r odd. What is not plain is left to json.Unmarshal.
 func readPlain[T any](v *T, text []byte, member func(r *plainReader)) error {
@@ -261,21 +314,24 @@ func (r *plainReader) time() (t time.Time) {
 	return t
 }
 
-// lines reads an array of lines, which may be empty but not null.
-func (r *plainReader) lines() []Line {
-	lines := []Line{}
+func (r *plainReader) lines() []Line     { return array(r, (*plainReader).line) }
+func (r *plainReader) strings() []string { return array(r, (*plainReader).string) }
+
+// array reads an array, which may be empty but not null.
+func array[T any](r *plainReader, element func(*plainReader) T) []T {
+	all := []T{}
 	r.must('[')
 	if r.sees(']') {
-		return lines
+		return all
 	}
 	for !r.odd {
-		lines = append(lines, r.line())
+		all = append(all, element(r))
 		if !r.sees(',') {
 			break
 		}
 	}
 	r.must(']')
-	return lines
+	return all
 }
 
 func (r *plainReader) line() (line Line) {
@@ -296,18 +352,20 @@ func (r *plainReader) line() (line Line) {
 	return line
 }
 
-func (r *plainReader) strings() []string {
-	texts := []string{}
-	r.must('[')
-	if r.sees(']') {
-		return texts
-	}
-	for !r.odd {
-		texts = append(texts, r.string())
-		if !r.sees(',') {
-			break
+func (r *plainReader) offer() (o Offer) {
+	inner := plainReader{text: r.text, at: r.at, odd: r.odd}
+	for inner.member() {
+		switch inner.name {
+		case "section":
+			o.Section = inner.string()
+		case "available":
+			o.Available = inner.amount()
+		case "seats":
+			o.Seats = inner.strings()
+		default:
+			inner.odd = true
 		}
 	}
-	r.must(']')
-	return texts
+	r.at, r.odd = inner.at, inner.odd
+	return o
 }

@@ -87,6 +87,9 @@ func (r *request) json() ([]byte, error) {
 	if r.body == nil {
 		return nil, nil
 	}
+	if text, ok := r.body.(json.RawMessage); ok {
+		return text, nil
+	}
 	body, err := json.Marshal(r.body)
 	if err != nil {
 		return nil, fmt.Errorf("writing the body of %s %s: %w", r.method, r.path, err)
@@ -102,17 +105,25 @@ func (a *answer) read(into any) error {
 	case into == nil:
 		return nil
 	}
-	if err := json.Unmarshal(a.body, into); err != nil {
+	if err := parse(a.body, into); err != nil {
 		return fmt.Errorf("the answer can't be read: %w", err)
 	}
 	return nil
+}
+
+// parse is json.Unmarshal into an empty value. One that can parse itself does, at a tenth of the cost.
+func parse(text []byte, into any) error {
+	if p, ok := into.(interface{ ParseJSON(text []byte) error }); ok {
+		return p.ParseJSON(text)
+	}
+	return json.Unmarshal(text, into)
 }
 
 // refusal reads a problem+json answer. What isn't one is a defect of the server, and
 // not an *onsale.Error.
 func (a *answer) refusal() error {
 	problem := new(onsale.Error)
-	if err := json.Unmarshal(a.body, problem); err != nil || problem.Code == "" {
+	if err := problem.ParseJSON(a.body); err != nil || problem.Code == "" {
 		return fmt.Errorf("status %d without a problem: %.100q", a.status, a.body)
 	}
 	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {

@@ -10,8 +10,8 @@ import (
 )
 
 // A bot wants all it can get and has no patience. It asks under many keys at once, together
-// for more than one buyer may have; gives back what it has to hold it anew, so that it never runs out; and
-// when it is refused, it asks again at once, whatever it was told to wait. What holds it
+// for more than one buyer may have; some give back what they have to hold it anew, so that it never runs out, and
+// when they are refused, ask again at once, whatever they were told to wait. What holds it
 // back are the event's two limits, which a rush with bots puts to the test: how much
 // one buyer may have, and how many holds they may make in a minute.
 //
@@ -26,9 +26,11 @@ const (
 	botHands = 8
 	// botParts is in how many parts it asks for the limit.
 	botParts = 6
-	// botRounds is how often it holds anew: with a limit of six or more, more holds than the
-	// usual 20 a minute.
-	botRounds = 5
+	// botRounds is how often one that doesn't stop holds anew: with a limit of six or more, more holds than the
+	// usual 20 a minute. These are one in five; the others hold once, with as many hands. So the bots are a
+	// twentieth of the crowd, and about a third of what it asks.
+	botRounds  = 5
+	relentless = 0.2
 	// botNags is how often it asks on after it was told that this is too often.
 	botNags = 3
 	// botBlink is the pause before it looks again at a house that shows nothing.
@@ -39,7 +41,10 @@ const (
 
 // automate makes a bot of a buyer. It has their taste and their card.
 func (t *temper) automate() {
-	t.isBot, t.think, t.ending = true, 0, paysForIt
+	t.isBot, t.think, t.ending, t.rounds = true, 0, paysForIt, 1
+	if t.rng.Float64() < relentless {
+		t.rounds = botRounds
+	}
 	t.doubleClicks, t.reopensFeed, t.losesFeed, t.losesRequests, t.triesAgain = false, false, false, false, false
 }
 
@@ -50,7 +55,7 @@ func (b *buyer) raid(ctx context.Context) {
 	var spoils []*onsale.Hold
 	began, granted := time.Now(), 0
 	b.rush.m.late.since(b.due)
-	for round := range botRounds {
+	for round := range b.rounds {
 		if round > 0 {
 			b.giveBack(ctx, spoils)
 			spoils = nil

@@ -29,6 +29,9 @@ const (
 	// grows by half each time, up to longestPoll.
 	firstPoll   = 10 * time.Second
 	longestPoll = 30 * time.Second
+	// weary is how many times their usual pause people take before they try again, at the most: once after
+	// the first refusal, twice after the second.
+	weary = 5
 	// afterCut is how soon a buyer asks a second time when their feed was cut.
 	afterCut = 500 * time.Millisecond
 )
@@ -168,7 +171,7 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 			}
 			refusals++
 			b.rush.m.refused.Add(1)
-			b.think()
+			b.due = time.Now().Add(b.pause() * time.Duration(min(refusals, weary)))
 		default:
 			return nil, b.giveUp(ctx, "holding", err)
 		}

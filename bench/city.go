@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"onsale"
 	"onsale/internal/lifecycle"
 	"onsale/internal/stores"
@@ -31,6 +29,7 @@ type city struct {
 	stores  lifecycle.Chain
 	servers []*Server // stopped in reverse
 	env     []string
+	restore func() error // what the machine was set to
 }
 
 const (
@@ -40,14 +39,16 @@ const (
 	feedsEach = 12_500
 	// feedRate is how many feeds are let in each second: what one front lets in, so that sign-ins get
 	// through while the feeds open.
-	feedRate     = 4_000
+	feedRate = 4_000
+	// settlingNice is how much what settles gives way to what sells, and watchingNice the feed: fewer
+	// frames, with more in each, and orders that wait a little in Kafka cost nobody a seat.
 	settlingNice = 10
 	watchingNice = 15
 )
 
 // startCity starts a city for so many feeds and returns when all of it serves.
 func startCity(ctx context.Context, status io.Writer, feeds int) (c *city, err error) {
-	c = &city{AdminToken: rand.Text(), folder: filepath.Join(os.TempDir(), "onsale-storm-"+rand.Text())}
+	c = &city{AdminToken: rand.Text(), folder: filepath.Join(os.TempDir(), "onsale-storm-"+rand.Text()), restore: withoutAutogroup()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.stop())
@@ -63,9 +64,7 @@ func startCity(ctx context.Context, status io.Writer, feeds int) (c *city, err e
 	if redis.Embedded() {
 		return c, errors.New("there is no redis-server: install it (apt install redis-server)")
 	}
-	if err := unix.Setpriority(unix.PRIO_PROCESS, postgres.PID(), settlingNice); err != nil {
-		return c, err
-	}
+	calm(postgres.PID(), settlingNice)
 	if err := persist.Migrate(ctx, postgres.URL()); err != nil {
 		return c, err
 	}
@@ -169,7 +168,7 @@ func usedBy(stats []procStat, roles map[int]string, own int) map[string]time.Dur
 func (c *city) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), onsale.StopTimeout)
 	defer cancel()
-	var errs []error
+	errs := []error{c.restore()}
 	for i := len(c.servers) - 1; i >= 0; i-- {
 		errs = append(errs, c.servers[i].Stop())
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -132,4 +133,24 @@ func parseStat(text string) (procStat, bool) {
 	}
 	return procStat{pid: n[0], parent: n[1], name: rest[:end], used: time.Duration(n[2]+n[3]) * clockTick,
 		reaped: time.Duration(n[4]+n[5]) * clockTick}, true
+}
+
+// waitedBy is how long the threads of a process have waited for a processor, though they had something to
+// do. Source: Linux's Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat.
+func waitedBy(pid int) (sum time.Duration) {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return 0 // it has ended
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/schedstat", pid, thread.Name()))
+		fields := strings.Fields(string(text)) // running, waiting, time slices
+		if err != nil || len(fields) < 2 {
+			continue
+		}
+		if waited, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
+			sum += time.Duration(waited)
+		}
+	}
+	return sum
 }

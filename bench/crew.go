@@ -119,7 +119,7 @@ func workerProcessFor(address, token string) (*exec.Cmd, error) {
 	command := Nice(workerNice, self, "bench", "worker", "--join", address)
 	// A worker has one processor, and collects garbage seldom: more would only be taken from the server. Its
 	// token is not for a command line, which all may read.
-	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=400", workerTokenVar+"="+token, workerNearVar+"=1")
+	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=400", "GODEBUG=adaptivestackstart=1", workerTokenVar+"="+token, workerNearVar+"=1")
 	command.Stderr = os.Stderr
 	return command, nil
 }

@@ -52,13 +52,15 @@ func (d *dialer) dial(ctx context.Context, from onsale.FeedRequest) (*websocket.
 		defer resp.Body.Close()
 	}
 	if err != nil {
-		if resp != nil && resp.StatusCode == http.StatusServiceUnavailable {
+		switch {
+		case resp == nil:
+			return nil, fmt.Errorf("opening the feed: %w", err)
+		case resp.StatusCode == http.StatusServiceUnavailable:
 			return nil, onsale.Busy(onsale.CodeOverloaded, "the feed has no room", 0, err)
+		case resp.StatusCode == http.StatusNotFound:
+			return nil, onsale.Refuse(onsale.CodeUnknownEvent, "the feed knows no such event")
 		}
-		if resp != nil {
-			return nil, fmt.Errorf("opening the feed: status %d: %w", resp.StatusCode, err)
-		}
-		return nil, fmt.Errorf("opening the feed: %w", err)
+		return nil, fmt.Errorf("opening the feed: status %d: %w", resp.StatusCode, err)
 	}
 	if conn.Subprotocol() != onsale.FeedProtocol {
 		return nil, errors.Join(fmt.Errorf("the feed speaks %q, not %q", conn.Subprotocol(), onsale.FeedProtocol), conn.Close())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"time"
 
@@ -87,6 +88,9 @@ func (r *rush) report(audit *onsale.AuditReport) *Report {
 		Notes:   notes,
 	}
 	report.Timelines = r.timelines()
+	r.mu.Lock()
+	report.Limit = r.strain.figures(report.Figures, runtime.NumCPU())
+	r.mu.Unlock()
 	report.OK = report.Err() == nil
 	return report
 }

@@ -19,6 +19,9 @@ import (
 // hundredths of a second.
 const usageEvery = time.Second
 
+// shortRush is for how long it is looked what limits a rush whose people come all at once.
+const shortRush = 10 * time.Second
+
 // track has everything recorded, from now on: before anything is measured.
 func (m *measured) track(line *timeline.Recorder) {
 	m.line = line
@@ -124,8 +127,16 @@ func (r *rush) recordStock(now time.Time) {
 
 // recordUsage records what each process has used since it last did.
 func (r *rush) recordUsage(now time.Time) {
-	for name, u := range r.usage.look(now) {
+	used := r.usage.look(now)
+	r.mu.Lock()
+	since, phase := now.Sub(r.opened), r.phase.Load()
+	if (phase == PhaseStorm || phase == PhaseSettling) && since >= usageEvery && since < max(r.cfg.Over, shortRush)+usageEvery {
+		r.strain.add(used)
+	}
+	r.mu.Unlock()
+	for name, u := range used {
 		r.m.line.Level("cpu."+name, now, round(u.Cores*100))
+		r.m.line.Level("waiting."+name, now, round(u.Waiting))
 		r.m.line.Level("memory."+name, now, float64(u.Memory))
 	}
 }

@@ -144,7 +144,7 @@ func TestTerminalShowsAPictureOverTheOneBefore(t *testing.T) {
 	first := out.String()
 	out.Reset()
 	p.Elapsed, p.Held, p.Errors, p.Broken = 2*time.Second, 350, 2, 1
-	p.Codes, p.Usage = map[string]int64{"sold_out": 7}, map[string]Usage{"redis": {0.5, 3 << 20}}
+	p.Codes, p.Usage = map[string]int64{"sold_out": 7}, map[string]Usage{"redis": {Cores: 0.5, Memory: 3 << 20}}
 	p.Late = Quantiles{P99: time.Second}
 	s.show(p)
 	second := out.String()

@@ -22,6 +22,9 @@ type Report struct {
 	OK       bool               `json:"ok"`             // promises were put to the test, and none was broken
 	Void     string             `json:"void,omitempty"` // why nothing was put to the test; "" if it was
 
+	// Limit says what kept the figures from being better, as far as a profile of this machine shows it; "" if
+	// none was made.
+	Limit string `json:"limit,omitempty"`
 	// Aims are bounds that figures or ratios were hoped to keep. One that is missed is no broken promise.
 	Aims []Aim `json:"aims,omitempty"`
 	// Samples are what each round found, by the figure or ratio that is their median: what tells a

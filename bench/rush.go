@@ -66,6 +66,7 @@ type rush struct {
 	mu       sync.Mutex
 	opened   time.Time // under mu: when the first buyer could arrive
 	watches  []*watch  // under mu: every feed that was opened, and not left
+	strain   strain    // under mu
 	staying  int       // under mu: feeds that stay open though their buyers have left
 	troubles []string  // under mu: the first errors, for people; bounded by maxTroubles
 }

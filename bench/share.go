@@ -12,7 +12,7 @@ import (
 // A connection that is silent for longer than wordPatience is a worker that has died.
 
 const (
-	tellEvery    = time.Second
+	tellEvery    = 2 * time.Second
 	wordPatience = 60 * time.Second
 )
 

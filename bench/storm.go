@@ -42,7 +42,7 @@ const (
 	// doorsIn is how long after the word the doors open: the word must have come to everybody.
 	doorsIn = 3 * time.Second
 	// soldOutLook is how often it is looked whether anything is left, for the moment when there isn't.
-	soldOutLook = 100 * time.Millisecond
+	soldOutLook = 250 * time.Millisecond
 	// mostOfACore is the share of its processors that a worker may need for longer than effortWindow. One that the
 	// storm has started has one processor.
 	mostOfACore = 0.95

@@ -32,6 +32,9 @@ const (
 	stormThink = 2 * time.Second
 )
 
+// stormMix is what people want of a hall, an eighth of which is seats: about what there is.
+var stormMix = Mix{Picked: 12, Best: 8, General: 80}
+
 // stormAims are what both are hoped to keep to: milliseconds, requests, and the part of all requests. A
 // press is counted until it is answered definitely (buyer.go), the first once a buyer besides, whom
 // others' quick refusals don't outnumber.
@@ -80,7 +83,7 @@ func runStorms(ctx context.Context, c *cli.Command) (err error) {
 	defer func() { err = errors.Join(err, own.stop()) }()
 	return deliverStorms(c, chosen, func(s scenario) (*Report, error) {
 		return Rush(ctx, RushConfig{
-			Users: users, Over: s.over, Tickets: max(1, s.tickets*users/stormUsers), Think: stormThink, Seed: c.Uint64("seed"),
+			Users: users, Over: s.over, Tickets: max(1, s.tickets*users/stormUsers), Think: stormThink, Mix: stormMix, Seed: c.Uint64("seed"),
 			Target: own.Target, FeedTarget: own.FeedTarget, AdminToken: own.AdminToken, Used: own.used,
 			Bots: c.Float("bots") / 100, MostLate: defaultMostLate,
 			Storm: StormConfig{Workers: workers}, Progress: NewProgressWriter(c.Root().ErrWriter),

@@ -107,6 +107,9 @@ func (r *Report) verdict(b *strings.Builder, to io.Writer) {
 			fmt.Fprintf(b, "an aim is not met: %s is %s, and %s is the most\n", a.Name, short(a.Value), short(a.Most))
 		}
 	}
+	if r.Limit != "" {
+		fmt.Fprintln(b, r.Limit)
+	}
 	kept, unchecked := r.Kept()
 	for _, line := range unchecked {
 		fmt.Fprintf(b, "not checked: %s\n", line)

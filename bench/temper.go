@@ -49,6 +49,7 @@ type temper struct {
 	losesRequests bool
 	readsTickets  bool
 	isBot         bool       // see bot.go
+	rounds        int        // of a bot's holding
 	payment       string     // the provider's token
 	paidBack      *paidBack  // what the operator pays back, if the rush has an aftermath; nil for nothing
 	triesAgain    bool       // with another card, when the first is declined; as above

@@ -11,8 +11,9 @@ import (
 
 // Usage is what the processes of one kind use.
 type Usage struct {
-	Cores  float64 // of CPU time a second; 1.5 is one core and a half
-	Memory int64   // bytes resident: what is each one's own, and the most that one of them shares
+	Cores   float64 // of CPU time a second; 1.5 is one core and a half
+	Waiting float64 // threads that had something to do and no processor to do it on, on average
+	Memory  int64   // bytes resident: what is each one's own, and the most that one of them shares
 }
 
 // usage looks at what processes use, by what they are: "front", "feed", "settle", "onsale" (all of
@@ -22,12 +23,15 @@ type Usage struct {
 type usage struct {
 	anyones bool // what serves is on this machine
 
-	before map[int]time.Duration // CPU time used; nil before the first look; look's alone
-	at     time.Time             // of the last look; look's alone
+	before map[int]processTime // by process; nil before the first look; look's alone
+	at     time.Time           // of the last look; look's alone
 
 	mu   sync.Mutex
 	last map[string]Usage // under mu: what the last look has found
 }
+
+// processTime is CPU time, and time that was spent waiting for it, by all threads of a process.
+type processTime struct{ used, waited time.Duration }
 
 func newUsage(anyones bool) *usage { return &usage{anyones: anyones} }
 
@@ -42,7 +46,7 @@ func (u *usage) latest() map[string]Usage {
 }
 
 // look returns what was used since the look before, by kind; the first finds nothing.
-func (u *usage) look(now time.Time) map[string]Usage {
+func (u *usage) look(at time.Time) map[string]Usage {
 	stats := readStats()
 	family := familyOf(os.Getpid(), stats)
 	alone := !u.anyones
@@ -52,19 +56,21 @@ func (u *usage) look(now time.Time) map[string]Usage {
 		kinds[s.pid] = kind
 		alone = alone || family[s.pid] && kind != "" && kind != "bench"
 	}
-	used, shared, before := map[string]Usage{}, map[string]int64{}, map[int]time.Duration{}
+	used, shared, before := map[string]Usage{}, map[string]int64{}, map[int]processTime{}
 	for _, s := range stats {
 		kind := kinds[s.pid]
 		if kind == "" || alone && !family[s.pid] {
 			continue
 		}
-		before[s.pid] = s.used
+		now, last := processTime{s.used, waitedBy(s.pid)}, u.before[s.pid]
+		before[s.pid] = now
 		own, files := residentOf(s.pid)
 		sum := used[kind]
 		sum.Memory += own
 		shared[kind] = max(shared[kind], files)
-		if since := s.used - u.before[s.pid]; since > 0 && now.After(u.at) { // one that is new has used all of it since
-			sum.Cores += since.Seconds() / now.Sub(u.at).Seconds()
+		if passed := at.Sub(u.at).Seconds(); passed > 0 { // one that is new has used all of it since
+			sum.Cores += max(0, now.used-last.used).Seconds() / passed
+			sum.Waiting += max(0, now.waited-last.waited).Seconds() / passed // less if one of its threads has ended
 		}
 		used[kind] = sum
 	}
@@ -74,7 +80,7 @@ func (u *usage) look(now time.Time) map[string]Usage {
 		used[kind] = sum
 	}
 	first := u.before == nil
-	u.before, u.at = before, now
+	u.before, u.at = before, at
 	if first {
 		return nil
 	}

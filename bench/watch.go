@@ -107,6 +107,8 @@ func (w *watch) run(ctx context.Context) {
 			w.m.dropped.Add(1)
 		case onsale.CodeOf(err) == onsale.CodeOverloaded:
 			w.m.busy.Add(1)
+		case onsale.CodeOf(err) == onsale.CodeUnknownEvent && !again:
+			w.m.busy.Add(1) // a process may learn of a new event a second after it was made
 		default:
 			w.m.errors.Add(1)
 		}
@@ -198,7 +200,9 @@ func (w *watch) greet(conn *websocket.Conn) error {
 }
 
 // hearFurther gives the server time until it must have said something again.
-func hearFurther(conn *websocket.Conn) error { return conn.SetReadDeadline(time.Now().Add(feedSilence)) }
+func hearFurther(conn *websocket.Conn) error {
+	return conn.SetReadDeadline(time.Now().Add(feedSilence))
+}
 
 func (w *watch) tell(conn *websocket.Conn, r onsale.FeedRequest) error {
 	if err := conn.SetWriteDeadline(time.Now().Add(feedWriteTimeout)); err != nil {

@@ -24,10 +24,12 @@ const (
 	// maxFlights is how many calls may be under way: while Redis works on one, the next
 	// is on its way, so that it needn't wait for us. It sets out when half a batch has gathered.
 	maxFlights = 2
-	// callEvery is how often a call sets out at the most, unless half a batch has gathered. A call costs
-	// Redis and us ten times what an operation in it does: on a busy machine, which else
-	// would make one for each, a moment's wait is more than made up for.
-	callEvery = 5 * time.Millisecond
+	// gatherFactor is for how long a call gathers, from the one before on, in what that one took, unless half a
+	// batch is there: and mostGather for how long at the most. A call costs Redis, us and all who
+	// listen what ten operations in it do. On a machine that is idle it takes a fraction of a
+	// millisecond, and nobody waits; on one that isn't, the wait is more than made up for.
+	gatherFactor = 3
+	mostGather   = 20 * time.Millisecond
 	// maxWait is how long an operation may wait for its call. With what the call itself
 	// may take it is less than a request's time.
 	maxWait = time.Second
@@ -98,10 +100,11 @@ type batcher struct {
 	known atomic.Pointer[script] // script, as Redis knew it last
 
 	mu     sync.Mutex
-	lanes  lanes     // under mu
-	flying int       // under mu: goroutines that are emptying the lanes, at most maxFlights
-	closed bool      // under mu
-	called time.Time // under mu: when a batch was last taken
+	lanes  lanes         // under mu
+	flying int           // under mu: goroutines that are emptying the lanes, at most maxFlights
+	closed bool          // under mu
+	called time.Time     // under mu: when a batch was last taken
+	took   time.Duration // under mu: what the last call took
 }
 
 // submit queues operations of one kind, all or none of them.
@@ -133,7 +136,7 @@ func (b *batcher) fly() {
 	for {
 		runtime.Gosched() // whoever is about to ask goes along
 		b.mu.Lock()
-		if rest := callEvery - time.Since(b.called); rest > 0 && b.lanes.waiting() < maxBatch/2 {
+		if rest := min(gatherFactor*b.took, mostGather) - time.Since(b.called); rest > 0 && b.lanes.waiting() < maxBatch/2 {
 			b.mu.Unlock()
 			time.Sleep(rest)
 			b.mu.Lock()
@@ -157,7 +160,11 @@ func (b *batcher) fly() {
 		if batch = ofEpoch(batch, epoch); len(batch) == 0 {
 			continue
 		}
+		began := time.Now()
 		replies, err := b.callIn(epoch, batch)
+		b.mu.Lock()
+		b.took = time.Since(began)
+		b.mu.Unlock()
 		if err != nil {
 			b.fail(batch, err)
 			continue

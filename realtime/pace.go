@@ -13,7 +13,7 @@ const (
 	mostEffort = 1. / 3
 	// restFactor is how long an event rests after a fan-out at the least, in what that took by the clock: on a
 	// machine that is busy otherwise it takes long, however little it does.
-	restFactor = 1
+	restFactor = 4
 )
 
 // effort is the part of the processors that a gateway's events would take for writing, if each went as

@@ -42,6 +42,7 @@ var betterParts = []struct {
 	{"onsale_vs_", "", Higher}, // what a peer reaches beside it
 	{"cpu_of_", "", Higher},    // what a hold costs a peer, over what it costs Onsale
 	{"", "_flat", Lower},       // what an operation costs several processes, over one
+	{"used_", "", Neither},     // what of a machine that does the rest as well
 }
 
 // betterUnits are by the first word of a figure's unit: rates, times, sizes and processors that are busy.

@@ -32,7 +32,7 @@ var (
 )
 
 var layout = template.Must(template.New("page").Funcs(template.FuncMap{
-	"memory": memory, "value": value, "faults": faults,
+	"memory": memory, "value": value, "faults": faults, "sentence": sentence,
 }).Parse(markup))
 
 // Report is what the page needs of a report's JSON.
@@ -49,9 +49,10 @@ type Report struct {
 		Violations    []onsale.Violation `json:"violations"`
 		Unchecked     []onsale.Unchecked `json:"unchecked"`
 	} `json:"audit"`
-	OK   bool   `json:"ok"`
-	Void string `json:"void"`
-	Aims []struct {
+	OK    bool   `json:"ok"`
+	Void  string `json:"void"`
+	Limit string `json:"limit"`
+	Aims  []struct {
 		Name  string  `json:"name"`
 		Most  float64 `json:"most"`
 		Value float64 `json:"value"`

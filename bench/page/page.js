@@ -21,6 +21,7 @@ const CHARTS = [
   { title: "Crowd", unit: "buyers there, feeds open", prefix: "crowd." },
   { title: "Refusals and errors", unit: "1/s, by code", prefix: "codes.", rate: true, stack: true },
   { title: "CPU", unit: "% of one core, by process", prefix: "cpu.", stack: true },
+  { title: "Waiting for a processor", unit: "threads, by process", prefix: "waiting.", stack: true },
   { title: "Memory", unit: "MB, by process", prefix: "memory.", over: 1 << 20 },
   { title: "Feed frames", unit: "1/s", prefix: "frames.", rate: true, stack: true },
   { title: "Sent too late", unit: "ms: the bench itself", prefix: "latency.late.", log: true, order: ["p50", "p95", "p99", "max"] },

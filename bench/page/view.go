@@ -78,7 +78,7 @@ func newView(i int, r *Report) view {
 	case r.Void != "":
 		v.Mood, v.Verdict = "void", "Void: "+r.Void
 	case r.OK:
-		v.Mood, v.Verdict = "good", strings.ToUpper(kept[:1])+kept[1:]
+		v.Mood, v.Verdict = "good", sentence(kept)
 	default:
 		v.Mood, v.Verdict = "bad", "Not everything was well"
 	}
@@ -218,3 +218,6 @@ func memory(bytes int64) string {
 	}
 	return strconv.FormatFloat(float64(bytes)/(1<<20), 'f', 1, 64) + " MB"
 }
+
+// sentence begins a text as a sentence begins.
+func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

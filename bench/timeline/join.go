@@ -20,7 +20,7 @@ const MaxRows = 600
 // A column's name says what it is: "arrivals.", "answers.", "orders.", "codes." and "frames."
 // are counts of what happened in a row; "latency.WHAT.p50" to ".max" are milliseconds, of what
 // ended in it; "stock." and "crowd." are how many there were at its end; "cpu." is percent of one
-// core and "memory." bytes, by process.
+// core, "waiting." threads that waited for one, and "memory." bytes, by process.
 type Timeline struct {
 	Title   string            `json:"title,omitempty"` // which run it is, where a report has many
 	From    float64           `json:"from"`            // seconds from the doors' opening to the first row's beginning

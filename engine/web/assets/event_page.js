@@ -58,7 +58,8 @@ class EventPage {
       url: api.feedURL(event.id), protocols: seats > LARGE_MAP ? [BINARY, TEXT] : [TEXT],
       token: currentToken, renewToken: () => token(currentToken()), onTime: observe,
       onOrder: (frame) => this.#purchase.hear(frame), onHold: (frame) => this.#purchase.hearHold(frame),
-      onStock: this.#changed, onStatus: this.#changed,
+      onStock: this.#changed,
+      onStatus: (status) => { this.#purchase.listen(status === LIVE); this.#changed(); },
     });
     const context = { event, selection: this.#selection,
       isMine: (section, seat) => this.#isMine(section, seat),

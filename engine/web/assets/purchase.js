@@ -38,6 +38,7 @@ export class Purchase extends EventTarget {
   #asking = null; // ends the request for a hold
   #expiry = 0;    // the timer of the hold's deadline
   #news = new Bell();
+  #told = false;  // whether a feed is there that tells of the order
 
   constructor(event) {
     super();
@@ -99,6 +100,12 @@ export class Purchase extends EventTarget {
   warn(problem) {
     this.problem = problem;
     this.#change();
+  }
+
+  /** Takes in whether the feed is there. What it would have told while it wasn't is asked for. */
+  listen(live) {
+    if (live && !this.#told) this.#news.ring();
+    this.#told = live;
   }
 
   /** Takes in the feed's news of an order. */
@@ -173,7 +180,7 @@ export class Purchase extends EventTarget {
     this.order = order;
     this.hold = null;
     this.#enter(ORDERED);
-    for await (const next of followOrder(order, this.#news, this.#life.signal)) {
+    for await (const next of followOrder(order, this.#news, () => this.#told, this.#life.signal)) {
       this.order = next;
       this.#change();
     }

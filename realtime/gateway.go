@@ -78,6 +78,8 @@ type Config struct {
 	// Processors is how many processors are this process's part of the machine, such as 0.25;
 	// default: all that Go uses.
 	Processors float64
+	// Effort is the part of them that writing feeds may take, up to 1, and half of that one event's; default: a third.
+	Effort float64
 	// UpgradeShare is how many of them a herd's upgrades may take; the rest is for those who
 	// buy. Default: half.
 	UpgradeShare float64
@@ -101,6 +103,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.CloseGrace, defaultCloseGrace)
 	setDefault(&c.SocketBuffer, defaultSocketBuffer)
 	setDefault(&c.Processors, float64(runtime.GOMAXPROCS(0)))
+	setDefault(&c.Effort, defaultEffort)
 	setDefault(&c.UpgradeShare, c.Processors/2)
 	setDefault(&c.Farewells, defaultFarewells)
 	setDefault(&c.Linger, defaultLinger)
@@ -124,8 +127,8 @@ func (c *Config) validate() error {
 		return errors.New("realtime: Source, Lookup and Verify must be set")
 	case min(c.MaxConns, c.MaxConnsPerIP, c.SocketBuffer, c.Farewells) < 0:
 		return errors.New("realtime: MaxConns, MaxConnsPerIP, SocketBuffer and Farewells must not be negative")
-	case min(c.Processors, c.UpgradeShare) < 0:
-		return errors.New("realtime: Processors and UpgradeShare must not be negative")
+	case min(c.Processors, c.UpgradeShare, c.Effort) < 0 || c.Effort > 1:
+		return errors.New("realtime: Processors and UpgradeShare must not be negative, and Effort from 0 to 1")
 	case min(c.Tick, c.Heartbeat, c.WriteTimeout, c.CloseGrace, c.Linger) < 0:
 		return errors.New("realtime: Tick, Heartbeat, WriteTimeout, CloseGrace and Linger must not be negative")
 	}
@@ -176,7 +179,7 @@ func New(cfg Config) (*Gateway, error) {
 		gate:     gate{max: cfg.MaxConns, maxPerNetwork: cfg.MaxConnsPerIP},
 		born:     time.Now(),
 		upgrades: newUpgrades(cfg.UpgradeShare),
-		effort:   effort{processors: cfg.Processors},
+		effort:   effort{processors: cfg.Processors, most: cfg.Effort},
 		lateness: lateness{some: make(chan struct{}, 1)},
 		hubs:     map[onsale.EventID]*hub{},
 	}

@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	// eventEffort bounds the part of the gateway's processors that writing one event's feeds may take. What is
+	// defaultEffort bounds the part of the gateway's processors that writing feeds may take. What is
 	// conflated meanwhile is told all the same, in fewer frames, and the rest is for those who buy.
-	eventEffort = 1. / 6
-	// mostEffort bounds what all events take together.
-	mostEffort = 1. / 3
+	defaultEffort = 1. / 3
+	// eventShare is the part of that which one event may take.
+	eventShare = 1. / 2
 	// restFactor is how long an event rests after a fan-out at the least, in what that took by the clock: on a
 	// machine that is busy otherwise it takes long, however little it does.
 	restFactor = 4
@@ -20,6 +20,7 @@ const (
 // fast as it may alone.
 type effort struct {
 	processors float64 // set before use
+	most       float64 // of them, by all events together; set before use
 
 	mu     sync.Mutex
 	wanted float64 // under mu
@@ -34,7 +35,7 @@ func (e *effort) change(from, to float64) float64 {
 }
 
 // pace is how fast one event goes. Its owner is the hub's goroutine. While all want more
-// than mostEffort together, everybody goes slower by the same factor. So an event is as late as what
+// than they may together, everybody goes slower by the same factor. So an event is as late as what
 // itself takes makes it, times what all others have too many: one with few watchers
 // beside a large one keeps its tick.
 type pace struct {
@@ -45,7 +46,7 @@ type pace struct {
 // rest returns how long to rest after a fan-out that took so long, and so much of processors' time: until
 // the tick is over at least.
 func (p *pace) rest(tick, took, work time.Duration) time.Duration {
-	due := time.Duration(float64(work) / (eventEffort * p.effort.processors))
+	due := time.Duration(float64(work) / (eventShare * p.effort.most * p.effort.processors))
 	turn := max(tick, (1+restFactor)*took, due)
 	wanted := 0.0
 	if turn > 0 {
@@ -53,7 +54,7 @@ func (p *pace) rest(tick, took, work time.Duration) time.Duration {
 	}
 	all := p.effort.change(p.wanted, wanted)
 	p.wanted = wanted
-	return time.Duration(float64(turn)*max(1, all/mostEffort)) - took
+	return time.Duration(float64(turn)*max(1, all/p.effort.most)) - took
 }
 
 // idle says that the event has nothing to write for now.

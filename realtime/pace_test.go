@@ -16,7 +16,7 @@ func TestEventsShareTheTimeInWhichFeedsAreWritten(t *testing.T) {
 		"small beside a large": {time.Millisecond, 200 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			shared := effort{processors: 1}
+			shared := effort{processors: 1, most: defaultEffort}
 			paces, next, turns := make([]pace, len(costs)), make([]time.Duration, len(costs)), make([]int, len(costs))
 			for i := range costs {
 				paces[i].effort = &shared
@@ -69,9 +69,9 @@ func TestPaceOfOneEventIsASixthOfItsProcessors(t *testing.T) {
 		{1, 100 * ms, 100 * ms, 500 * ms}, // five times as long
 		{2, 100 * ms, 200 * ms, 500 * ms}, // both at work
 		{0.25, 100 * ms, 100 * ms, 2300 * ms},
-		{1, 1000 * ms, 10 * ms, 1000 * ms}, // who waited for a busy machine gives way to it
+		{1, 1000 * ms, 10 * ms, 4000 * ms}, // who waited for a busy machine gives way to it
 	} {
-		p := pace{effort: &effort{processors: c.processors}}
+		p := pace{effort: &effort{processors: c.processors, most: defaultEffort}}
 		if rest := p.rest(tick, c.took, c.work); (rest - c.want).Abs() > time.Microsecond {
 			t.Errorf("%+v: it rests %v", c, rest)
 		}

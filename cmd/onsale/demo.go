@@ -58,7 +58,7 @@ func demoCommand() *cli.Command {
 	return &cli.Command{
 		Name: "demo", Usage: "everything on this machine: opens a sale, storms it, audits it, and stays up for the browser",
 		Flags: append(d.flags("redis", "postgres", "kafka", "kafka-prefix", "partitions", "payments", "secret", "admin-token", "webhook-secret",
-			"origins", "max-feeds", "max-feeds-per-ip", "max-feed-rate", "notify", "smtp", "mail-from", "public-url", "webhook-loopback"),
+			"origins", "max-feeds", "max-feeds-per-ip", "max-feed-rate", "max-feed-effort", "notify", "smtp", "mail-from", "public-url", "webhook-loopback"),
 			d.number("port", defaultPort, "serve on this loopback `PORT`; when not given and taken, on any free one", &d.port),
 			d.data(&d.folder),
 			&cli.IntFlag{Name: "storm", Value: defaultStorm, Usage: "simulated `BUYERS` (0: none)", Destination: &d.storm},

@@ -32,6 +32,9 @@ func (s *settings) checkProcesses(c *cli.Command) error {
 	if takes(c, "max-feed-rate") && s.maxFeedRate < 1 {
 		return wrong("--max-feed-rate must be 1 or more")
 	}
+	if takes(c, "max-feed-effort") && (s.maxFeedEffort < 1 || s.maxFeedEffort > 100) {
+		return wrong("--max-feed-effort must be from 1 to 100")
+	}
 	if !takes(c, "procs") {
 		return nil
 	}

@@ -209,7 +209,7 @@ func (n *node) addServer(r roles) error {
 		gateway, err := realtime.New(realtime.Config{
 			Source: n.mirrors, Lookup: n.catalog.Layout, Verify: sessions.Verify, Holds: n.desk, Origins: splitList(n.origins),
 			MaxConns: doors.feeds, MaxConnsPerIP: n.maxFeedsPerIP / n.processes(),
-			Processors: n.processors, Metrics: n.set, Log: n.log,
+			Processors: n.processors, Effort: float64(n.maxFeedEffort) / 100, Metrics: n.set, Log: n.log,
 		})
 		if err != nil {
 			return err

@@ -16,12 +16,12 @@ var storeSettings = []string{"redis", "postgres", "kafka", "kafka-prefix", "part
 
 func serveCommand() *cli.Command {
 	return roleCommand("serve", "the front tier: API, pages and feed on one port", roles{front: true, feed: true},
-		"listen", "redis-read", "postgres-read", "admin-token", "webhook-secret", "webhook-loopback", "origins", "max-feeds", "max-feeds-per-ip", "max-feed-rate",
+		"listen", "redis-read", "postgres-read", "admin-token", "webhook-secret", "webhook-loopback", "origins", "max-feeds", "max-feeds-per-ip", "max-feed-rate", "max-feed-effort",
 		"max-backlog", "max-backlog-age", "procs", "metrics-listen")
 }
 
 func feedCommand() *cli.Command {
-	return roleCommand("feed", "the live feed alone", roles{feed: true}, "listen", "redis-read", "origins", "max-feeds", "max-feeds-per-ip", "max-feed-rate", "procs", "metrics-listen")
+	return roleCommand("feed", "the live feed alone", roles{feed: true}, "listen", "redis-read", "origins", "max-feeds", "max-feeds-per-ip", "max-feed-rate", "max-feed-effort", "procs", "metrics-listen")
 }
 
 func settleCommand() *cli.Command {

@@ -24,6 +24,9 @@ const minSecretLength = 32
 // defaultMaxFeeds is lowered where the limit on open files doesn't allow it.
 const defaultMaxFeeds = 15_000
 
+// defaultMaxFeedEffort leaves two thirds of the processors to those who buy.
+const defaultMaxFeedEffort = 33
+
 // defaultMaxFeedRate brings 150,000 browsers back in 15 s, and takes one processor.
 const defaultMaxFeedRate = 10_000
 
@@ -50,6 +53,7 @@ type settings struct {
 	maxFeeds      int
 	maxFeedsPerIP int
 	maxFeedRate   int
+	maxFeedEffort int // percent
 	procs         int
 	metricsListen string
 	place         *fleet.Place // in a fleet of --procs; nil without one
@@ -91,6 +95,7 @@ func (s *settings) flags(names ...string) []cli.Flag {
 		"origins":          s.text("origins", "", "web origins that may open feeds besides our own, as `URL,…`", &s.origins),
 		"max-feeds":        s.number("max-feeds", defaultMaxFeeds, "open feeds at the most, as a `NUMBER`; at the most three quarters of the open files allowed", &s.maxFeeds),
 		"max-feeds-per-ip": s.number("max-feeds-per-ip", 0, "open feeds of one IPv4 address or IPv6 /64 network at the most, as a `NUMBER`; 0 for no such limit, as behind a proxy", &s.maxFeedsPerIP),
+		"max-feed-effort":  s.number("max-feed-effort", defaultMaxFeedEffort, "part of the processors that writing feeds may take, as a `NUMBER` from 1 to 100, in percent; one event's may take half of that. Less makes feeds tell the same later, in fewer frames; on a machine of their own, take 90", &s.maxFeedEffort),
 		"max-feed-rate":    s.number("max-feed-rate", defaultMaxFeedRate, "feeds that may be opened a second, as a `NUMBER`; those beyond it wait to be accepted, so that a herd holds up nobody who buys", &s.maxFeedRate),
 		"procs":            s.number("procs", 1, "serve in this `NUMBER` of processes behind one port, which share out the limits on feeds; each dead one is started again, SIGHUP replaces them one by one", &s.procs),
 		"metrics-listen":   s.text("metrics-listen", "", "with --procs: process 1 answers /metrics and /readyz for itself on this `HOST:PORT` too, process 2 on the next port, and so on; port 0 for any", &s.metricsListen),

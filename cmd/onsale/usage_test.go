@@ -74,6 +74,8 @@ func TestWrongUseIsOneLineAndExitsWith2(t *testing.T) {
 		"metrics on no port":         {[]string{"feed", "--procs", "2", "--listen", "127.0.0.1:0", "--metrics-listen", "nowhere"}, "--metrics-listen"},
 		"each's metrics of one":      {[]string{"serve", "--metrics-listen", "127.0.0.1:0"}, "--metrics-listen"},
 		"feeds of less than one":     {[]string{"serve", "--procs", "3", "--max-feeds-per-ip", "2"}, "--max-feeds-per-ip"},
+		"feeds at no effort":         {[]string{"feed", "--max-feed-effort", "0"}, "--max-feed-effort"},
+		"feeds at all efforts":       {[]string{"serve", "--max-feed-effort", "101"}, "--max-feed-effort"},
 		"feeds at no rate":           {[]string{"feed", "--max-feed-rate", "0"}, "--max-feed-rate"},
 		"processes without a Redis":  {[]string{"serve", "--procs", "2", "--listen", "127.0.0.1:0", "--redis", "redis://127.0.0.1:1/0"}, "--redis"},
 		"a prefix Kafka can't take":  {[]string{"stores", "--kafka-prefix", "a b"}, "--kafka-prefix"},

@@ -39,8 +39,8 @@ const (
 	inProcess = 5_000
 	// maxWorkers bounds the connections and the patience of a coordinator.
 	maxWorkers = 64
-	// doorsIn is how long after the word the doors open: the word must have come to everybody.
-	doorsIn = 3 * time.Second
+	// doorsIn is how long after the word the doors open: the word must have come to everybody, and everybody be ready.
+	doorsIn = 5 * time.Second
 	// soldOutLook is how often it is looked whether anything is left, for the moment when there isn't.
 	soldOutLook = 250 * time.Millisecond
 	// mostOfACore is the share of its processors that a worker may need for longer than effortWindow. One that the

@@ -13,7 +13,7 @@ const (
 	doubleClicks  = 0.04
 	reopensFeed   = 0.04
 	losesFeed     = 0.04 // the line goes dead in the middle of it, and it goes on from where it was
-	losesRequests = 0.03 // it goes dead after a request was sent and before it is answered: at the first hold, and at the check-out
+	losesRequests = 0.01 // it goes dead after a request was sent and before it is answered: at the first hold, and at the check-out
 	readsTickets  = 0.50
 	paysDeclined  = 0.05
 	paysDelayed   = 0.03

@@ -23,7 +23,7 @@ const defaultBots = 5
 const (
 	// botHands is how many requests a bot has under way at once: so many that their
 	// parts of the per-buyer limit are more than all of it.
-	botHands = 8
+	botHands = 7
 	// botParts is in how many parts it asks for the limit.
 	botParts = 6
 	// botRounds is how often one that doesn't stop holds anew: with a limit of six or more, more holds than the

@@ -72,6 +72,7 @@ func TestTheAnswerToAnUpgradeIsRead(t *testing.T) {
 		"HTTP/1.1 503 Unavailable\r\nRetry-After: 7\r\nX: y" + end: {answer: Busy, after: 7 * time.Second},
 		"HTTP/1.1 503 Unavailable\r\nRetry-After: soon" + end:      {answer: Busy, after: time.Second},
 		"HTTP/1.1 403 Forbidden" + end:                             {answer: Refused},
+		"HTTP/1.1 404 Not Found" + end:                             {answer: Busy, after: time.Second},
 		string(make([]byte, mostHead)):                             {answer: Refused},
 	} {
 		answer, rest, after, err := ReadAnswer([]byte(given))

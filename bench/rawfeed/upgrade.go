@@ -24,7 +24,8 @@ const (
 	Unfinished Answer = iota
 	// Upgraded says that frames follow.
 	Upgraded
-	// Busy says that there is no room now.
+	// Busy says that there is no room now, or that the process hasn't heard of the event yet, as it may not for
+	// a second after it was made.
 	Busy
 	// Refused is any other answer, or none.
 	Refused
@@ -44,6 +45,8 @@ func ReadAnswer(data []byte) (answer Answer, rest []byte, after time.Duration, e
 		return Upgraded, rest, 0, nil
 	case bytes.HasPrefix(head, []byte("HTTP/1.1 503 ")):
 		return Busy, nil, retryAfter(head), nil
+	case bytes.HasPrefix(head, []byte("HTTP/1.1 404 ")):
+		return Busy, nil, time.Second, nil
 	}
 	return Refused, nil, 0, fmt.Errorf("the upgrade was answered %.100q", head)
 }

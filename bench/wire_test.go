@@ -72,10 +72,10 @@ func TestAnyServersAnswersAreRead(t *testing.T) {
 	}
 	defer a.close()
 	for range 2 {
-		for path, want := range map[string]string{"/pieces": long, "/long": long, "/closes": "short", "/": "short"} {
+		for _, c := range []struct{ path, want string }{{"/pieces", long}, {"/long", long}, {"/closes", "short"}, {"/", "short"}} {
 			var got string
-			if err := a.send(request{method: "GET", path: path}, &got); err != nil || got != want {
-				t.Errorf("%s: %.20q of %d, %v", path, got, len(got), err)
+			if err := a.send(request{method: "GET", path: c.path}, &got); err != nil || got != c.want {
+				t.Errorf("%s: %.20q of %d, %v", c.path, got, len(got), err)
 			}
 		}
 	}

@@ -142,6 +142,7 @@ func (h *Hold) ParseJSON(text []byte) error {
 		case "expires_at":
 			h.ExpiresAt = r.time()
 		case "lines":
+			r.odd = r.odd || h.Lines != nil // of what comes twice, json.Unmarshal mixes both
 			h.Lines = r.lines()
 		case "amount":
 			h.Amount = r.amount()
@@ -173,6 +174,7 @@ func (e *Error) ParseJSON(text []byte) error {
 			n := r.amount()
 			e.Available = &n
 		case "nearby":
+			r.odd = r.odd || e.Nearby != nil
 			e.Nearby = array(r, (*plainReader).offer)
 		default:
 			r.odd = true

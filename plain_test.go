@@ -130,7 +130,7 @@ func FuzzParsingIsUnmarshalling(f *testing.F) {
 		`{"order":"\u0041"}`, "{\"order\":\"\xff\"}", "{\"order\":\"\x7f\"}", "{\"order\":\"\n\"}", `{"order":"a`, `{"order"`, `{`, ``, `null`, `{"order" : "a" , "lines" : [ ] }`,
 		`[{"seats": ["A-1", "A-2"], "section": "stalls", "quantity": 2}]`, `[{"seats":[]}]`, `[{}]`, `[{},]`, `[{"seats":["a",]}]`, `{"lines":[{"section":"x"},{"quantity":3}],"left":[]}`,
 		`{"type":"about:blank","title":"Conflict","status":409,"code":"sold_out","detail":"none","section":"a","available":2,"nearby":[{"section":"b","available":3,"seats":["A-1"]},{}]}`,
-		`{"available":null}`, `{"status":"x"}`, `{"seats":["A-1"],"nearby":[]}`, `{"first":{"gate":"x"}}`, `{"payments":["p"]}`,
+		`{"nearby":[{"section":"a","available":3}],"nearby":[{"section":"b"}]}`, `{"available":null}`, `{"status":"x"}`, `{"seats":["A-1"],"nearby":[]}`, `{"first":{"gate":"x"}}`, `{"payments":["p"]}`,
 	} {
 		f.Add([]byte(text))
 	}

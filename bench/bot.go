@@ -123,7 +123,7 @@ func (b *buyer) grab(ctx context.Context, hands int) (got []*onsale.Hold, thrott
 			throttled = true
 		case onsale.CodeSoldOut, onsale.CodeSeatTaken, onsale.CodeNotTogether:
 			b.rush.m.botRefused.Add(1)
-			b.refuse(h.answer.err)
+			b.refuse(h.answer.err, asked)
 		}
 	}
 	return got, throttled

@@ -125,14 +125,14 @@ func (b *buyer) sees() *onsale.FeedSnapshot {
 	return view
 }
 
-// refuse has the buyer believe a refusal. It returns what that says could be had instead.
-func (b *buyer) refuse(err error) []onsale.Offer {
+// refuse has the buyer believe the refusal of what they asked for then. It returns what that says could be had instead.
+func (b *buyer) refuse(err error, asked time.Time) []onsale.Offer {
 	refusal, ok := errors.AsType[*onsale.Error](err)
 	if !ok {
 		return nil
 	}
 	if refusal.Code == onsale.CodeSoldOut && len(refusal.Nearby) == 0 {
-		b.gone = time.Now()
+		b.gone = asked
 	}
 	return refusal.Nearby
 }
@@ -158,6 +158,7 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 			b.think()
 			continue
 		}
+		asked := time.Now()
 		hold, err := b.hold(ctx, lines)
 		b.pressed(ctx)
 		if err == nil {
@@ -165,7 +166,7 @@ func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 		}
 		switch onsale.CodeOf(err) {
 		case onsale.CodeSeatTaken, onsale.CodeSoldOut, onsale.CodeNotTogether:
-			nearby = b.refuse(err)
+			nearby = b.refuse(err, asked)
 			if onsale.CodeOf(err) == onsale.CodeNotTogether {
 				b.quantity = max(1, b.quantity-1)
 			}

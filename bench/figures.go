@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"onsale"
@@ -86,6 +88,9 @@ func (r *rush) report(audit *onsale.AuditReport) *Report {
 		Audit:   verdict,
 		Void:    r.void(),
 		Notes:   notes,
+	}
+	if on, err := os.ReadFile(autogroup); err == nil {
+		report.Params["autogroup"] = strings.TrimSpace(string(on))
 	}
 	report.Timelines = r.timelines()
 	r.mu.Lock()

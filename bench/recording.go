@@ -20,7 +20,7 @@ import (
 const usageEvery = time.Second
 
 // shortRush is for how long it is looked what limits a rush whose people come all at once.
-const shortRush = 10 * time.Second
+const shortRush = 5 * time.Second
 
 // track has everything recorded, from now on: before anything is measured.
 func (m *measured) track(line *timeline.Recorder) {

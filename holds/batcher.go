@@ -84,8 +84,7 @@ func newOperation(name string, hold onsale.HoldID, buyer onsale.BuyerID, args ..
 
 // batcher sends an event's operations to Redis. Whatever gathers while calls are
 // in flight goes in the next call: under load the calls grow, and Redis's cost of
-// a hold falls to a sixth; when idle a request flies at once, without
-// waiting for company. Operations that are asked for at the same time may take effect in
+// a hold falls to a sixth; when idle a request flies at once. Operations that are asked for at the same time may take effect in
 // any order: who wants one after another waits for the first.
 type batcher struct {
 	client rueidis.Client
@@ -98,6 +97,7 @@ type batcher struct {
 	epoch atomic.Uint64          // what this process believes; Redis corrects it
 	heard atomic.Bool            // that Redis has said so; else Postgres has, which may be ahead of it for good; see learn
 	known atomic.Pointer[script] // script, as Redis knew it last
+	half  chan struct{}          // holds a token when half a batch has gathered
 
 	mu     sync.Mutex
 	lanes  lanes         // under mu
@@ -118,6 +118,12 @@ func (b *batcher) submit(ops ...*operation) error {
 		return onsale.Busy(onsale.CodeOverloaded, "too many requests are waiting for this event; ask again", time.Second, nil)
 	}
 	b.lanes.add(ops)
+	if b.lanes.waiting() >= maxBatch/2 {
+		select {
+		case b.half <- struct{}{}:
+		default: // it is known
+		}
+	}
 	if b.flying == 0 || b.flying < maxFlights && b.lanes.waiting() >= maxBatch/2 {
 		b.flying++
 		b.wg.Go(b.fly)
@@ -132,13 +138,24 @@ func (b *batcher) close() {
 	b.closed = true
 }
 
+// gather is for how long the next call waits for company. Called under mu.
+func (b *batcher) gather() time.Duration {
+	if n := b.lanes.waiting(); n == 0 || n >= maxBatch/2 {
+		return 0
+	}
+	return min(gatherFactor*b.took, mostGather) - time.Since(b.called)
+}
+
 func (b *batcher) fly() {
 	for {
 		runtime.Gosched() // whoever is about to ask goes along
 		b.mu.Lock()
-		if rest := min(gatherFactor*b.took, mostGather) - time.Since(b.called); rest > 0 && b.lanes.waiting() < maxBatch/2 {
+		if rest := b.gather(); rest > 0 {
 			b.mu.Unlock()
-			time.Sleep(rest)
+			select {
+			case <-b.half:
+			case <-time.After(rest):
+			}
 			b.mu.Lock()
 		}
 		late := b.lanes.overdue(time.Now().Add(-maxWait))
@@ -171,6 +188,7 @@ func (b *batcher) fly() {
 		}
 		if undone := batch[len(replies):]; len(undone) > 0 {
 			b.mu.Lock()
+			b.took = 0 // what Redis has put off waits for no company
 			b.lanes.giveBack(undone)
 			b.mu.Unlock()
 		}

@@ -100,7 +100,7 @@ func (d *Desk) book(id bookID, epoch onsale.Epoch) *batcher {
 	b := d.batchers[id]
 	if b == nil {
 		k := id.keys(d.cfg.Namespace)
-		b = &batcher{client: d.cfg.Client, script: applyScript, keys: k, wg: &d.wg, closed: d.closed,
+		b = &batcher{client: d.cfg.Client, script: applyScript, keys: k, wg: &d.wg, half: make(chan struct{}, 1), closed: d.closed,
 			whose: func(ctx context.Context) (string, error) { return d.run(ctx, k) },
 			saw:   func(seen sighting) { d.saw(id, seen) }}
 		b.epoch.Store(uint64(epoch))

@@ -10,7 +10,7 @@ import (
 )
 
 // A refusal says what could be had instead, as far as this process knows: the nearest
-// seats that touch in the same section, then other sections that have enough, those of
+// seats that touch in the same section, then other sections that have enough or, if there is nothing else, fewer, those of
 // the nearest price first. It is advice and may be gone when it arrives; so it comes
 // from the mirror, and costs Redis nothing.
 
@@ -44,11 +44,9 @@ func offers(l *onsale.Layout, stock *onsale.Stock, asks []onsale.CheckedAsk, ref
 	if seats := nearestSeats(at, stock, ask, refused.Code == onsale.CodeNotTogether); len(seats) > 0 {
 		offers = append(offers, onsale.Offer{Section: at.ID, Available: stock.Counts[at.Index].Available, Seats: seats})
 	}
-	var others []*onsale.SectionLayout
-	for _, s := range l.Sections() {
-		if !slices.Contains(ask.In, s) && stock.Counts[s.Index].Available >= int64(ask.Quantity) {
-			others = append(others, s)
-		}
+	others := elsewhere(l, stock, ask, int64(ask.Quantity))
+	if len(offers)+len(others) == 0 {
+		others = elsewhere(l, stock, ask, 1) // fewer is better than nothing
 	}
 	slices.SortStableFunc(others, func(a, b *onsale.SectionLayout) int {
 		return cmp.Compare(distance(a.Price, at.Price), distance(b.Price, at.Price))
@@ -57,6 +55,16 @@ func offers(l *onsale.Layout, stock *onsale.Stock, asks []onsale.CheckedAsk, ref
 		offers = append(offers, onsale.Offer{Section: s.ID, Available: stock.Counts[s.Index].Available})
 	}
 	return offers
+}
+
+// elsewhere is the sections that have so many, besides those that were asked.
+func elsewhere(l *onsale.Layout, stock *onsale.Stock, ask *onsale.CheckedAsk, quantity int64) (others []*onsale.SectionLayout) {
+	for _, s := range l.Sections() {
+		if !slices.Contains(ask.In, s) && stock.Counts[s.Index].Available >= quantity {
+			others = append(others, s)
+		}
+	}
+	return others
 }
 
 func distance(a, b int64) int64 { return max(a-b, b-a) }

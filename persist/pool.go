@@ -45,6 +45,8 @@ func newPool(ctx context.Context, url string, maxConns int) (*pgxpool.Pool, erro
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		prepares := conn.Config().DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
+		ctx, cancel := context.WithTimeout(ctx, connectTimeout) // pgx bounds what comes before, and nothing bounds this
+		defer cancel()
 		var server int32
 		if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeExec).Scan(&server); err != nil {
 			return fmt.Errorf("ask Postgres for its process: %w", err)

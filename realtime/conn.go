@@ -63,7 +63,7 @@ type conn struct {
 	draining bool          // under mu: the line alone writes
 	ended    bool          // under mu: the reader has left; nothing may be begun
 	noted    bool          // under mu: lateness has it
-	told     bool          // under mu: it was written something since the heartbeat passed
+	told     time.Duration // under mu: when it was last written something that isn't a ping, by the gateway's clock
 }
 
 // newConn returns a connection that is owed its hello, whoever writes first. Its line is yet to be set.
@@ -125,13 +125,13 @@ func (c *conn) receive(kind int, data []byte) error {
 func (c *conn) lives() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.alive()
+	c.alive(c.hub.gateway.clock())
 }
 
-// alive notes that the client has just given a sign of life. Called under mu.
-func (c *conn) alive() {
+// alive notes when the client gave a sign of life. Called under mu.
+func (c *conn) alive(at time.Duration) {
 	g := c.hub.gateway
-	c.heard = g.clock()
+	c.heard = at
 	if c.closing == nil && !c.draining {
 		g.lateness.forget(c)
 	}

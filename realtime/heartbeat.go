@@ -13,13 +13,17 @@ import (
 // connection.
 const heartbeatSteps = 20
 
+// askEvery is at how many heartbeats everybody is asked once, also who has taken what they were told.
+const askEvery = 4
+
 // keepBeat pings the clients, ends the hubs that nobody has watched for a while, and gives
 // back the memory that a herd took.
 func (g *Gateway) keepBeat(ctx context.Context) {
 	ticker := time.NewTicker(max(g.cfg.Heartbeat/heartbeatSteps, time.Millisecond))
 	defer ticker.Stop()
 	var trim trimmer
-	for step := 0; ; step = (step + 1) % heartbeatSteps {
+	for pass := 0; ; pass++ {
+		step, asks := pass%heartbeatSteps, pass/heartbeatSteps%askEvery == 0
 		select {
 		case <-ctx.Done():
 			return
@@ -33,7 +37,7 @@ func (g *Gateway) keepBeat(ctx context.Context) {
 		}
 		w := g.writer()
 		for _, h := range watched {
-			h.roster.each(step, heartbeatSteps, func(c *conn) { c.ping(w) })
+			h.roster.each(step, heartbeatSteps, func(c *conn) { c.ping(w, asks) })
 		}
 		g.done(w)
 		if trim.due(g.gate.everEntered()) {

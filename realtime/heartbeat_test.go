@@ -54,33 +54,43 @@ func (l *inert) taken() bool  { return !l.full && !l.deaf }
 func (l *inert) cut()         {}
 func (l *inert) close()       {}
 
-// Who has been told something, and whose machine has taken it, is there: nobody asks. One whose
-// machine hasn't, or who was told nothing, is asked.
+// Who was told something a moment ago, and whose machine has taken it, is there: nobody asks, but now and then.
+// One whose machine hasn't, or who was told nothing, or long ago, is asked.
 func TestWhoTakesWhatItIsToldIsNotPinged(t *testing.T) {
 	for name, c := range map[string]struct {
-		told, deaf, asked bool
-	}{"told": {true, false, false}, "told in vain": {true, true, true}, "told nothing": {false, false, true}} {
+		told               time.Duration // before the heartbeat passes
+		deaf, asks, pinged bool
+	}{
+		"just now":     {time.Second, false, false, false},
+		"now and then": {time.Second, false, true, true},
+		"in vain":      {time.Second, true, false, true},
+		"long ago":     {20 * time.Second, false, false, true},
+		"nothing":      {-1, false, false, true},
+	} {
 		g, err := New(Config{Source: &street{}, Lookup: (&street{}).lookup, Verify: verify})
 		if err != nil {
 			t.Fatal(err)
 		}
 		conn := newConn(&hub{gateway: g}, netip.AddrPort{}, 0)
 		conn.line, conn.owed = &inert{deaf: c.deaf}, nil
-		g.born = g.born.Add(-g.cfg.Heartbeat)
 		w := g.writer()
-		if c.told {
+		g.born = g.born.Add(-g.cfg.Heartbeat)
+		if c.told >= 0 {
+			g.born = g.born.Add(c.told)
 			conn.owed = []*frame{hello(g.cfg.Heartbeat, 1)}
 			conn.flush(w)
+			g.born = g.born.Add(-c.told)
 		}
-		for pass, asked := range []bool{c.asked, true} { // at the second nothing was told since
-			w.frames[kindControl] = 0
-			conn.ping(w)
-			if got := w.frames[kindControl] == 1; got != asked {
-				t.Errorf("%s: pass %d pings: %v", name, pass, got)
-			}
+		w.frames[kindControl] = 0
+		conn.ping(w, c.asks)
+		if got := w.frames[kindControl] == 1; got != c.pinged {
+			t.Errorf("%s: is pinged: %v", name, got)
 		}
-		if looked := len(g.lateness.due) == 1; looked != c.asked {
+		if looked := len(g.lateness.due) == 1; looked != c.pinged {
 			t.Errorf("%s: is looked at: %v", name, looked)
+		}
+		if !c.pinged && conn.deadline() > g.clock()-c.told+g.cfg.peerTimeout()+time.Second {
+			t.Errorf("%s: it has until %v, though it was told %v ago", name, conn.deadline()-g.clock(), c.told)
 		}
 	}
 }
@@ -99,7 +109,7 @@ func TestWhoReadsAllThatItIsSentLives(t *testing.T) {
 	w := g.writer()
 	c.owed = []*frame{pingFrame}
 	c.flush(w)
-	c.ping(w)
+	c.ping(w, true)
 	line.full = false
 	c.mu.Lock()
 	c.drained(nil)
@@ -118,7 +128,7 @@ func TestWhoAnswersIsNotLookedAt(t *testing.T) {
 	c := newConn(&hub{gateway: g}, netip.AddrPort{}, 0)
 	c.line = &inert{}
 	g.born = g.born.Add(-g.cfg.Heartbeat)
-	c.ping(g.writer())
+	c.ping(g.writer(), true)
 	if len(g.lateness.due) != 1 || len(g.lateness.some) != 1 {
 		t.Fatal("who is pinged after a heartbeat in silence is not looked at")
 	}

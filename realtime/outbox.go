@@ -1,6 +1,10 @@
 package realtime
 
-import "github.com/gorilla/websocket"
+import (
+	"time"
+
+	"github.com/gorilla/websocket"
+)
 
 // maxOwed is how many frames in person may wait for a client. One that leaves
 // more unread is closed: it comes back and asks for its orders, and so misses none.
@@ -21,28 +25,33 @@ func (c *conn) owe(f *frame) {
 	c.flushNow()
 }
 
+// freshly is the part of a heartbeat for which what a client's machine has taken says that the client is there.
+const freshly = 1. / 4
+
 // ping asks whether the client is there, unless something is on its way to it anyway, and has it looked at if it may not be.
-// Whose machine has taken what it was told since the last time is there: in a sale, when the processors are
-// needed most, that is everybody. A client that is gone though its machine takes all is found out when its
-// buffers are full, or when there is nothing to tell.
-func (c *conn) ping(w *writer) {
+// Whose machine has taken what it was told a moment ago is there, and isn't asked but now and then: in a sale, when
+// the processors are needed most, that is nearly everybody. asks is that now and then: for a proxy's
+// machine takes all, whoever is behind it.
+func (c *conn) ping(w *writer, asks bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
 		return
 	}
-	if c.told && !c.draining && c.closing == nil && c.line.taken() {
-		c.told = false
-		c.alive()
+	g := c.hub.gateway
+	if recent := g.clock() - time.Duration(freshly*float64(g.cfg.Heartbeat)); !asks && c.told > max(recent, c.heard) &&
+		!c.draining && c.closing == nil && c.line.taken() {
+		c.alive(c.told)
 		return
 	}
 	c.suspect()
 	if c.draining || c.closing != nil || len(c.owed) > 0 {
 		return
 	}
+	told := c.told
 	c.owed = append(c.owed, pingFrame)
 	c.flushLocked(w)
-	c.told = false
+	c.told = told
 }
 
 // resume owes the client what leads on from where it stands: it has just come, or has
@@ -157,7 +166,7 @@ func (c *conn) flushLocked(w *writer) {
 			return
 		}
 		w.count(f)
-		c.told = true
+		c.told = c.hub.gateway.clock()
 		rest, err := c.line.offer(w, f.wire)
 		if err != nil {
 			c.cutLocked()
@@ -189,6 +198,6 @@ func (c *conn) drained(err error) {
 		c.cutLocked()
 		return
 	}
-	c.alive() // who reads lives: while it drained it was not pinged
+	c.alive(c.hub.gateway.clock()) // who reads lives: while it drained it was not pinged
 	c.flushNow()
 }

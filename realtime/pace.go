@@ -47,7 +47,8 @@ type pace struct {
 // the tick is over at least.
 func (p *pace) rest(tick, took, work time.Duration) time.Duration {
 	due := time.Duration(float64(work) / (eventShare * p.effort.most * p.effort.processors))
-	turn := max(tick, (1+restFactor)*took, due)
+	patience := min(1+restFactor, 1/(eventShare*p.effort.most)) // who may take all needn't rest
+	turn := max(tick, time.Duration(patience*float64(took)), due)
 	wanted := 0.0
 	if turn > 0 {
 		wanted = work.Seconds() / p.effort.processors / turn.Seconds()

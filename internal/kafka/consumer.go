@@ -24,7 +24,7 @@ const (
 	// leaveTime is how long leaving the group may take. Who is not heard to leave is taken for
 	// dead by the others after sessionTime.
 	leaveTime = 2 * time.Second
-	// batchEvery is how often a batch is begun at the most, unless half of one waits. A batch costs Kafka
+	// batchEvery is how often a batch is begun at the most, unless the last was half of the most that it may be. A batch costs Kafka
 	// and Postgres what thirty of its records do, and those of a rush would come a few at a time; one that
 	// comes alone doesn't wait.
 	batchEvery = 50 * time.Millisecond

@@ -104,13 +104,14 @@ export class Purchase extends EventTarget {
 
   /** Takes in whether the feed is there. What it would have told while it wasn't is asked for. */
   listen(live) {
-    if (live && !this.#told) this.#news.ring();
+    if (live !== this.#told) this.#news.ring();
     this.#told = live;
   }
 
   /** Takes in the feed's news of an order. */
   hear(frame) {
-    if (frame.order === this.order?.id) this.#news.ring();
+    // While a payment is being asked for, the answer that names the order may come after the news of it.
+    if (this.stage === PAYING || frame.order === this.order?.id) this.#news.ring();
   }
 
   /** Takes in the feed's news of a hold: if it isn't as we know it, the server is asked. */

@@ -41,6 +41,7 @@ type Scenario struct {
 var Short = []Scenario{
 	{"engine", []string{"--rounds", "4"}},
 	{"holds", []string{"--rounds", "4", "--lasting", "1s"}},
+	{"peers", []string{"--rounds", "4", "--lasting", "500ms", "--connections", "256"}},
 	{"settle", []string{"--rounds", "4", "--orders", "5000", "--backlog", "20000"}},
 	{"feed", []string{"--conns", "3000", "--rounds", "4", "--lasting", "4s", "--idle", "5s"}},
 	{"rush", []string{"--embedded", "--users", "2000", "--over", "5s"}},

@@ -40,6 +40,9 @@ const (
 	// feedRate is how many feeds are let in each second: what one front lets in, so that sign-ins get
 	// through while the feeds open.
 	feedRate = 4_000
+	// feedEffort is how much of the processors feeds may take, in percent: as much again goes to those who read
+	// them, which are elsewhere when people come from elsewhere.
+	feedEffort = "16"
 	// settlingNice is how much what settles gives way to what sells, and watchingNice the feed: fewer
 	// frames, with more in each, and orders that wait a little in Kafka cost nobody a seat.
 	settlingNice = 10
@@ -110,7 +113,7 @@ func (c *city) role(ctx context.Context, nice int, status io.Writer, name string
 func (c *city) startFeed(ctx context.Context, status io.Writer, feeds int) error {
 	procs := (feeds + feedsEach - 1) / feedsEach
 	s, err := StartNice(ctx, watchingNice, "feed", status, c.env, "feed", "--listen", anyPort, "--procs", strconv.Itoa(procs),
-		"--max-feeds", strconv.Itoa(RoomForFeeds(feeds, procs)), "--max-feed-rate", strconv.Itoa(feedRate))
+		"--max-feeds", strconv.Itoa(RoomForFeeds(feeds, procs)), "--max-feed-rate", strconv.Itoa(feedRate), "--max-feed-effort", feedEffort)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,9 @@ func TestATicketIsDrawnForItsOwnerKafka(t *testing.T) {
 		h.refused(401, onsale.CodeUnauthenticated, h.do("GET", path, "", ""))
 	}
 	picture := must(png.Decode(bytes.NewReader(h.do("GET", ticket+"/qr.png", buyer, "").body)))
-	drawn := map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_PURE_BARCODE: true} // not photographed: else one code in many isn't found
+	// That a reader of photographs finds codes is tested where they are drawn, with codes that stay the same: of
+	// those that don't, the library's doesn't find 3 in 600.
+	drawn := map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_PURE_BARCODE: true}
 	read := must(qrcode.NewQRCodeReader().Decode(must(gozxing.NewBinaryBitmapFromImage(picture)), drawn))
 	if read.GetText() != list[0].Code {
 		t.Errorf("a scanner reads %s, the code is %s", read.GetText(), list[0].Code)

@@ -27,7 +27,7 @@ type audience struct {
 	mu    sync.Mutex
 	known map[position][]onsale.FeedSection // under mu: what was shown
 	at    map[int]position                  // under mu: by viewer, the newest
-	told  int                               // under mu: feeds that the server asked to come back
+	told  map[int]int                       // under mu: by viewer, how many of their feeds the server asked to come back
 	cut   int                               // under mu: feeds that ended in any other way
 	wrong error                             // under mu: the first thing that can't be
 }
@@ -43,7 +43,7 @@ func openAudience(t *testing.T, url, event string, viewers int) *audience {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &audience{viewers: viewers, address: strings.Replace(url, "http", "ws", 1) + "/v1/events/" + event + "/live", stop: cancel,
-		known: map[position][]onsale.FeedSection{}, at: map[int]position{}}
+		known: map[position][]onsale.FeedSection{}, at: map[int]position{}, told: map[int]int{}}
 	for i := range viewers {
 		a.viewing.Go(func() {
 			for ctx.Err() == nil {
@@ -83,7 +83,7 @@ func (a *audience) view(ctx context.Context, viewer int) {
 	for {
 		_, data, err := feed.ReadMessage()
 		if err != nil {
-			a.ended(ctx, err)
+			a.ended(ctx, viewer, err)
 			return
 		}
 		frame, err := feedclient.Parse(data)
@@ -94,14 +94,14 @@ func (a *audience) view(ctx context.Context, viewer int) {
 	}
 }
 
-func (a *audience) ended(ctx context.Context, err error) {
+func (a *audience) ended(ctx context.Context, viewer int, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var closed *websocket.CloseError
 	switch {
 	case ctx.Err() != nil:
 	case errors.As(err, &closed) && closed.Code == onsale.CloseRestarting:
-		a.told++
+		a.told[viewer]++
 	default:
 		a.cut++
 	}
@@ -126,12 +126,12 @@ func (a *audience) shown(viewer int, view *onsale.FeedSnapshot, err error) {
 	}
 }
 
-// endings are how many feeds the server has asked to come back, and how many ended
+// endings are how many viewers the server has asked to come back, each counted once, and how many feeds ended
 // in any other way.
 func (a *audience) endings() (told, cut int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.told, a.cut
+	return len(a.told), a.cut
 }
 
 // agrees waits until every viewer is at the newest sequence that anyone has seen, each

@@ -10,7 +10,7 @@ import (
 func TestTwoThousandBrowsersEndAtTheServersExactView(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "feed.json")
-	code, stdout, stderr := run(t, "bench", "feed", "--conns", "2000", "--rounds", "1", "--lasting", "2s", "--rate", "100", "--idle", "1s",
+	code, stdout, stderr := run(t, "bench", "feed", "--conns", "2000", "--rounds", "1", "--lasting", "2s", "--rate", "100", "--idle", "5s",
 		"--churn", "4s", "--json", path)
 	if code != 0 {
 		t.Fatalf("exit %d\n%s\n%s", code, stdout, stderr)
@@ -19,13 +19,10 @@ func TestTwoThousandBrowsersEndAtTheServersExactView(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"fanout_vs_floor", "stall_effect", "bytes_per_conn", "herd_effect", "churn_memory", "churn_files"} {
+	for _, name := range []string{"fanout_vs_floor", "stall_effect", "bytes_per_conn", "idle_cpu", "herd_effect", "churn_memory", "churn_files"} {
 		if report.Ratios[name] <= 0 {
 			t.Errorf("%s is %v", name, report.Ratios[name])
 		}
-	}
-	if idle, measured := report.Ratios["idle_cpu"]; !measured || idle < 0 || idle > 1 { // less in a second than the system counts is 0
-		t.Errorf("idle_cpu is %v, measured: %v", idle, measured)
 	}
 	for _, name := range []string{"connect_rate", "staleness_p99", "delivery_p99", "hold_p99", "herd_back", "churned"} {
 		if report.Figures[name].Value <= 0 {

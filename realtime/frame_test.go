@@ -100,7 +100,7 @@ func TestDeltaSaysNothingOfWhatDidNotChange(t *testing.T) {
 
 func TestPositionsStayTrueWhileTheBacklogMovesOn(t *testing.T) {
 	var b *backlog
-	b = b.restart()
+	b = b.restart(1)
 	if _, behind := b.at(0); !behind {
 		t.Error("a new client is owed no snapshot")
 	}
@@ -108,7 +108,7 @@ func TestPositionsStayTrueWhileTheBacklogMovesOn(t *testing.T) {
 	start := b.end()
 	for range 3 * backlogFrames {
 		frames = append(frames, &message{})
-		b = b.with(frames[len(frames)-1])
+		b = b.with(frames[len(frames)-1], uint64(len(frames)))
 	}
 	for i, want := range frames {
 		f, behind := b.at(start + uint64(i))
@@ -116,11 +116,16 @@ func TestPositionsStayTrueWhileTheBacklogMovesOn(t *testing.T) {
 			t.Errorf("frame %d of %d: behind %v", i, len(frames), behind)
 		}
 	}
+	for i := range frames {
+		if at, several := b.stands(start + uint64(i)); several != (i < len(frames)-1) || several && at != (place{1, uint64(i + 1)}) {
+			t.Errorf("who misses frame %d of %d stands at %+v, %v", i, len(frames), at, several)
+		}
+	}
 	if f, behind := b.at(b.end()); f != nil || behind {
 		t.Error("a client that has everything is owed something")
 	}
 	before := b.end()
-	if b = b.restart(); b.end() <= before {
+	if b = b.restart(1); b.end() <= before {
 		t.Error("a restart leaves a position of before valid")
 	}
 	if _, behind := b.at(before); !behind {

@@ -34,6 +34,8 @@ type hub struct {
 	watchers  int       // under Gateway.mu
 	idleSince time.Time // under Gateway.mu: when the last watcher left
 
+	cursor int // of the tick's goroutine: the chunk of the roster that is told next
+
 	life    sync.Mutex
 	begun   bool            // under life: start has been tried
 	failure error           // under life: why it can't run
@@ -138,29 +140,43 @@ func offer(to chan<- struct{}) {
 	}
 }
 
-// run publishes what has changed, the first change at once and then once a tick.
+// run publishes what has changed, the first change at once and then once a tick, and tells it: a small audience
+// at once, a large one slice by slice, each what is newest at its turn. So what telling takes is
+// spread evenly, and so are those who act on what they were told.
 func (h *hub) run(ctx context.Context) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	pace := pace{effort: &h.gateway.effort}
 	defer pace.idle()
+	untold := 0 // chunks of places that haven't been told the newest
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-pause.C:
 		}
-		if len(h.changed) == 0 {
+		if len(h.changed) == 0 && untold == 0 {
 			pace.idle()
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-h.changed:
+			select {
+			case <-ctx.Done():
+				return
+			case <-h.changed:
+				offer(h.changed)
+			}
 		}
 		began, spent := time.Now(), cpuTime()
-		if h.publish() {
-			h.fanOut()
+		chunks := h.roster.places()/fanOutChunk + 1
+		select {
+		case <-h.changed:
+			if h.publish() {
+				untold = chunks
+			}
+		default:
+		}
+		if untold > 0 {
+			slice := min(untold, max(leastSlice, (chunks+slicesOfAll-1)/slicesOfAll))
+			h.fanOut(slice, chunks)
+			untold -= slice
 		}
 		pause.Reset(pace.rest(h.gateway.cfg.Tick, time.Since(began), cpuTime()-spent))
 	}
@@ -173,7 +189,7 @@ func (h *hub) publish() bool {
 	h.out.Lock()
 	defer h.out.Unlock()
 	h.in.Lock()
-	var news *message // nil: everybody gets a snapshot
+	var news *onsale.FeedDelta // nil: everybody gets a snapshot
 	switch old := h.sent; {
 	case h.now == nil, old != nil && same(old, h.now):
 		h.in.Unlock()
@@ -181,17 +197,17 @@ func (h *hub) publish() bool {
 	case old == nil || h.now.Epoch != old.Epoch || h.now.Seq < old.Seq: // no delta leads here
 		h.sent = h.now.Clone()
 	default:
-		news = h.deltaMessage(diff(h.layout, old, h.now))
+		news = diff(h.layout, old, h.now)
 	}
 	h.in.Unlock()
 
 	h.snapshot = nil
 	clear(h.missed)
 	if news == nil {
-		h.backlog.Store(h.backlog.Load().restart())
+		h.backlog.Store(h.backlog.Load().restart(h.sent.Epoch))
 		h.gateway.vigil.rouse(h.layout.Event.ID)
 	} else {
-		h.backlog.Store(h.backlog.Load().with(news))
+		h.backlog.Store(h.backlog.Load().with(h.deltaMessage(news), news.From))
 	}
 	h.gateway.meters.encodeSeconds.Add(time.Since(began).Seconds())
 	h.gateway.meters.ticks.Inc()
@@ -273,28 +289,32 @@ func (h *hub) epoch() onsale.Epoch {
 	return h.sent.Epoch
 }
 
-// fanOutChunk is how many connections a worker takes at a time.
-const fanOutChunk = 256
+const (
+	// fanOutChunk is how many connections a worker takes at a time.
+	fanOutChunk = 256
+	// slicesOfAll is into how many slices a large audience is cut, and leastSlice how many chunks one has at the least.
+	slicesOfAll = 16
+	leastSlice  = 4
+)
 
-// fanOut offers everybody what they are owed, on as many processors as there are.
-func (h *hub) fanOut() {
+// fanOut offers so many chunks of everybody, of so many, what they are owed, on as many processors as there are. The next time it
+// goes on from there.
+func (h *hub) fanOut(slice, chunks int) {
 	began := time.Now()
-	var cursor atomic.Int64
+	var taken atomic.Int64
 	work := func() {
 		w := h.gateway.writer()
 		defer h.gateway.done(w)
-		for {
-			from := int(cursor.Add(fanOutChunk)) - fanOutChunk
-			if !h.roster.chunk(from, func(c *conn) { c.flush(w) }) {
-				return
-			}
+		for n := int(taken.Add(1)) - 1; n < slice; n = int(taken.Add(1)) - 1 {
+			h.roster.chunk((h.cursor+n)%chunks*fanOutChunk, func(c *conn) { c.flush(w) })
 		}
 	}
 	var others sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), h.roster.places()/fanOutChunk+1) - 1 {
+	for range min(runtime.GOMAXPROCS(0), slice) - 1 {
 		others.Go(work)
 	}
 	work()
 	others.Wait()
+	h.cursor = (h.cursor + slice) % chunks
 	h.gateway.meters.fanOutSeconds.Add(time.Since(began).Seconds())
 }

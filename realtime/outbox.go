@@ -125,6 +125,12 @@ func (c *conn) next() *frame {
 	if b == nil {
 		return nil
 	}
+	if at, several := b.stands(c.position); several {
+		if m, position := c.hub.since(at); m != nil {
+			c.position = position
+			return m.as(c.form)
+		}
+	}
 	m, behind := b.at(c.position)
 	switch {
 	case behind:

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -77,5 +78,18 @@ func TestEverythingThatIsMeasuredIsJoined(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhatIsNoHistogramIsRefused(t *testing.T) {
+	t.Parallel()
+	var l latency
+	for _, encoded := range [][]byte{{0}, {0x80}, {0, 0x80}, {0xff, 0xff, 0xff, 0xff, 0x7f, 1}, {0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}} {
+		if err := l.addEncoded(encoded); !errors.Is(err, errNoHistogram) {
+			t.Errorf("% x: %v", encoded, err)
+		}
+	}
+	if l.quantiles().Count != 0 {
+		t.Error("something of it was taken")
 	}
 }

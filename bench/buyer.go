@@ -25,10 +25,10 @@ const (
 	longestBusyWait = 10 * time.Second
 	// feedPatience is how long a buyer looks at a page without a seat map.
 	feedPatience = 20 * time.Second
-	// firstPoll is how long a buyer waits for the feed's word before asking for the order; it
+	// firstPoll is how long a buyer waits for the feed's word before asking for the order, as Onsale's page does; it
 	// grows by half each time, up to longestPoll.
-	firstPoll   = 10 * time.Second
-	longestPoll = 30 * time.Second
+	firstPoll   = 20 * time.Second
+	longestPoll = time.Minute
 	// weary is how many times their usual pause people take before they try again, at the most: once after
 	// the first refusal, twice after the second.
 	weary = 5
@@ -143,7 +143,7 @@ func (b *buyer) refuse(err error, asked time.Time) []onsale.Offer {
 func (b *buyer) shop(ctx context.Context) (*onsale.Hold, bool) {
 	var nearby []onsale.Offer // what the last refusal said is left
 	for refusals, looks := 0, 0; refusals < mostRefusals && looks < b.looks; {
-		if !waitUntil(ctx, b.due) {
+		if !b.rush.alarm.until(ctx, b.due) {
 			return nil, false
 		}
 		lines := suggested(b.temper, b.rush.layout, nearby)

@@ -79,8 +79,11 @@ func find(rng *rand.Rand, layout *onsale.Layout, view *onsale.FeedSnapshot, kind
 	start := rng.IntN(len(view.Sections))
 	for i := range view.Sections {
 		shown := &view.Sections[(start+i)%len(view.Sections)]
+		if shown.Available < int64(n) { // as it is nearly everywhere, for nearly everybody
+			continue
+		}
 		section := layout.Section(shown.ID)
-		if section == nil || section.Kind != kind || shown.Available < int64(n) {
+		if section == nil || section.Kind != kind {
 			continue
 		}
 		line := onsale.Line{Section: shown.ID, Quantity: n}

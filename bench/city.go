@@ -45,7 +45,7 @@ const (
 	feedEffort = "16"
 	// settlingNice is how much what settles gives way to what sells, and watchingNice the feed: fewer
 	// frames, with more in each, and orders that wait a little in Kafka cost nobody a seat.
-	settlingNice = 10
+	settlingNice = 5
 	watchingNice = 15
 )
 

@@ -24,6 +24,7 @@ type conns struct {
 	address string
 	tls     *tls.Config   // nil for none
 	slots   chan struct{} // one for each connection that there is, or will be in a moment
+	alarm   alarm         // of those who wait for one
 
 	mu   sync.Mutex
 	idle []idleWire // under mu: the one that was used last is the last
@@ -43,11 +44,9 @@ func (c *conns) take(deadline time.Time) (*wire, error) {
 	select {
 	case c.slots <- struct{}{}:
 	default:
-		late := time.NewTimer(time.Until(deadline))
-		defer late.Stop()
 		select {
 		case c.slots <- struct{}{}:
-		case <-late.C:
+		case <-c.alarm.at(deadline):
 			return nil, fmt.Errorf("all %d connections to %s are busy", maxHTTPConns, c.address)
 		}
 	}

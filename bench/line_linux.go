@@ -11,6 +11,7 @@ import (
 
 	"onsale"
 	"onsale/bench/rawfeed"
+	"onsale/internal/feedclient"
 )
 
 // line is the connection of one watch in a loop, whose goroutine alone touches it. It does what
@@ -88,7 +89,7 @@ func (ln *line) connected() {
 		path += fmt.Sprintf("?epoch=%d&seq=%d", ln.from.Epoch, ln.from.Seq)
 	}
 	ln.state = lineUpgrading
-	if err := rawfeed.Dialed(l.list.FD(), ln.fd, ln.slot, rawfeed.Upgrade(l.hosts[int(ln.slot)%len(l.hosts)], path, onsale.FeedProtocol)); err != nil {
+	if err := rawfeed.Dialed(l.list.FD(), ln.fd, ln.slot, rawfeed.Upgrade(l.hosts[int(ln.slot)%len(l.hosts)], path, l.protocol)); err != nil {
 		ln.lost(err)
 	}
 }
@@ -178,16 +179,19 @@ func (ln *line) take(opcode int, payload []byte) {
 	case websocket.CloseMessage:
 		ln.lost(fmt.Errorf("reading the feed: the server closes: %q", payload))
 	case websocket.TextMessage:
-		ln.text(payload)
+		frame, err := ln.loop.parser.Parse(payload)
+		ln.fold(frame, len(payload), err)
+	case websocket.BinaryMessage:
+		frame, err := ln.loop.parser.ParseBinary(payload)
+		ln.fold(frame, len(payload), err)
 	}
 }
 
-// text folds a frame of the protocol.
-func (ln *line) text(payload []byte) {
+// fold folds a frame of the protocol, of so many bytes, unless it is none.
+func (ln *line) fold(frame *feedclient.Frame, bytes int, err error) {
 	w := ln.watch
 	w.m.frames.Add(1)
-	w.m.feedBytes.Add(int64(len(payload)))
-	frame, err := ln.loop.parser.Parse(payload)
+	w.m.feedBytes.Add(int64(bytes))
 	resume := false
 	if err == nil {
 		resume, err = w.take(frame)

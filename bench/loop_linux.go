@@ -24,6 +24,7 @@ import (
 type loop struct {
 	list     *epoll.List
 	path     string
+	protocol string
 	hosts    []string
 	targets  []*unix.SockaddrInet4
 	source   *unix.SockaddrInet4 // nil: as the kernel chooses
@@ -59,10 +60,10 @@ const (
 	turnEvents = 256
 )
 
-// newLoop starts a loop for the feeds at a path of these hosts, which are taken in turn. The feeds
+// newLoop starts a loop for the feeds at a path of these hosts, which are taken in turn, in a subprotocol. The feeds
 // come from the address source and those after it (rawfeed.Dial), "" for any.
-func newLoop(hosts []string, path, source string, abreast int, trouble func(error)) (*loop, error) {
-	l := &loop{path: path, hosts: hosts, abreast: abreast, trouble: trouble, finished: make(chan struct{}), now: time.Now(),
+func newLoop(hosts []string, path, protocol, source string, abreast int, trouble func(error)) (*loop, error) {
+	l := &loop{path: path, protocol: protocol, hosts: hosts, abreast: abreast, trouble: trouble, finished: make(chan struct{}), now: time.Now(),
 		buffer: make([]byte, readBytes), ready: make([]unix.EpollEvent, turnEvents)}
 	for _, host := range hosts {
 		a, err := net.ResolveTCPAddr("tcp4", host)

@@ -19,6 +19,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -60,6 +62,7 @@ type rush struct {
 	share   share          // whose buyers are its own
 	loop    *loop          // of the feeds; nil where each has a goroutine
 	waiting map[int]*buyer // by number: who is signed in and watches before the doors open
+	alarm   alarm          // of the buyers
 	doors   time.Time      // when they open; zero for at once
 
 	telling  sync.Mutex // held while the caller is told, so that calls don't overlap
@@ -162,6 +165,7 @@ func (r *rush) storm(ctx context.Context) {
 	r.opened = opened
 	r.mu.Unlock()
 	r.enter(PhaseStorm)
+	defer context.AfterFunc(ctx, r.alarm.wake)()
 	var crowd sync.WaitGroup
 	come := func(i int, arrival time.Time) {
 		r.m.arrived.Add(1)
@@ -173,7 +177,7 @@ func (r *rush) storm(ctx context.Context) {
 		if b := r.waiting[i]; b != nil { // at the doors already
 			crowd.Go(func() {
 				growStack(i)
-				if waitUntil(ctx, arrival) {
+				if r.alarm.until(ctx, arrival) {
 					come(i, arrival)
 				}
 			})
@@ -214,6 +218,21 @@ const stackRoom = 10 << 10
 func growStack(i int) byte {
 	var room [stackRoom]byte
 	return room[i%stackRoom] // so that the compiler keeps it
+}
+
+// heapRoom is about as much memory as a worker's crowd asks for while it storms.
+const heapRoom = 192 << 20
+
+// warmHeap has the system find that memory before the doors open, like the stacks': what is collected is kept,
+// for workers collect garbage only when they must (crew.go).
+func warmHeap() {
+	room := make([]byte, heapRoom)
+	for i := 0; i < len(room); i += os.Getpagesize() {
+		room[i] = 1
+	}
+	runtime.KeepAlive(room)
+	room = nil
+	runtime.GC()
 }
 
 // visit is a buyer's visit. The feed stays open after it as long as there are not too many.

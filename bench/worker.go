@@ -138,6 +138,7 @@ func (w *worker) do(ctx context.Context, d duty, done *tidings) (err error) {
 		return w.open(ctx, d.Open)
 	case dutyStorm:
 		w.rush.doors = d.Doors
+		warmHeap()
 		effort := watchEffort()
 		w.rush.storm(ctx)
 		done.Stormed, done.Near = w.rush.stormed, os.Getenv(workerNearVar) != ""
@@ -170,7 +171,7 @@ func (w *worker) open(ctx context.Context, c *casting) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.loop, err = newLoop(hosts, "/v1/events/"+string(c.Event.ID)+"/live", c.Source, openAbreast, r.trouble); err != nil {
+	if r.loop, err = newLoop(hosts, "/v1/events/"+string(c.Event.ID)+"/live", protocolOf(r.layout), c.Source, openAbreast, r.trouble); err != nil {
 		return err
 	}
 	r.phase.Store(PhaseOpening)
@@ -283,6 +284,23 @@ func (r *rush) takeTroubles() []string {
 	troubles := r.troubles
 	r.troubles = nil
 	return troubles
+}
+
+// largeMap is how many seats an event has whose page asks for binary frames, as Onsale's does.
+const largeMap = 2_000
+
+// protocolOf is the subprotocol in which a page follows an event.
+func protocolOf(layout *onsale.Layout) string {
+	seats := int64(0)
+	for _, s := range layout.Sections() {
+		if s.Kind == onsale.Reserved {
+			seats += s.Capacity
+		}
+	}
+	if seats > largeMap {
+		return onsale.FeedBinary
+	}
+	return onsale.FeedProtocol
 }
 
 // feedHosts are the host:port of the feed's base URLs, which commas part.

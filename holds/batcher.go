@@ -279,15 +279,26 @@ func (b *batcher) callIn(epoch uint64, batch []*operation) ([]string, error) {
 		return nil, fmt.Errorf("read apply's replies: %w", err)
 	}
 	b.heard.Store(true)
-	b.saw(seen)
-	if len(batch) == 0 {
-		return nil, nil
+	var replies []string
+	if len(batch) > 0 {
+		replies = strings.Split(text, "\n")
 	}
-	replies := strings.Split(text, "\n")
 	if len(replies) > len(batch) {
 		return nil, fmt.Errorf("apply answered %d replies to %d operations", len(replies), len(batch))
 	}
+	seen.granted = grantedBy(batch, replies)
+	b.saw(seen)
 	return replies, nil
+}
+
+// grantedBy are the tails of the ids of the holds that a call has granted, now or before.
+func grantedBy(batch []*operation, replies []string) (tails []string) {
+	for i, reply := range replies {
+		if laneOf[batch[i].name] == laneHolds && strings.HasPrefix(reply, okay+" ") {
+			tails = append(tails, tailOf(batch[i].hold))
+		}
+	}
+	return tails
 }
 
 // send makes the call, again if the connection broke: apply is repeatable.

@@ -202,10 +202,13 @@ func (d *Desk) newID(l *onsale.Layout, r *Request, epoch onsale.Epoch) onsale.Ho
 	return d.ids.Derive(l.Event.ID, epoch, r.Buyer, r.Key)
 }
 
+// okay is how a reply begins that grants a hold, or has before.
+const okay = "ok"
+
 // decided puts what Redis has answered to a request into words.
 func (d *Desk) decided(l *onsale.Layout, r *Request, id onsale.HoldID, reply string) (onsale.Hold, error) {
 	word, rest, _ := strings.Cut(reply, " ")
-	if word != "ok" {
+	if word != okay {
 		return onsale.Hold{}, d.nearby(l, r, refusal(l, *r, word, rest))
 	}
 	known, rec, err := parseGrant(rest)

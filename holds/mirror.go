@@ -172,8 +172,10 @@ func (m *Mirrors) saw(id bookID, seen sighting) {
 	}
 	mi.mu.Lock()
 	defer mi.mu.Unlock()
-	if seen.epoch > mi.sighted.epoch || seen.epoch == mi.sighted.epoch && seen.seq >= mi.sighted.seq { // else a later reply was here first
-		mi.nextDue, mi.sighted = seen.due, seen
+	mi.grants.learn(seen.granted)
+	seen.granted = nil
+	if mi.sighted.note(seen) {
+		mi.nextDue = seen.due
 	}
 }
 
@@ -190,7 +192,7 @@ type mirror struct {
 	mu        sync.Mutex
 	stock     *onsale.Stock  // under mu; nil until first read
 	nextDue   time.Time      // under mu
-	sighted   sighting       // under mu: the last one
+	sighted   sightings      // under mu
 	grants    grantedIDs     // under mu
 	soldOut   soldOutAnswers // under mu
 	listeners audience       // under mu

@@ -23,7 +23,8 @@ import (
 //   - nothing has become due since: what expires belongs to the very next request;
 //   - the request is no repeat of one that was granted, whose answer is that hold. The
 //     mirror has seen every id that was granted under a key: those before it listened
-//     by reading them through, those since in the deltas.
+//     by reading them through, those since in the deltas, and what this process's own calls
+//     have granted before anybody was told.
 //
 // Two copies of one request that are under way at once may be answered differently, if a seat
 // came back in the last knownFor: one finds it, the other was refused before. A refusal uses up no
@@ -49,6 +50,39 @@ type sighting struct {
 	due   time.Time // when the next hold is due, zero if none is
 	now   time.Time // by Redis's clock
 	sent  time.Time // when the call was sent, by ours
+
+	granted []string // tails of the ids that the call has granted
+}
+
+// sightings are what the calls of this process have told of a stock.
+type sightings struct {
+	newest sighting // the one with the latest seq
+	caught sighting // the last one that the mirror has caught up with
+	ahead  sighting // the first one that it has yet to catch up with; zero if there is none
+}
+
+// note takes a call's reply over, unless a later one was here first. While a sale is busy there is always a reply that the mirror
+// hasn't caught up with. So the first such is waited for, and not each time the next.
+func (s *sightings) note(seen sighting) (newest bool) {
+	if seen.epoch < s.newest.epoch || seen.epoch == s.newest.epoch && seen.seq < s.newest.seq {
+		return false
+	}
+	s.newest = seen
+	if s.ahead.sent.IsZero() || s.ahead.epoch != seen.epoch {
+		s.ahead = seen
+	}
+	return true
+}
+
+// catchUp returns the last one that a mirror has caught up with whose stock is at that seq of that epoch.
+func (s *sightings) catchUp(epoch onsale.Epoch, seq uint64) *sighting {
+	if !s.ahead.sent.IsZero() && s.ahead.epoch == epoch && s.ahead.seq <= seq {
+		s.caught, s.ahead = s.ahead, s.newest
+	}
+	if n := &s.newest; n.epoch == epoch && n.seq <= seq {
+		s.caught, s.ahead = *n, sighting{}
+	}
+	return &s.caught
 }
 
 // read takes over a reply's clock, seq and next due time.
@@ -127,12 +161,13 @@ func short(stock *onsale.Stock, asks []onsale.CheckedAsk) (section *onsale.Secti
 // isCurrent reports whether the mirror has all that Redis had knownFor ago, and nothing
 // has become due since. The caller has mu.
 func (mi *mirror) isCurrent(now time.Time) bool {
-	s := &mi.sighted
+	s := mi.sighted.catchUp(mi.stock.Epoch, mi.stock.Seq)
 	passed := now.Sub(s.sent)
 	if passed > knownFor || s.epoch != mi.stock.Epoch || s.seq > mi.stock.Seq {
 		return false
 	}
-	return mi.nextDue.IsZero() || s.now.Add(passed).Before(mi.nextDue)
+	theirs := s.now.Add(passed)
+	return (mi.nextDue.IsZero() || theirs.Before(mi.nextDue)) && (s.due.IsZero() || theirs.Before(s.due))
 }
 
 // soldOutAnswers are refusals of one ask that were made already: the same for everyone,
@@ -234,6 +269,16 @@ func tailOf(id onsale.HoldID) string {
 	}
 	from := len(id) - random
 	return string(id[from : from+grantTail])
+}
+
+// learn takes over ids that a call has granted, and that a delta will tell of. The caller has mu.
+func (g *grantedIDs) learn(tails []string) {
+	if g.words == nil {
+		return // they will be read, these too
+	}
+	for _, tail := range tails {
+		g.each(tail, func(word *uint64, bit uint64) bool { *word |= bit; return true })
+	}
 }
 
 // note takes over the ids that a delta tells of. The caller has mu.

@@ -65,8 +65,8 @@ func TestASoldOutSectionIsRefusedWithoutAskingRedis(t *testing.T) {
 	// Now and then one asks, as what is known grows old: their calls show in when the last was sent.
 	mi := h.desk.mirrors.Load().mirrors[h.layout.Event.ID]
 	mi.mu.Lock()
-	mi.sighted.sent = time.Now().Add(time.Hour) // known for ever
-	sent := mi.sighted.sent
+	mi.sighted.newest.sent = time.Now().Add(time.Hour) // known for ever
+	sent := mi.sighted.newest.sent
 	mi.mu.Unlock()
 	for i := range most {
 		if _, err := h.hold("buy_late", strconv.Itoa(i), floor(1)); onsale.CodeOf(err) != onsale.CodeSoldOut {
@@ -75,7 +75,7 @@ func TestASoldOutSectionIsRefusedWithoutAskingRedis(t *testing.T) {
 	}
 	mi.mu.Lock()
 	defer mi.mu.Unlock()
-	if !mi.sighted.sent.Equal(sent) {
+	if !mi.sighted.newest.sent.Equal(sent) {
 		t.Error("Redis was asked though everything was known")
 	}
 }
@@ -122,7 +122,8 @@ func TestAMirrorThatMayNotKnowLetsRedisDecide(t *testing.T) {
 		mi.mu.Lock()
 		defer mi.mu.Unlock()
 		kept, stock, due, whole := mi.sighted, *mi.stock, mi.nextDue, mi.grants.whole
-		mi.sighted.sent, mi.sighted.seq, mi.grants.reading = time.Now(), mi.stock.Seq, true
+		mi.sighted = sightings{newest: sighting{epoch: mi.stock.Epoch, seq: mi.stock.Seq, now: time.Now(), sent: time.Now()}}
+		mi.nextDue, mi.grants.reading = time.Time{}, true
 		change()
 		refused := mi.refuse(r, id) != nil
 		mi.sighted, *mi.stock, mi.nextDue, mi.grants.whole, mi.grants.reading = kept, stock, due, whole, false
@@ -132,10 +133,11 @@ func TestAMirrorThatMayNotKnowLetsRedisDecide(t *testing.T) {
 		t.Fatal("it doesn't refuse when it knows all")
 	}
 	for name, change := range map[string]func(){
-		"the last reply is too old":         func() { mi.sighted.sent = time.Now().Add(-knownFor - time.Millisecond) },
-		"a later seq was named":             func() { mi.sighted.seq++ },
-		"the reply was of another epoch":    func() { mi.sighted.epoch++ },
-		"something is due":                  func() { mi.nextDue = mi.sighted.now },
+		"the last reply is too old":         func() { mi.sighted.newest.sent = time.Now().Add(-knownFor - time.Millisecond) },
+		"a later seq was named":             func() { mi.sighted.newest.seq++ },
+		"the reply was of another epoch":    func() { mi.sighted.newest.epoch++ },
+		"something is due":                  func() { mi.nextDue = mi.sighted.newest.now },
+		"something was due by then":         func() { mi.sighted.newest.due = mi.sighted.newest.now },
 		"the sale is recovering":            func() { mi.stock.Sale = onsale.SaleRecovering },
 		"older grants are not read":         func() { mi.grants.whole = false },
 		"there is one, and more can be had": func() { mi.stock.Counts = []onsale.Counts{{Available: 1}, {}} },
@@ -144,8 +146,47 @@ func TestAMirrorThatMayNotKnowLetsRedisDecide(t *testing.T) {
 			t.Errorf("%s: refused all the same", name)
 		}
 	}
+	busy := func() { // replies come faster than the mirror hears of what they changed
+		for range 3 {
+			later := mi.sighted.newest
+			later.seq++
+			mi.sighted.note(later)
+			mi.sighted.catchUp(mi.stock.Epoch, mi.stock.Seq)
+		}
+	}
+	if !refuses(func() { mi.sighted.catchUp(mi.stock.Epoch, mi.stock.Seq); busy() }) {
+		t.Error("it knew all a moment ago, and doesn't refuse while others buy")
+	}
+	if refuses(busy) {
+		t.Error("it has never known what Redis has: refused all the same")
+	}
+	if refuses(func() { mi.grants.learn([]string{tailOf(id)}) }) {
+		t.Error("a call of this process has granted the id: refused all the same")
+	}
 	if refuses(func() { mi.grants.add(tailOf(id)) }) {
 		t.Error("the id may have been granted: refused all the same")
+	}
+}
+
+// While others buy, a mirror catches up with one reply after the other, each of which it has waited for.
+func TestAMirrorThatIsAlwaysBehindCatchesUpWithSomeReplies(t *testing.T) {
+	t.Parallel()
+	var s sightings
+	now := time.Now()
+	caught := map[uint64]bool{}
+	for seq := uint64(1); seq <= 20; seq++ { // the mirror is always three behind
+		s.note(sighting{epoch: 1, seq: seq, sent: now.Add(time.Duration(seq))})
+		if c := s.catchUp(1, max(seq, 3)-3); c.seq > max(seq, 3)-3 {
+			t.Fatalf("caught up with seq %d, at %d", c.seq, seq-3)
+		} else if c.seq > 0 {
+			caught[c.seq] = true
+		}
+	}
+	if len(caught) < 20/4-1 {
+		t.Errorf("it has caught up with %v of 20", caught)
+	}
+	if s.note(sighting{epoch: 1, seq: 5}) {
+		t.Error("an earlier reply is taken for the newest")
 	}
 }
 

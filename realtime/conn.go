@@ -63,6 +63,7 @@ type conn struct {
 	draining bool          // under mu: the line alone writes
 	ended    bool          // under mu: the reader has left; nothing may be begun
 	noted    bool          // under mu: lateness has it
+	pinged   bool          // under mu: it was asked whether it is there, and hasn't answered
 	told     time.Duration // under mu: when it was last written something that isn't a ping, by the gateway's clock
 }
 
@@ -131,7 +132,7 @@ func (c *conn) lives() {
 // alive notes when the client gave a sign of life. Called under mu.
 func (c *conn) alive(at time.Duration) {
 	g := c.hub.gateway
-	c.heard = at
+	c.heard, c.pinged = at, false
 	if c.closing == nil && !c.draining {
 		g.lateness.forget(c)
 	}

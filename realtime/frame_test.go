@@ -98,6 +98,29 @@ func TestDeltaSaysNothingOfWhatDidNotChange(t *testing.T) {
 	}
 }
 
+// However the places grow between and within rounds, a round tells each of those that there were when it began.
+func TestARoundTellsEverybodyOnce(t *testing.T) {
+	var r round
+	for _, places := range []int{1, fanOutChunk, 40 * fanOutChunk, 100*fanOutChunk + 1, 3 * fanOutChunk} {
+		r.begin(places)
+		told := map[int]int{}
+		for rest := r.slice(); rest > 0; rest = r.slice() {
+			for range rest {
+				told[r.take()]++
+			}
+		}
+		for from := 0; from < places; from += fanOutChunk {
+			if told[from] != 1 {
+				t.Errorf("of %d places those from %d on were told %d times", places, from, told[from])
+			}
+		}
+		r.begin(places) // one that is overtaken by the next in the middle
+		for range r.slice() / 2 {
+			r.take()
+		}
+	}
+}
+
 func TestPositionsStayTrueWhileTheBacklogMovesOn(t *testing.T) {
 	var b *backlog
 	b = b.restart(1)

@@ -40,7 +40,7 @@ func TestDeadPeersAreGoneWithin45SecondsByDefault(t *testing.T) {
 }
 
 // inert is a line that takes nothing while it is full, and is told of nothing.
-type inert struct{ full, deaf bool }
+type inert struct{ full, deaf, heaped, gone bool }
 
 func (l *inert) begin([]byte) error { return nil }
 func (l *inert) offer(_ *writer, p []byte) ([]byte, error) {
@@ -51,7 +51,8 @@ func (l *inert) offer(_ *writer, p []byte) ([]byte, error) {
 }
 func (l *inert) drain([]byte) {}
 func (l *inert) taken() bool  { return !l.full && !l.deaf }
-func (l *inert) cut()         {}
+func (l *inert) unread() bool { return l.heaped }
+func (l *inert) cut()         { l.gone = true }
 func (l *inert) close()       {}
 
 // Who was told something a moment ago, and whose machine has taken it, is there: nobody asks, but now and then.
@@ -134,5 +135,81 @@ func TestWhoAnswersIsNotLookedAt(t *testing.T) {
 	}
 	if err := c.receive(websocket.PongMessage, nil); err != nil || len(g.lateness.due) != 0 {
 		t.Errorf("who answers is looked at still; %v", err)
+	}
+}
+
+// lookAt has the gateway look at a connection whose client has said nothing, so long after it should have been asked.
+func lookAt(t *testing.T, line *inert, late time.Duration) *Gateway {
+	t.Helper()
+	g, err := New(Config{Source: &street{}, Lookup: (&street{}).lookup, Verify: verify})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newConn(&hub{gateway: g}, netip.AddrPort{}, 0)
+	c.line, c.owed = line, nil
+	g.born = g.born.Add(-g.cfg.Heartbeat - late)
+	c.ping(g.writer(), true)
+	return g
+}
+
+// lookLater has time pass, and those looked at who are due.
+func lookLater(g *Gateway, passed time.Duration) {
+	g.born = g.born.Add(-passed)
+	due, _ := g.lateness.take(g.clock())
+	for _, c := range due {
+		c.judge(g.clock())
+	}
+}
+
+func TestAHeartbeatThatPassesLateLeavesTimeToAnswer(t *testing.T) {
+	line := &inert{}
+	g := lookAt(t, line, time.Minute)
+	lookLater(g, 9*time.Second)
+	if line.gone {
+		t.Fatal("it was asked 9 s ago, and is cut for what it didn't say before")
+	}
+	lookLater(g, 2*time.Second)
+	if !line.gone {
+		t.Error("it doesn't answer, and is not cut")
+	}
+}
+
+func TestWhoseAnswerHasNotBeenReadLives(t *testing.T) {
+	line := &inert{heaped: true}
+	g := lookAt(t, line, 0)
+	lookLater(g, time.Minute)
+	if line.gone {
+		t.Fatal("its answer has come, and it is cut")
+	}
+	line.heaped = false
+	lookLater(g, time.Second)
+	if !line.gone {
+		t.Error("it has said nothing, and is not looked at again")
+	}
+}
+
+// Who is owed news is told them, and not asked; whether its machine takes them says whether it is there.
+func TestNewsAreAsGoodAsAPing(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		g, err := New(Config{Source: &street{}, Lookup: (&street{}).lookup, Verify: verify})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, line := &hub{gateway: g}, &inert{deaf: deaf}
+		var b *backlog
+		b = b.restart(1)
+		h.backlog.Store(b.with(&message{kind: kindSale, body: map[string]string{}, spent: g.meters.encodeSeconds}, 1))
+		c := newConn(h, netip.AddrPort{}, 0)
+		c.line, c.owed, c.position = line, nil, b.end()
+		g.born = g.born.Add(-g.cfg.Heartbeat)
+		w := g.writer()
+		c.ping(w, false)
+		if w.frames[kindSale] != 1 || w.frames[kindControl] != 0 {
+			t.Fatalf("%d news and %d pings were sent", w.frames[kindSale], w.frames[kindControl])
+		}
+		lookLater(g, 20*time.Second)
+		if line.gone != deaf {
+			t.Errorf("deaf: %v; cut: %v", deaf, line.gone)
+		}
 	}
 }

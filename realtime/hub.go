@@ -34,8 +34,6 @@ type hub struct {
 	watchers  int       // under Gateway.mu
 	idleSince time.Time // under Gateway.mu: when the last watcher left
 
-	cursor int // of the tick's goroutine: the chunk of the roster that is told next
-
 	life    sync.Mutex
 	begun   bool            // under life: start has been tried
 	failure error           // under life: why it can't run
@@ -148,38 +146,69 @@ func (h *hub) run(ctx context.Context) {
 	defer pause.Stop()
 	pace := pace{effort: &h.gateway.effort}
 	defer pace.idle()
-	untold := 0 // chunks of places that haven't been told the newest
+	var published time.Time
+	round := round{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-pause.C:
 		}
-		if len(h.changed) == 0 && untold == 0 {
-			pace.idle()
+		if round.untold == 0 {
+			if len(h.changed) == 0 {
+				pace.idle()
+			}
 			select {
 			case <-ctx.Done():
 				return
 			case <-h.changed:
-				offer(h.changed)
+				h.wake() // it is taken when the tick is over
+			}
+			if early := h.gateway.cfg.Tick - time.Since(published); early > 0 {
+				pause.Reset(early)
+				continue
 			}
 		}
 		began, spent := time.Now(), cpuTime()
-		chunks := h.roster.places()/fanOutChunk + 1
-		select {
-		case <-h.changed:
+		if len(h.changed) > 0 && began.Sub(published) >= h.gateway.cfg.Tick {
+			<-h.changed
+			published = began
 			if h.publish() {
-				untold = chunks
+				round.begin(h.roster.places())
 			}
-		default:
 		}
-		if untold > 0 {
-			slice := min(untold, max(leastSlice, (chunks+slicesOfAll-1)/slicesOfAll))
-			h.fanOut(slice, chunks)
-			untold -= slice
-		}
-		pause.Reset(pace.rest(h.gateway.cfg.Tick, time.Since(began), cpuTime()-spent))
+		slice := round.slice()
+		h.fanOut(slice, &round)
+		part := h.gateway.cfg.Tick * time.Duration(slice) / time.Duration(max(round.chunks, 1))
+		pause.Reset(pace.rest(part, time.Since(began), cpuTime()-spent))
 	}
+}
+
+// round is how far everybody has been told what was published last. Whoever came after that has it.
+type round struct {
+	chunks int // of the places that there were
+	next   int // the first of them that is told next
+	untold int // of them; 0 when all have been told
+}
+
+// begin has everybody told, of so many places, and goes on from where it was.
+func (r *round) begin(places int) {
+	r.chunks = places/fanOutChunk + 1
+	r.next %= r.chunks
+	r.untold = r.chunks
+}
+
+// slice is how many chunks are to be told at once: all of a small audience, a part of a large one.
+func (r *round) slice() int {
+	return min(r.untold, max(leastSlice, (r.chunks+slicesOfAll-1)/slicesOfAll))
+}
+
+// take returns where the next places begin that are to be told.
+func (r *round) take() (place int) {
+	place = r.next * fanOutChunk
+	r.next = (r.next + 1) % r.chunks
+	r.untold--
+	return place
 }
 
 // publish makes what the source says what is sent. It returns false if nothing
@@ -297,16 +326,19 @@ const (
 	leastSlice  = 4
 )
 
-// fanOut offers so many chunks of everybody, of so many, what they are owed, on as many processors as there are. The next time it
-// goes on from there.
-func (h *hub) fanOut(slice, chunks int) {
+// fanOut offers the next chunks of a round, so many, what they are owed, on as many processors as there are.
+func (h *hub) fanOut(slice int, r *round) {
 	began := time.Now()
-	var taken atomic.Int64
+	places := make(chan int, slice)
+	for range slice {
+		places <- r.take()
+	}
+	close(places)
 	work := func() {
 		w := h.gateway.writer()
 		defer h.gateway.done(w)
-		for n := int(taken.Add(1)) - 1; n < slice; n = int(taken.Add(1)) - 1 {
-			h.roster.chunk((h.cursor+n)%chunks*fanOutChunk, func(c *conn) { c.flush(w) })
+		for place := range places {
+			h.roster.chunk(place, func(c *conn) { c.flush(w) })
 		}
 	}
 	var others sync.WaitGroup
@@ -315,6 +347,5 @@ func (h *hub) fanOut(slice, chunks int) {
 	}
 	work()
 	others.Wait()
-	h.cursor = (h.cursor + slice) % chunks
 	h.gateway.meters.fanOutSeconds.Add(time.Since(began).Seconds())
 }

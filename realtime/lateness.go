@@ -20,6 +20,9 @@ const lateEvery = 250 * time.Millisecond
 // suspectsAhead is how far ahead the heartbeat looks, in heartbeats: to its next pass, which may be a bit late.
 const suspectsAhead = 1.125
 
+// answerPart is the part of a heartbeat that a client has at the least to answer in.
+const answerPart = 3
+
 // lateness has the connections that may be late soon.
 type lateness struct {
 	some chan struct{} // holds a token when there are such and there were none
@@ -103,13 +106,19 @@ func (c *conn) await(within time.Duration) {
 	g.lateness.note(c, c.deadline())
 }
 
-// suspect has the client looked at if it may be late before the next heartbeat. Called under mu.
+// suspect has the client looked at if it may be late before the next heartbeat. A heartbeat that passes late, since the machine
+// is busy with other things, leaves the client its time to answer all the same. Called under mu.
 func (c *conn) suspect() {
 	g := c.hub.gateway
-	ahead := time.Duration(suspectsAhead * float64(g.cfg.Heartbeat))
-	if due := c.deadline(); due < g.clock()+ahead {
-		g.lateness.note(c, due)
+	now, ahead := g.clock(), time.Duration(suspectsAhead*float64(g.cfg.Heartbeat))
+	due := c.deadline()
+	if due >= now+ahead {
+		return
 	}
+	if !c.draining && c.closing == nil {
+		due = max(due, now+g.cfg.Heartbeat/answerPart)
+	}
+	g.lateness.note(c, due)
 }
 
 // judge ends the connection if its client is late: who hasn't read for too long is told so, in case it
@@ -119,6 +128,9 @@ func (c *conn) judge(now time.Duration) {
 	defer c.mu.Unlock()
 	g := c.hub.gateway
 	c.noted = false // unless it was noted anew meanwhile: then it is looked at once more than it needs
+	if !c.ended && !c.pinged {
+		c.takes()
+	}
 	due := c.deadline()
 	switch {
 	case c.ended:
@@ -128,6 +140,8 @@ func (c *conn) judge(now time.Duration) {
 		} // else it has been heard since, and the next heartbeat looks again
 	case c.closing == nil && c.draining && now < c.heard+g.cfg.peerTimeout():
 		c.shutLocked(tooSlow)
+	case c.closing == nil && !c.draining && c.line.unread():
+		g.lateness.note(c, now+lateEvery) // it is we who are late
 	default:
 		c.cutLocked()
 	}

@@ -23,6 +23,8 @@ type line interface {
 	drain(rest []byte)
 	// taken reports whether it is known that all that was offered has reached the client's machine.
 	taken() bool
+	// unread reports whether it is known that the client has said something which nobody has read yet.
+	unread() bool
 	// cut ends reading and writing at once, whoever waits for it.
 	cut()
 	// close ends the socket: leave calls it, last of all.

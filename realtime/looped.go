@@ -68,6 +68,7 @@ func (l *looped) goOn() {
 
 func (l *looped) offer(_ *writer, p []byte) (rest []byte, err error) { return l.socket.Offer(p) }
 func (l *looped) taken() bool                                        { return l.socket.Taken() }
+func (l *looped) unread() bool                                       { return l.socket.Unread() }
 func (l *looped) drain(rest []byte)                                  { l.rest = rest }
 func (l *looped) cut()                                               { l.socket.Shut() }
 

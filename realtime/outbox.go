@@ -25,33 +25,46 @@ func (c *conn) owe(f *frame) {
 	c.flushNow()
 }
 
-// freshly is the part of a heartbeat for which what a client's machine has taken says that the client is there.
+// freshly is the part of a heartbeat for which a sign of life is good enough not to ask for one.
 const freshly = 1. / 4
 
-// ping asks whether the client is there, unless something is on its way to it anyway, and has it looked at if it may not be.
-// Whose machine has taken what it was told a moment ago is there, and isn't asked but now and then: in a sale, when
-// the processors are needed most, that is nearly everybody. asks is that now and then: for a proxy's
-// machine takes all, whoever is behind it.
+// ping asks whether the client is there, and has it looked at if it may not be. Whose machine has just taken what it was
+// told is there, and who is owed news is told them instead: in a sale, when the processors are needed most,
+// that is nearly everybody. But asks has everybody asked, which is to be so now and then: a proxy's machine takes all, whoever is behind it.
 func (c *conn) ping(w *writer, asks bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
 		return
 	}
-	g := c.hub.gateway
-	if recent := g.clock() - time.Duration(freshly*float64(g.cfg.Heartbeat)); !asks && c.told > max(recent, c.heard) &&
-		!c.draining && c.closing == nil && c.line.taken() {
-		c.alive(c.told)
+	if c.draining || c.closing != nil || len(c.owed) > 0 { // something is on its way
+		c.suspect()
 		return
+	}
+	g := c.hub.gateway
+	if !asks {
+		c.takes()
+		before := c.told
+		c.flushLocked(w)
+		recent := g.clock() - time.Duration(freshly*float64(g.cfg.Heartbeat))
+		if c.ended || c.told > before || c.heard > recent {
+			c.suspect()
+			return
+		}
 	}
 	c.suspect()
-	if c.draining || c.closing != nil || len(c.owed) > 0 {
-		return
-	}
 	told := c.told
+	c.pinged = true
 	c.owed = append(c.owed, pingFrame)
 	c.flushLocked(w)
 	c.told = told
+}
+
+// takes notes that the client is there, if its machine has taken all that it was told since it was heard. Called under mu.
+func (c *conn) takes() {
+	if c.told > c.heard && !c.draining && c.closing == nil && c.line.taken() {
+		c.alive(c.told)
+	}
 }
 
 // resume owes the client what leads on from where it stands: it has just come, or has

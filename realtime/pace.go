@@ -11,9 +11,6 @@ const (
 	defaultEffort = 1. / 3
 	// eventShare is the part of that which one event may take.
 	eventShare = 1. / 2
-	// restFactor is how long an event rests after a fan-out at the least, in what that took by the clock: on a
-	// machine that is busy otherwise it takes long, however little it does.
-	restFactor = 4
 )
 
 // effort is the part of the processors that a gateway's events would take for writing, if each went as
@@ -44,11 +41,11 @@ type pace struct {
 }
 
 // rest returns how long to rest after a fan-out that took so long, and so much of processors' time: until
-// the tick is over at least.
+// the tick is over at least. What it took by the clock is not what it cost: on a machine that is full it takes
+// long, and to rest long for that too would leave everybody with old news, to press what has gone.
 func (p *pace) rest(tick, took, work time.Duration) time.Duration {
 	due := time.Duration(float64(work) / (eventShare * p.effort.most * p.effort.processors))
-	patience := min(1+restFactor, 1/(eventShare*p.effort.most)) // who may take all needn't rest
-	turn := max(tick, time.Duration(patience*float64(took)), due)
+	turn := max(tick, took, due)
 	wanted := 0.0
 	if turn > 0 {
 		wanted = work.Seconds() / p.effort.processors / turn.Seconds()

@@ -69,7 +69,8 @@ func TestPaceOfOneEventIsASixthOfItsProcessors(t *testing.T) {
 		{1, 100 * ms, 100 * ms, 500 * ms}, // five times as long
 		{2, 100 * ms, 200 * ms, 500 * ms}, // both at work
 		{0.25, 100 * ms, 100 * ms, 2300 * ms},
-		{1, 1000 * ms, 10 * ms, 4000 * ms}, // who waited for a busy machine gives way to it
+		{1, 300 * ms, 20 * ms, 0}, // it was the machine that took so long
+		{1, 80 * ms, 20 * ms, 40 * ms},
 	} {
 		p := pace{effort: &effort{processors: c.processors, most: defaultEffort}}
 		if rest := p.rest(tick, c.took, c.work); (rest - c.want).Abs() > time.Microsecond {

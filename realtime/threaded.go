@@ -50,6 +50,9 @@ func (t *threaded) offer(w *writer, p []byte) (rest []byte, err error) { return 
 // taken says nothing: who is asked answers.
 func (t *threaded) taken() bool { return false }
 
+// unread is false, since its goroutine reads all that comes.
+func (t *threaded) unread() bool { return false }
+
 func (t *threaded) drain(rest []byte) {
 	c := t.conn
 	c.hub.gateway.conns.Add(1) // the reader, which hasn't left, keeps it above zero

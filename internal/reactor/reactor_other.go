@@ -35,6 +35,9 @@ func (c *Conn) Between(bool) {}
 // Taken is never called.
 func (s *Socket) Taken() bool { return false }
 
+// Unread is never called.
+func (s *Socket) Unread() bool { return false }
+
 // Keep is never called.
 func (c *Conn) Keep() {}
 

@@ -49,6 +49,12 @@ func (s *Socket) Taken() bool {
 	return err == nil && waiting == 0
 }
 
+// Unread reports whether something has come that the owner hasn't been told of, or hasn't read.
+func (s *Socket) Unread() bool {
+	waiting, err := unix.IoctlGetInt(s.fd, unix.SIOCINQ)
+	return err == nil && waiting > 0
+}
+
 // Keep bounds what the kernel keeps for a peer that doesn't read.
 func (s *Socket) Keep(bytes int) error {
 	return unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bytes)

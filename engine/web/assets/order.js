@@ -9,7 +9,8 @@ import { FINAL } from './words.js';
 const FIRST_LOOK_MS = 1_000;
 const RAREST_LOOK_MS = 5_000;
 const GROWTH = 1.5;
-const TOLD_LOOK_MS = 10_000; // while the feed would tell
+const TOLD_LOOK_MS = 20_000; // while the feed would tell
+const RAREST_TOLD_LOOK_MS = 60_000;
 
 // Orders only move forward, but an answer may have been overtaken by another.
 const PROGRESS = ['accepted', 'claimed', 'paid', 'ticketed', 'rejected', 'declined', 'refunded'];
@@ -36,8 +37,10 @@ export class Bell {
  * news: a Bell; told(): whether a feed is there that would ring it.
  */
 export async function* followOrder(order, news, told, signal) {
+  let toldMs = TOLD_LOOK_MS;
   for (let waitMs = FIRST_LOOK_MS; !FINAL.has(order.state); waitMs = Math.min(RAREST_LOOK_MS, waitMs * GROWTH)) {
-    await news.wait(told() ? TOLD_LOOK_MS : waitMs, signal);
+    await news.wait(told() ? toldMs : waitMs, signal);
+    if (told()) toldMs = Math.min(RAREST_TOLD_LOOK_MS, toldMs * GROWTH);
     const next = await look(order, signal);
     const further = PROGRESS.indexOf(next.state) - PROGRESS.indexOf(order.state);
     if (further > 0 || (further === 0 && next.payment !== order.payment)) {

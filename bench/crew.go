@@ -23,8 +23,9 @@ const (
 	// counts as the servers' latency, and a run with much of it is void.
 	workerNice = 5
 	// workerMemory is what a worker of ours may have before it collects garbage. With 18,750 people in it, who have
-	// a stack each, that takes long: a quarter of a storm's processors, when it was done often.
-	workerMemory = "768MiB"
+	// a stack each, that takes long: a quarter of a storm's processors, when it was done often, and seconds in which nobody
+	// presses, when it was done once. A storm of a minute was seen to need 850 MiB.
+	workerMemory = "1536MiB"
 	// clockRounds is how often a clock is asked for. The quickest answer is the truest.
 	clockRounds = 8
 	// clockPatience is how long all of that may take.
@@ -122,7 +123,7 @@ func workerProcessFor(address, token string) (*exec.Cmd, error) {
 	command := Nice(workerNice, self, "bench", "worker", "--join", address)
 	// A worker has one processor, and collects garbage only when it must: more would only be taken from the server. Its
 	// token is not for a command line, which all may read.
-	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT="+workerMemory, workerTokenVar+"="+token, workerNearVar+"=1")
+	command.Env = append(withoutSettings(os.Environ()), "GOMAXPROCS=1", "GOGC=off", "GOMEMLIMIT="+workerMemory, "GODEBUG=gcshrinkstackoff=1", workerTokenVar+"="+token, workerNearVar+"=1")
 	command.Stderr = os.Stderr
 	return command, nil
 }

@@ -101,13 +101,25 @@ const (
 	CrowdNice = 10
 )
 
-// Nice is a command that gives way to others, as nice(1) has it: 0 not at all, 19 always. Where there is no
+// Nice is a command that gives way to others, as nice(1) has it: 0 not at all, 19 always. Who gives way at all doesn't interrupt
+// others when it has something to do either (SCHED_BATCH, see chrt(1)), and so does more of it at once. Where there is no
 // such program it doesn't.
 func Nice(nice int, program string, args ...string) *exec.Cmd {
-	if by, err := exec.LookPath("nice"); err == nil && nice > 0 { // it becomes the program, which has all of its threads from there
-		return exec.Command(by, append([]string{"-n", strconv.Itoa(nice), program}, args...)...)
+	line := append([]string{program}, args...)
+	if nice > 0 {
+		line = by(line, "chrt", "-b", "0")
+		line = by(line, "nice", "-n", strconv.Itoa(nice))
 	}
-	return exec.Command(program, args...)
+	return exec.Command(line[0], line[1:]...)
+}
+
+// by has a program begin a command, if there is one: it becomes that command, which has all of its threads from there.
+func by(line []string, program string, args ...string) []string {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return line
+	}
+	return append(append([]string{path}, args...), line...)
 }
 
 // StartNice is StartRole of a role that gives way to others; see Nice.

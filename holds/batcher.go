@@ -286,19 +286,9 @@ func (b *batcher) callIn(epoch uint64, batch []*operation) ([]string, error) {
 	if len(replies) > len(batch) {
 		return nil, fmt.Errorf("apply answered %d replies to %d operations", len(replies), len(batch))
 	}
-	seen.granted = grantedBy(batch, replies)
+	seen.hear(batch, replies)
 	b.saw(seen)
 	return replies, nil
-}
-
-// grantedBy are the tails of the ids of the holds that a call has granted, now or before.
-func grantedBy(batch []*operation, replies []string) (tails []string) {
-	for i, reply := range replies {
-		if laneOf[batch[i].name] == laneHolds && strings.HasPrefix(reply, okay+" ") {
-			tails = append(tails, tailOf(batch[i].hold))
-		}
-	}
-	return tails
 }
 
 // send makes the call, again if the connection broke: apply is repeatable.

@@ -51,10 +51,13 @@ func refusal(l *onsale.Layout, r Request, word, rest string) error {
 			return &onsale.Error{Code: onsale.CodeAccessible, Section: l.Sections()[i].ID, Seats: seats,
 				Detail: "kept for wheelchairs and companions: " + strings.Join(seats, ", ") + "; say accessible if you need them"}
 		}
-		return &onsale.Error{Code: onsale.CodeSeatTaken, Section: l.Sections()[i].ID, Seats: seats,
-			Detail: "taken: " + strings.Join(seats, ", ") + "; pick others"}
+		return seatTaken(l.Sections()[i], seats)
 	}
 	return fmt.Errorf("redis answered %q to a hold of %s", word, r.Buyer)
+}
+
+func seatTaken(s *onsale.SectionLayout, seats []string) *onsale.Error {
+	return &onsale.Error{Code: onsale.CodeSeatTaken, Section: s.ID, Seats: seats, Detail: "taken: " + strings.Join(seats, ", ") + "; pick others"}
 }
 
 func soldOut(s *onsale.SectionLayout, available string) error {

@@ -3,24 +3,23 @@ package holds
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"math/bits"
 	"strconv"
 	"time"
 
-	"github.com/redis/rueidis"
-
 	"onsale"
 )
 
-// When an event is sold out most requests come for nothing, and there are many. A
+// When an event is sold out, or a seat is taken that maps still show, requests come for nothing, and there are many. A
 // mirror that knows can refuse them without asking Redis. What makes that true:
 //
 //   - it has what Redis had a moment ago: some call's reply has named no later seq than
 //     the mirror's, and that call was sent at most knownFor ago. After that someone
 //     must ask Redis again, and everyone learns from the reply;
-//   - nothing has become due since: what expires belongs to the very next request;
+//   - nothing has become due since: what expires belongs to the very next request; and
+//     nothing was given back through this process that the mirror hasn't heard of: whoever gave
+//     it back may have done so to take it anew;
 //   - the request is no repeat of one that was granted, whose answer is that hold. The
 //     mirror has seen every id that was granted under a key: those before it listened
 //     by reading them through, those since in the deltas, and what this process's own calls
@@ -43,62 +42,6 @@ const (
 	scanTimeout = 30 * time.Second
 )
 
-// sighting is what a call's reply told.
-type sighting struct {
-	epoch onsale.Epoch
-	seq   uint64
-	due   time.Time // when the next hold is due, zero if none is
-	now   time.Time // by Redis's clock
-	sent  time.Time // when the call was sent, by ours
-
-	granted []string // tails of the ids that the call has granted
-}
-
-// sightings are what the calls of this process have told of a stock.
-type sightings struct {
-	newest sighting // the one with the latest seq
-	caught sighting // the last one that the mirror has caught up with
-	ahead  sighting // the first one that it has yet to catch up with; zero if there is none
-}
-
-// note takes a call's reply over, unless a later one was here first. While a sale is busy there is always a reply that the mirror
-// hasn't caught up with. So the first such is waited for, and not each time the next.
-func (s *sightings) note(seen sighting) (newest bool) {
-	if seen.epoch < s.newest.epoch || seen.epoch == s.newest.epoch && seen.seq < s.newest.seq {
-		return false
-	}
-	s.newest = seen
-	if s.ahead.sent.IsZero() || s.ahead.epoch != seen.epoch {
-		s.ahead = seen
-	}
-	return true
-}
-
-// catchUp returns the last one that a mirror has caught up with whose stock is at that seq of that epoch.
-func (s *sightings) catchUp(epoch onsale.Epoch, seq uint64) *sighting {
-	if !s.ahead.sent.IsZero() && s.ahead.epoch == epoch && s.ahead.seq <= seq {
-		s.caught, s.ahead = s.ahead, s.newest
-	}
-	if n := &s.newest; n.epoch == epoch && n.seq <= seq {
-		s.caught, s.ahead = *n, sighting{}
-	}
-	return &s.caught
-}
-
-// read takes over a reply's clock, seq and next due time.
-func (s *sighting) read(reply []rueidis.RedisMessage) error {
-	var numbers [3]int64
-	for i := range numbers {
-		n, err := reply[i].AsInt64()
-		if err != nil {
-			return fmt.Errorf("read what apply tells of the stock: %w", err)
-		}
-		numbers[i] = n
-	}
-	s.now, s.seq, s.due = fromMs(numbers[0]), uint64(numbers[1]), fromMs(numbers[2])
-	return nil
-}
-
 // refuse returns why a request can't be had, if this process knows without asking; nil
 // if Redis must be asked. id is the hold that it would be.
 func (m *Mirrors) refuse(l *onsale.Layout, r *Request, id onsale.HoldID) error {
@@ -120,10 +63,32 @@ func (mi *mirror) refuse(r *Request, id onsale.HoldID) error {
 		return nil
 	}
 	section, left := short(mi.stock, r.Asks)
-	if section == nil || !mi.isCurrent(time.Now()) || mi.mayHaveGranted(r, id) {
+	picked, gone := taken(mi.stock, r.Asks)
+	if section == nil && picked == nil || !mi.isCurrent(time.Now()) || mi.mayHaveGranted(r, id) {
 		return nil
 	}
-	return mi.soldOut.refusal(mi.layout, mi.stock, r.Asks, section, left)
+	if section != nil {
+		return mi.soldOut.refusal(mi.layout, mi.stock, r.Asks, section, left)
+	}
+	e := seatTaken(picked, gone)
+	e.Nearby = offers(mi.layout, mi.stock, r.Asks, e)
+	return e
+}
+
+// taken is the section of which one of the asks picks seats that somebody has, and which they are; nil if there is none.
+func taken(stock *onsale.Stock, asks []onsale.CheckedAsk) (section *onsale.SectionLayout, seats []string) {
+	for i := range asks {
+		for _, offset := range asks[i].Offsets {
+			if !onsale.IsAvailable(stock.Seats[offset]) {
+				section = asks[i].In[0]
+				seats = append(seats, section.Seat(offset))
+			}
+		}
+		if section != nil {
+			return section, seats
+		}
+	}
+	return nil, nil
 }
 
 // mayHaveGranted reports whether the request may be the repeat of one that was granted
@@ -162,6 +127,9 @@ func short(stock *onsale.Stock, asks []onsale.CheckedAsk) (section *onsale.Secti
 // has become due since. The caller has mu.
 func (mi *mirror) isCurrent(now time.Time) bool {
 	s := mi.sighted.catchUp(mi.stock.Epoch, mi.stock.Seq)
+	if s == nil {
+		return false
+	}
 	passed := now.Sub(s.sent)
 	if passed > knownFor || s.epoch != mi.stock.Epoch || s.seq > mi.stock.Seq {
 		return false

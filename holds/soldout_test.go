@@ -3,6 +3,7 @@ package holds
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"strconv"
 	"testing"
 	"time"
@@ -188,6 +189,19 @@ func TestAMirrorThatIsAlwaysBehindCatchesUpWithSomeReplies(t *testing.T) {
 	if s.note(sighting{epoch: 1, seq: 5}) {
 		t.Error("an earlier reply is taken for the newest")
 	}
+	s.note(sighting{epoch: 1, seq: 21, sent: now, frees: true})
+	if s.catchUp(1, 20) != nil || s.catchUp(1, 21) == nil {
+		t.Error("what was given back isn't waited for, or for ever")
+	}
+	s.note(sighting{epoch: 1, seq: 22, sent: now, due: now})
+	s.note(sighting{epoch: 1, seq: 23, sent: now, now: now})
+	if s.catchUp(1, 22) != nil {
+		t.Error("what expired isn't waited for")
+	}
+	s.note(sighting{epoch: 2, seq: 1, sent: now})
+	if s.catchUp(2, 1) == nil {
+		t.Error("what was given back in another epoch is waited for")
+	}
 }
 
 func TestGrantedIDsAreNeverForgotten(t *testing.T) {
@@ -228,5 +242,43 @@ func TestGrantedIDsAreNeverForgotten(t *testing.T) {
 	g.empty(10)
 	if g.ready(); g.has(tail(1)) || g.whole {
 		t.Error("it isn't empty")
+	}
+}
+
+func TestASeatThatIsTakenIsRefusedWithoutAskingRedisButNotWhenItWasJustGivenBack(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	h.mirror()
+	mine := h.mustHold("buy_a", stand("A-1", "A-2"))
+	mi := h.desk.mirrors.Load().mirrors[h.layout.Event.ID]
+	// known asks the mirror alone, for which all it has is what there is.
+	known := func(buyer onsale.BuyerID) error {
+		asks, err := h.layout.CheckAsks([]onsale.Ask{stand("A-2", "A-3")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mi.mu.Lock()
+		defer mi.mu.Unlock()
+		mi.sighted.note(sighting{epoch: mi.stock.Epoch, seq: mi.stock.Seq, now: time.Now(), sent: time.Now()})
+		return mi.refuse(&Request{Buyer: buyer, Asks: asks}, "")
+	}
+	eventually(t, "it is refused without asking", func() bool { return known("buy_b") != nil })
+	_, err := h.hold("buy_b", "", stand("A-2", "A-3"))
+	byRedis, byMirror := wantRefusal(t, err, onsale.CodeSeatTaken), wantRefusal(t, known("buy_b"), onsale.CodeSeatTaken)
+	if !reflect.DeepEqual(byRedis, byMirror) {
+		t.Errorf("Redis's refusal is %+v, the mirror's %+v", byRedis, byMirror)
+	}
+	if err := h.desk.Release(t.Context(), h.layout, mine.ID, "buy_a", 0); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 { // the reply to a release is here before the mirror hears of it
+		buyer := onsale.BuyerID("buy_" + strconv.Itoa(i))
+		hold, err := h.hold(buyer, "", stand("A-1", "A-2"))
+		if err != nil {
+			t.Fatalf("what was just given back is refused: %v", err)
+		}
+		if err := h.desk.Release(t.Context(), h.layout, hold.ID, buyer, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -126,10 +126,11 @@ func (c *Conn) rest() {
 	}
 }
 
-// expire ends the connection if it is the loop's.
+// expire ends the connection if it is the loop's. Not if something has come that the loop, on a machine that is full, hasn't
+// got to yet: then it wasn't the client who was late.
 func (c *Conn) expire() {
 	c.mu.Lock()
-	own := c.hand == loops
+	own := c.hand == loops && (c.reactor.stopping.Load() || !unread(c.fd))
 	if own {
 		c.hand = quicks
 	}

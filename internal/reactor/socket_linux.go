@@ -50,8 +50,10 @@ func (s *Socket) Taken() bool {
 }
 
 // Unread reports whether something has come that the owner hasn't been told of, or hasn't read.
-func (s *Socket) Unread() bool {
-	waiting, err := unix.IoctlGetInt(s.fd, unix.SIOCINQ)
+func (s *Socket) Unread() bool { return unread(s.fd) }
+
+func unread(fd int) bool {
+	waiting, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 	return err == nil && waiting > 0
 }
 

@@ -188,28 +188,40 @@ func TestWhoseAnswerHasNotBeenReadLives(t *testing.T) {
 	}
 }
 
-// Who is owed news is told them, and not asked; whether its machine takes them says whether it is there.
-func TestNewsAreAsGoodAsAPing(t *testing.T) {
-	for _, deaf := range []bool{false, true} {
+// Who is owed news is not asked, since they will be told them, and whether its machine takes those says whether it is there. But
+// if nobody comes to tell them, it is asked.
+func TestWhoIsOwedNewsIsAskedOnlyIfNobodyTellsThem(t *testing.T) {
+	for name, c := range map[string]struct{ told, deaf, asked, cut bool }{
+		"told":           {true, false, false, false},
+		"told in vain":   {true, true, false, true},
+		"told by no one": {false, false, true, false},
+	} {
 		g, err := New(Config{Source: &street{}, Lookup: (&street{}).lookup, Verify: verify})
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, line := &hub{gateway: g}, &inert{deaf: deaf}
+		h, line := &hub{gateway: g}, &inert{deaf: c.deaf}
 		var b *backlog
 		b = b.restart(1)
 		h.backlog.Store(b.with(&message{kind: kindSale, body: map[string]string{}, spent: g.meters.encodeSeconds}, 1))
-		c := newConn(h, netip.AddrPort{}, 0)
-		c.line, c.owed, c.position = line, nil, b.end()
+		client := newConn(h, netip.AddrPort{}, 0)
+		client.line, client.owed, client.position = line, nil, b.end()
 		g.born = g.born.Add(-g.cfg.Heartbeat)
 		w := g.writer()
-		c.ping(w, false)
-		if w.frames[kindSale] != 1 || w.frames[kindControl] != 0 {
-			t.Fatalf("%d news and %d pings were sent", w.frames[kindSale], w.frames[kindControl])
+		client.ping(w, false)
+		if len(w.frames) > 0 && w.frames[kindControl] != 0 {
+			t.Errorf("%s: asked, though there are news", name)
+		}
+		if c.told {
+			client.flush(w)
 		}
 		lookLater(g, 20*time.Second)
-		if line.gone != deaf {
-			t.Errorf("deaf: %v; cut: %v", deaf, line.gone)
+		if client.pinged != c.asked || line.gone != c.cut {
+			t.Errorf("%s: asked: %v; cut: %v", name, client.pinged, line.gone)
+		}
+		lookLater(g, 20*time.Second)
+		if c.asked && !line.gone {
+			t.Errorf("%s: it doesn't answer, and is not cut", name)
 		}
 	}
 }

@@ -142,6 +142,11 @@ func (c *conn) judge(now time.Duration) {
 		c.shutLocked(tooSlow)
 	case c.closing == nil && !c.draining && c.line.unread():
 		g.lateness.note(c, now+lateEvery) // it is we who are late
+	case c.closing == nil && !c.draining && !c.pinged && c.told <= c.heard && len(c.owed) == 0:
+		w := g.writer() // and who haven't asked, nor told it anything
+		c.ask(w)
+		g.done(w)
+		c.suspect()
 	default:
 		c.cutLocked()
 	}

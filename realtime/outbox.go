@@ -29,30 +29,30 @@ func (c *conn) owe(f *frame) {
 const freshly = 1. / 4
 
 // ping asks whether the client is there, and has it looked at if it may not be. Whose machine has just taken what it was
-// told is there, and who is owed news is told them instead: in a sale, when the processors are needed most,
-// that is nearly everybody. But asks has everybody asked, which is to be so now and then: a proxy's machine takes all, whoever is behind it.
+// told is there, and who is owed news will be told them: in a sale, when the processors are needed most, that
+// is nearly everybody. But asks has everybody asked, which is to be so now and then: a proxy's machine takes all, whoever is behind it.
 func (c *conn) ping(w *writer, asks bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
+	switch {
+	case c.ended:
 		return
-	}
-	if c.draining || c.closing != nil || len(c.owed) > 0 { // something is on its way
-		c.suspect()
-		return
-	}
-	g := c.hub.gateway
-	if !asks {
+	case c.draining || c.closing != nil || len(c.owed) > 0: // something is on its way
+	case asks:
+		c.ask(w)
+	default:
 		c.takes()
-		before := c.told
-		c.flushLocked(w)
+		g := c.hub.gateway
 		recent := g.clock() - time.Duration(freshly*float64(g.cfg.Heartbeat))
-		if c.ended || c.told > before || c.heard > recent {
-			c.suspect()
-			return
+		if b := c.hub.backlog.Load(); c.heard <= recent && (b == nil || c.position >= b.end()) {
+			c.ask(w)
 		}
 	}
 	c.suspect()
+}
+
+// ask sends a ping. Called under mu, with nothing owed.
+func (c *conn) ask(w *writer) {
 	told := c.told
 	c.pinged = true
 	c.owed = append(c.owed, pingFrame)

@@ -23,13 +23,7 @@ func TestAnAlarmWakesEverybodyAndNobodyEarly(t *testing.T) {
 			})
 		}
 		crowd.Wait()
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(alarmTick) {
-			a.mu.Lock()
-			over := !a.strikes && len(a.bells) == 0
-			a.mu.Unlock()
-			if over {
-				break
-			}
+		for deadline := time.Now().Add(10 * time.Second); a.isStriking(); <-time.After(alarmTick) {
 			if time.Now().After(deadline) {
 				t.Fatalf("round %d: it strikes on for nobody", round)
 			}
@@ -37,14 +31,21 @@ func TestAnAlarmWakesEverybodyAndNobodyEarly(t *testing.T) {
 	}
 }
 
+func (a *alarm) isStriking() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.strikes || len(a.bells) > 0
+}
+
 func TestWhoIsDueTogetherSharesABell(t *testing.T) {
 	t.Parallel()
 	var a alarm
 	due := time.Now().Add(time.Second)
-	if a.at(due) != a.at(due) {
+	bell := a.at(due)
+	if bell != a.at(due) {
 		t.Error("two bells for one moment")
 	}
-	if a.at(due) == a.at(due.Add(2*alarmTick)) {
+	if bell == a.at(due.Add(2*alarmTick)) {
 		t.Error("one bell for two moments")
 	}
 }
@@ -56,7 +57,7 @@ func TestWhoWaitsForAnAlarmIsWokenWhenAllIsOver(t *testing.T) {
 	defer context.AfterFunc(ctx, a.wake)()
 	slept := make(chan bool)
 	go func() { slept <- a.until(ctx, time.Now().Add(time.Hour)) }()
-	time.Sleep(2 * alarmTick)
+	<-time.After(2 * alarmTick)
 	a.wake() // for another reason: it waits on
 	cancel()
 	if <-slept {

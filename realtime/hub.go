@@ -147,14 +147,14 @@ func (h *hub) run(ctx context.Context) {
 	pace := pace{effort: &h.gateway.effort}
 	defer pace.idle()
 	var published time.Time
-	round := round{}
+	var all round
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-pause.C:
 		}
-		if round.untold == 0 {
+		if all.untold == 0 {
 			if len(h.changed) == 0 {
 				pace.idle()
 			}
@@ -174,12 +174,12 @@ func (h *hub) run(ctx context.Context) {
 			<-h.changed
 			published = began
 			if h.publish() {
-				round.begin(h.roster.places())
+				all.begin(h.roster.places())
 			}
 		}
-		slice := round.slice()
-		h.fanOut(slice, &round)
-		part := h.gateway.cfg.Tick * time.Duration(slice) / time.Duration(max(round.chunks, 1))
+		slice := all.slice()
+		h.fanOut(slice, &all)
+		part := h.gateway.cfg.Tick * time.Duration(slice) / time.Duration(max(all.chunks, 1))
 		pause.Reset(pace.rest(part, time.Since(began), cpuTime()-spent))
 	}
 }

@@ -65,7 +65,7 @@ func (a *alarm) strikeUntil(now time.Time) bool {
 	return a.strikes
 }
 
-// wake wakes everybody at once.
+// wake wakes everybody at once, and ends the goroutine.
 func (a *alarm) wake() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

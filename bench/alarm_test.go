@@ -41,6 +41,7 @@ func TestWhoIsDueTogetherSharesABell(t *testing.T) {
 	t.Parallel()
 	var a alarm
 	due := time.Now().Add(time.Second)
+	defer a.wake()
 	bell := a.at(due)
 	if bell != a.at(due) {
 		t.Error("two bells for one moment")

@@ -110,8 +110,9 @@ func (c *conns) dial() (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", c.address)
 }
 
-// close closes the connections that are in nobody's hands.
+// close closes the connections that are in nobody's hands, after everybody has put theirs back.
 func (c *conns) close() {
+	c.alarm.wake() // nobody waits any more
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closeIdle()

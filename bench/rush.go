@@ -165,6 +165,7 @@ func (r *rush) storm(ctx context.Context) {
 	r.opened = opened
 	r.mu.Unlock()
 	r.enter(PhaseStorm)
+	defer r.alarm.wake()
 	defer context.AfterFunc(ctx, r.alarm.wake)()
 	var crowd sync.WaitGroup
 	come := func(i int, arrival time.Time) {

@@ -82,7 +82,11 @@ func (a *alarm) until(ctx context.Context, at time.Time) bool {
 		if time.Until(at) <= 0 {
 			return true
 		}
-		<-a.at(at)
+		bell := a.at(at)
+		if ctx.Err() != nil { // they may have been woken before this one was there
+			return false
+		}
+		<-bell
 	}
 	return false
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -103,15 +104,20 @@ const (
 
 // Nice is a command that gives way to others, as nice(1) has it: 0 not at all, 19 always. Who gives way at all doesn't interrupt
 // others when it has something to do either (SCHED_BATCH, see chrt(1)), and so does more of it at once. Where there is no
-// such program it doesn't.
+// such program, or it may not, it doesn't.
 func Nice(nice int, program string, args ...string) *exec.Cmd {
 	line := append([]string{program}, args...)
 	if nice > 0 {
-		line = by(line, "chrt", "-b", "0")
+		if mayBatch() {
+			line = by(line, "chrt", "-b", "0")
+		}
 		line = by(line, "nice", "-n", strconv.Itoa(nice))
 	}
 	return exec.Command(line[0], line[1:]...)
 }
+
+// mayBatch reports whether the system lets a command be one that doesn't interrupt others: a container's may not.
+var mayBatch = sync.OnceValue(func() bool { return exec.Command("chrt", "-b", "0", "true").Run() == nil })
 
 // by has a program begin a command, if there is one: it becomes that command, which has all of its threads from there.
 func by(line []string, program string, args ...string) []string {

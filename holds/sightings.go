@@ -27,12 +27,21 @@ func (s *sighting) hear(batch []*operation, replies []string) {
 	for i, reply := range replies {
 		op := batch[i]
 		switch {
-		case op.name == "release":
+		case op.name == "release", op.name == "free", op.name == "refund":
 			s.frees = true
-		case laneOf[op.name] == laneHolds && strings.HasPrefix(reply, okay+" "):
+		case isKeyed(op) && strings.HasPrefix(reply, okay+" "):
 			s.granted = append(s.granted, tailOf(op.hold))
 		}
 	}
+}
+
+// isKeyed reports whether an operation asks for a hold under a key: only such may be repeated.
+func isKeyed(op *operation) bool {
+	switch op.name {
+	case "hold", "general", "block":
+		return op.args[fingerprintAt(op.name)] != keyless
+	}
+	return false
 }
 
 // sightings are what the calls of this process have told of a stock.
@@ -47,12 +56,15 @@ type sightings struct {
 // hasn't caught up with. So the first such is waited for, and not each time the next.
 func (s *sightings) note(seen sighting) (newest bool) {
 	if seen.epoch < s.newest.epoch || seen.epoch == s.newest.epoch && seen.seq < s.newest.seq {
+		if seen.frees && seen.epoch == s.newest.epoch {
+			s.freed = max(s.freed, seen.seq)
+		}
 		return false
 	}
 	if seen.epoch > s.newest.epoch {
 		s.freed = 0
 	}
-	if due := s.newest.due; seen.frees || !due.IsZero() && !due.After(seen.now) { // what was due has been put back
+	if seen.frees {
 		s.freed = seen.seq
 	}
 	s.newest = seen
@@ -63,7 +75,8 @@ func (s *sightings) note(seen sighting) (newest bool) {
 }
 
 // catchUp returns the last one that a mirror has caught up with whose stock is at that seq of that epoch; nil if something
-// was given back since: somebody may know that, and want it.
+// was given back since, which somebody may know, and want; or if there is a newer epoch. What has expired since its call says
+// by itself, being due.
 func (s *sightings) catchUp(epoch onsale.Epoch, seq uint64) *sighting {
 	if !s.ahead.sent.IsZero() && s.ahead.epoch == epoch && s.ahead.seq <= seq {
 		s.caught, s.ahead = s.ahead, s.newest
@@ -71,7 +84,7 @@ func (s *sightings) catchUp(epoch onsale.Epoch, seq uint64) *sighting {
 	if n := &s.newest; n.epoch == epoch && n.seq <= seq {
 		s.caught, s.ahead = *n, sighting{}
 	}
-	if s.newest.epoch == epoch && s.freed > seq {
+	if s.newest.epoch != epoch || s.freed > seq {
 		return nil
 	}
 	return &s.caught

@@ -279,7 +279,7 @@ func (mi *mirror) readGrants() {
 		}
 		if err != nil && ctx.Err() == nil {
 			mi.grants.failed = time.Now()
-			mi.owner.log.Warn("granted holds not read; sold-out answers ask Redis", "event", mi.layout.Event.ID, "error", err)
+			mi.owner.log.Warn("granted holds not read; refusals ask Redis", "event", mi.layout.Event.ID, "error", err)
 		}
 	})
 }

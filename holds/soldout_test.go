@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -193,12 +194,15 @@ func TestAMirrorThatIsAlwaysBehindCatchesUpWithSomeReplies(t *testing.T) {
 	if s.catchUp(1, 20) != nil || s.catchUp(1, 21) == nil {
 		t.Error("what was given back isn't waited for, or for ever")
 	}
-	s.note(sighting{epoch: 1, seq: 22, sent: now, due: now})
-	s.note(sighting{epoch: 1, seq: 23, sent: now, now: now})
-	if s.catchUp(1, 22) != nil {
-		t.Error("what expired isn't waited for")
+	s.note(sighting{epoch: 1, seq: 25, sent: now})
+	s.note(sighting{epoch: 1, seq: 24, sent: now, frees: true}) // its reply was overtaken
+	if s.catchUp(1, 23) != nil || s.catchUp(1, 24) == nil {
+		t.Error("what was given back by an earlier call isn't waited for")
 	}
 	s.note(sighting{epoch: 2, seq: 1, sent: now})
+	if s.catchUp(1, 30) != nil {
+		t.Error("a stock of an earlier epoch is good enough")
+	}
 	if s.catchUp(2, 1) == nil {
 		t.Error("what was given back in another epoch is waited for")
 	}
@@ -279,6 +283,32 @@ func TestASeatThatIsTakenIsRefusedWithoutAskingRedisButNotWhenItWasJustGivenBack
 		}
 		if err := h.desk.Release(t.Context(), h.layout, hold.ID, buyer, 0); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func TestOfARepliesHoldsThoseThatMayBeRepeatedAreKnown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, nil)
+	ask := func(key string, asks ...onsale.Ask) *operation {
+		checked, err := h.layout.CheckAsks(asks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := Request{Buyer: "buy_a", Asks: checked, Key: key}
+		name, args := r.arguments()
+		return &operation{name: name, hold: h.desk.ids.Derive(h.layout.Event.ID, testEpoch, "buy_a", key), args: args}
+	}
+	batch := []*operation{ask("one", floor(1)), ask("two", floor(1), stand("A-1")), ask("three", best(2)), ask("", floor(1)), ask("", floor(1), stand("A-2")), ask("late", floor(1))}
+	var seen sighting
+	seen.hear(batch, []string{"ok = h", "ok = h", "ok = h", "ok = h", "ok = h", "sold_out 0 0"})
+	if want := []string{tailOf(batch[0].hold), tailOf(batch[1].hold), tailOf(batch[2].hold)}; !slices.Equal(seen.granted, want) || seen.frees {
+		t.Errorf("granted %q, want %q; frees: %v", seen.granted, want, seen.frees)
+	}
+	for _, name := range []string{"release", "free", "refund"} {
+		var seen sighting
+		if seen.hear([]*operation{{name: name}}, []string{"ok"}); !seen.frees {
+			t.Errorf("%s gives nothing back", name)
 		}
 	}
 }

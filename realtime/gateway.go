@@ -63,8 +63,9 @@ type Config struct {
 
 	// Tick is the shortest time between two deltas of an event; default 50 ms.
 	Tick time.Duration
-	// Heartbeat is how often a client is pinged; default 30 s. One that has said
-	// nothing for 1½ heartbeats is gone: 45 s.
+	// Heartbeat is how often a client is pinged, unless it takes what it is told; default 30 s. One that
+	// has said and taken nothing for 1½ heartbeats is gone: 45 s; on a machine that is too busy to ask
+	// in time, a third of a heartbeat after it was asked.
 	Heartbeat time.Duration
 	// WriteTimeout is how long a client may leave one frame unread before it is
 	// closed as too slow; default 10 s.

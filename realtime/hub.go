@@ -20,8 +20,8 @@ import (
 // conflation, and it makes a gap in the source, or a seat that came and went
 // within a tick, nothing special.
 //
-// A tick ends when every socket has been offered the frame, and is followed by a
-// rest (see pace): however many connections and events there are, telling them takes a
+// Every socket is offered what there is to tell, a slice of them after the other (see round), and each
+// slice is followed by a rest (see pace): however many connections and events there are, telling them takes a
 // bounded part of the machine, and the rest is for those who buy. Offering never
 // waits (see writer), so no client can stretch it.
 type hub struct {
@@ -170,7 +170,8 @@ func (h *hub) run(ctx context.Context) {
 			}
 		}
 		began, spent := time.Now(), cpuTime()
-		if len(h.changed) > 0 && began.Sub(published) >= h.gateway.cfg.Tick {
+		merges := !h.layout.Event.Striped() // whoever misses several frames of a striped event gets them all: one a round is enough
+		if len(h.changed) > 0 && began.Sub(published) >= h.gateway.cfg.Tick && (merges || all.untold == 0) {
 			<-h.changed
 			published = began
 			if h.publish() {

@@ -14,7 +14,8 @@ import (
 // anyway, notes those whose time may be over before it passes again. Only they, until they are heard, and those
 // who drain or close, are looked at in between. So an idle gateway looks at nobody.
 //
-// What ends late ends lateEvery late at the most.
+// Who was owed news when the heartbeat passed, and so wasn't asked, is asked when it looks as if they won't take them. What ends late
+// ends lateEvery late at the most, and nobody who has had no time to answer.
 const lateEvery = 250 * time.Millisecond
 
 // suspectsAhead is how far ahead the heartbeat looks, in heartbeats: to its next pass, which may be a bit late.
@@ -106,8 +107,8 @@ func (c *conn) await(within time.Duration) {
 	g.lateness.note(c, c.deadline())
 }
 
-// suspect has the client looked at if it may be late before the next heartbeat. A heartbeat that passes late, since the machine
-// is busy with other things, leaves the client its time to answer all the same. Called under mu.
+// suspect has the client looked at if it may be late before the next heartbeat; one that hasn't been asked, in time to be. A heartbeat that
+// passes late, since the machine is busy with other things, leaves the client its time to answer all the same. Called under mu.
 func (c *conn) suspect() {
 	g := c.hub.gateway
 	now, ahead := g.clock(), time.Duration(suspectsAhead*float64(g.cfg.Heartbeat))
@@ -115,14 +116,18 @@ func (c *conn) suspect() {
 	if due >= now+ahead {
 		return
 	}
-	if !c.draining && c.closing == nil {
-		due = max(due, now+g.cfg.Heartbeat/answerPart)
+	switch answer := g.cfg.Heartbeat / answerPart; {
+	case c.draining || c.closing != nil:
+	case c.pinged:
+		due = max(due, now+answer)
+	default:
+		due -= answer
 	}
 	g.lateness.note(c, due)
 }
 
 // judge ends the connection if its client is late: who hasn't read for too long is told so, in case it
-// reads on within CloseGrace, and all others are gone.
+// reads on within CloseGrace, and all others are gone. Who wasn't asked whether they are there, since they were owed news, is now.
 func (c *conn) judge(now time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,8 +137,10 @@ func (c *conn) judge(now time.Duration) {
 		c.takes()
 	}
 	due := c.deadline()
-	switch {
+	switch asked := c.pinged || c.draining || c.closing != nil; {
 	case c.ended:
+	case !asked && now >= due-g.cfg.Heartbeat/answerPart:
+		c.askAnyway()
 	case now < due:
 		if c.draining || c.closing != nil {
 			g.lateness.note(c, due)
@@ -142,11 +149,6 @@ func (c *conn) judge(now time.Duration) {
 		c.shutLocked(tooSlow)
 	case c.closing == nil && !c.draining && c.line.unread():
 		g.lateness.note(c, now+lateEvery) // it is we who are late
-	case c.closing == nil && !c.draining && !c.pinged && c.told <= c.heard && len(c.owed) == 0:
-		w := g.writer() // and who haven't asked, nor told it anything
-		c.ask(w)
-		g.done(w)
-		c.suspect()
 	default:
 		c.cutLocked()
 	}

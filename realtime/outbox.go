@@ -41,7 +41,9 @@ func (c *conn) ping(w *writer, asks bool) {
 	case asks:
 		c.ask(w)
 	default:
-		c.takes()
+		if !c.pinged { // who was asked answers: a proxy's machine takes all
+			c.takes()
+		}
 		g := c.hub.gateway
 		recent := g.clock() - time.Duration(freshly*float64(g.cfg.Heartbeat))
 		if b := c.hub.backlog.Load(); c.heard <= recent && (b == nil || c.position >= b.end()) {
@@ -58,6 +60,16 @@ func (c *conn) ask(w *writer) {
 	c.owed = append(c.owed, pingFrame)
 	c.flushLocked(w)
 	c.told = told
+}
+
+// askAnyway asks a client that was not when the heartbeat passed. Called under mu.
+func (c *conn) askAnyway() {
+	w := c.hub.gateway.writer()
+	defer c.hub.gateway.done(w)
+	if len(c.owed) == 0 {
+		c.ask(w)
+	}
+	c.suspect()
 }
 
 // takes notes that the client is there, if its machine has taken all that it was told since it was heard. Called under mu.

@@ -27,8 +27,8 @@ const (
 	feedPatience = 20 * time.Second
 	// firstPoll is how long a buyer waits for the feed's word before asking for the order, as Onsale's page does; it
 	// grows by half each time, up to longestPoll.
-	firstPoll   = 20 * time.Second
-	longestPoll = time.Minute
+	firstPoll   = 10 * time.Second
+	longestPoll = 30 * time.Second
 	// weary is how many times their usual pause people take before they try again, at the most: once after
 	// the first refusal, twice after the second.
 	weary = 5

@@ -9,8 +9,7 @@ import { FINAL } from './words.js';
 const FIRST_LOOK_MS = 1_000;
 const RAREST_LOOK_MS = 5_000;
 const GROWTH = 1.5;
-const TOLD_LOOK_MS = 20_000; // while the feed would tell
-const RAREST_TOLD_LOOK_MS = 60_000;
+const TOLD_LOOK_MS = 10_000; // while the feed would tell
 
 // Orders only move forward, but an answer may have been overtaken by another.
 const PROGRESS = ['accepted', 'claimed', 'paid', 'ticketed', 'rejected', 'declined', 'refunded'];
@@ -37,10 +36,8 @@ export class Bell {
  * news: a Bell; told(): whether a feed is there that would ring it.
  */
 export async function* followOrder(order, news, told, signal) {
-  let toldMs = TOLD_LOOK_MS;
   for (let waitMs = FIRST_LOOK_MS; !FINAL.has(order.state); waitMs = Math.min(RAREST_LOOK_MS, waitMs * GROWTH)) {
-    await news.wait(told() ? toldMs : waitMs, signal);
-    if (told()) toldMs = Math.min(RAREST_TOLD_LOOK_MS, toldMs * GROWTH);
+    await news.wait(told() ? TOLD_LOOK_MS : waitMs, signal);
     const next = await look(order, signal);
     const further = PROGRESS.indexOf(next.state) - PROGRESS.indexOf(order.state);
     if (further > 0 || (further === 0 && next.payment !== order.payment)) {
